@@ -1,0 +1,76 @@
+//! What the audit log says. One entry is one line of JSON; its octets are a leaf of the Merkle tree.
+
+use crate::mode::{Binding, Order};
+use crate::{Digest, Module, Reason, TransactionId, UnixTime};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// When it was written.
+    pub at: UnixTime,
+    /// Who wrote it.
+    pub by: Module,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened. Text that came from outside was made printable before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are named by the standards' words")]
+pub enum Event {
+    /// A key is about to be asked to sign these octets.
+    Intended { serial: String, tbs: Digest, grant: u64, transaction: TransactionId },
+    /// A certificate was recorded.
+    Issued { serial: String, certificate: Digest },
+    /// An intent ended without a released certificate.
+    IntentClosed { serial: String, why: String },
+    /// The requester took the certificate, or declined it.
+    Confirmed { serial: String, accepted: bool },
+    /// A request for a certificate was refused.
+    CertificateRefused { subject: String, transaction: TransactionId, reason: Reason },
+    /// Leave for certificates was left.
+    GrantsDeposited { count: u64, origin: String },
+    /// A station may vouch for devices.
+    Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
+    /// A certificate was revoked.
+    Revoked { serial: String, reason: String },
+    /// A list of revoked certificates was signed.
+    CrlIssued { authority: String, number: u64, crl: Digest },
+    /// A certification authority was made.
+    AuthorityCreated { authority: String, key: Digest },
+    /// A message was refused.
+    MessageRefused { subject: String, caller: String, reason: Reason, message: Digest },
+    /// An operator ordered a mode.
+    ModeOrdered { order: Order, epoch: u64, operator: String, reason: String },
+    /// The box entered a mode, or is between two.
+    ModeEntered { binding: Binding, epoch: u64 },
+    /// The box was sealed by itself.
+    Sealed { by: Module, reason: Reason },
+    /// A registration list was imported.
+    ListImported { list: String, digest: Digest, devices: u64 },
+    /// A board was bound to a device name.
+    BoardAdmitted { device: String, board: String },
+    /// A board was refused.
+    BoardRefused { board: String, device: String, reason: Reason },
+    /// A board was flashed.
+    Flashed {
+        device: String,
+        board: String,
+        station: String,
+        operator: String,
+        image: Digest,
+        duration_ms: u64,
+        retries: u64,
+    },
+    /// A device was provisioned.
+    Provisioned { device: String, board: String, station: String, operator: String, serial: String },
+    /// A release was verified, countersigned and stored.
+    ReleaseStored { release: String, image: Digest },
+    /// A key was registered as a signer of releases.
+    SignerTrusted { signer: String, key: Digest },
+    /// Something left behind by an interruption was put in order.
+    Repaired { what: String },
+}

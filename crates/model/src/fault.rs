@@ -1,0 +1,253 @@
+//! The ways in which a request can fail: whose fault is it, and does retrying help?
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// The peer's octets are not what they should be; retrying will not help.
+    Malformed(Cow<'static, str>),
+    /// Well formed, and a rule says no; retrying will not help until something else changes.
+    Refused(Reason),
+    /// Ours: store, keystore or bus; retrying may help.
+    Unavailable(Cow<'static, str>),
+}
+
+impl Fault {
+    /// The peer's octets are not what they should be.
+    #[must_use]
+    pub const fn malformed(what: &'static str) -> Self {
+        Self::Malformed(Cow::Borrowed(what))
+    }
+
+    /// Something of ours does not work now.
+    #[must_use]
+    pub const fn unavailable(what: &'static str) -> Self {
+        Self::Unavailable(Cow::Borrowed(what))
+    }
+
+    /// The word that `cradle explain` explains.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Refused(reason) => reason.code(),
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl From<Reason> for Fault {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => write!(f, "malformed: {what}"),
+            Self::Refused(reason) => write!(f, "refused: {}", reason.what()),
+            Self::Unavailable(what) => write!(f, "unavailable: {what}"),
+        }
+    }
+}
+impl std::error::Error for Fault {}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal: $what:literal; $next:literal,)+) => {
+        /// Why a well-formed request was refused. Exhaustive: a new reason must stop the build wherever reasons are
+        /// translated.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $(#[doc = $what] #[serde(rename = $code)] $name,)+
+        }
+
+        impl Reason {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+            /// The word in messages, records and on the command line.
+            #[must_use]
+            pub const fn code(self) -> &'static str { match self { $(Self::$name => $code,)+ } }
+            /// What is the matter, in one clause.
+            #[must_use]
+            pub const fn what(self) -> &'static str { match self { $(Self::$name => $what,)+ } }
+            /// What to do next.
+            #[must_use]
+            pub const fn next(self) -> &'static str { match self { $(Self::$name => $next,)+ } }
+        }
+    };
+}
+
+reasons! {
+    // The request itself.
+    ProofOfPossession = "proof-of-possession": "the request is not signed by the key that it asks a certificate for";
+        "make the request again on the device that holds the key",
+    ProofMissing = "proof-missing": "the request brings no proof that its sender holds the key";
+        "sign the request, or send it through a station that may vouch for the device (`cradle station entitle`)",
+    NameMismatch = "name-mismatch": "the request asks for a name that is not the registered one";
+        "leave the subject empty or use the registered name; a name comes from the registration, never from the request",
+    CaRequested = "ca-requested": "the request asks to become a certification authority";
+        "leave basicConstraints CA:TRUE and keyCertSign out; authorities are made by `cradle ca create`",
+    ExtensionNotAllowed = "extension-not-allowed": "the request asks for an extension that the profile does not give";
+        "ask only for what `cradle profile show` lists, or for nothing: the profile adds what is due",
+    TemplateNotAllowed = "template-not-allowed": "the template sets a field that only the authority may set";
+        "leave serialNumber, signingAlg, issuer, validity and unique identifiers out of the template",
+    WeakKey = "weak-key": "the key is weak";
+        "make a new key: P-256, P-384, Ed25519, or RSA of at least 2048 bits with exponent 65537",
+    KeyTypeNotAllowed = "key-type-not-allowed": "the profile does not name this type of key";
+        "use a key type that `cradle profile show` lists",
+    KeyInUse = "key-in-use": "another subject already has a certificate for this key";
+        "find it with `cradle cert list --key`; a cloned or shared key must be made anew",
+    // Leave to be certified.
+    NoGrant = "no-grant": "nobody has left a grant for this subject and profile";
+        "put the device on a registration list (`cradle list import`)",
+    GrantExpired = "grant-expired": "the grant for this subject has ended";
+        "import a list with a later end date",
+    GrantSpent = "grant-spent": "the grant for this subject is used up";
+        "see `cradle device show`; a new certificate needs a new grant",
+    RightMissing = "right-missing": "this station may not vouch for devices of this type";
+        "entitle it with `cradle station entitle`, or let the device sign its own request",
+    RightExpired = "right-expired": "this station's right to vouch for devices has ended";
+        "renew it with `cradle station entitle`",
+    RightSpent = "right-spent": "this station has vouched for as many devices as it may";
+        "raise its quota with `cradle station entitle` after counting what was made",
+    ProfileUnknown = "profile-unknown": "there is no such profile";
+        "list them with `cradle profile list`",
+    TransactionConflict = "transaction-conflict": "this transaction identifier was used for another request";
+        "use a new transaction identifier for a new request",
+    TransactionUnknown = "transaction-unknown": "there is no such transaction of this caller";
+        "check the identifier; only the station that asked may confirm or reject",
+    TransactionClosed = "transaction-closed": "this transaction has ended without a usable certificate";
+        "start a new transaction",
+    // The authority.
+    LintFailed = "lint-failed": "the certificate would break a rule, so it was not signed";
+        "see the finding in the log; correct the profile and run `cradle profile check`",
+    OutlivesIssuer = "outlives-issuer": "the certificate would be valid longer than its issuer";
+        "shorten the profile's validity or renew the issuer",
+    IssuerUnknown = "issuer-unknown": "there is no such certification authority";
+        "list them with `cradle ca list`",
+    IssuerRevoked = "issuer-revoked": "the certification authority is revoked";
+        "issue under another authority",
+    IssuerNotAllowed = "issuer-not-allowed": "this authority may not issue under this profile";
+        "see `issuers` in the profile, and the authority's path length",
+    NameTaken = "name-taken": "something of that name exists";
+        "choose another name",
+    SerialUnknown = "serial-unknown": "no certificate has this serial number";
+        "list them with `cradle cert list`",
+    AlreadyRevoked = "already-revoked": "the certificate is revoked already";
+        "nothing: revocation is final",
+    ClockBackwards = "clock-backwards": "the clock is behind what was already recorded";
+        "set the clock; until then nothing is issued",
+    // The bus.
+    UnknownCaller = "unknown-caller": "the message is signed by a key that no module has";
+        "nothing, if you did not send it: it was refused and recorded",
+    SignatureInvalid = "signature-invalid": "the message was altered or its signature is false";
+        "nothing, if you did not send it: it was refused and recorded",
+    CallerNotAllowed = "caller-not-allowed": "this module may not make this call";
+        "see contracts/callers.toml",
+    WrongSubject = "wrong-subject": "the message was signed for another subject";
+        "nothing, if you did not send it: it was refused and recorded",
+    OutOfTime = "out-of-time": "the message is too old, from the future, or past its deadline";
+        "compare the clocks of both boxes",
+    Replayed = "replayed": "the message was received before";
+        "nothing, if you did not send it: it was refused and recorded",
+    WrongMode = "wrong-mode": "the message was sent in another operation mode or epoch";
+        "see `cradle mode show`; repeat the call in the present mode",
+    ModuleOff = "module-off": "the module is off in the present operation mode";
+        "see `cradle mode show`; change it with `cradle mode set`",
+    Sealed = "sealed": "the box is sealed";
+        "find the cause in the audit log (`cradle audit list`), then `cradle mode set`",
+    ModeNotNewer = "mode-not-newer": "the mode statement is older than the one in force";
+        "sign a new one with `cradle mode set`",
+    ModeNotCovered = "mode-not-covered": "the operator's order does not cover this mode";
+        "change the order with `cradle mode set`",
+    // Software.
+    UpstreamSignature = "upstream-signature": "the release is not signed by a registered upstream key";
+        "get the release again from its maker; if it still fails, tell them",
+    CountersignatureInvalid = "countersignature-invalid": "the stored release does not carry this site's countersignature";
+        "import the release again with `cradle release import`",
+    BothSignaturesInvalid = "both-signatures-invalid": "neither the maker's signature nor this site's countersignature holds";
+        "the box is sealed: the store was tampered with; keep it for examination",
+    ImageMismatch = "image-mismatch": "the image is not the one that was signed";
+        "import the release again; if it still fails, the store or its source was altered",
+    ImageTooLong = "image-too-long": "the image is longer than was announced";
+        "get the release again from its maker",
+    ReleaseRolledBack = "release-rolled-back": "the release is older than one already accepted";
+        "use the newest release; going back needs a new release with a higher counter",
+    ReleaseExpired = "release-expired": "the release's metadata has expired";
+        "get fresh metadata from the maker",
+    ReleaseUnknown = "release-unknown": "there is no such release in this store";
+        "import one with `cradle release import`",
+    WrongHardware = "wrong-hardware": "the release is not for this device type";
+        "use the release that names this device type",
+    SignerUnknown = "signer-unknown": "the signing key is not registered";
+        "register it with `cradle release trust` after checking it with its owner",
+    // The station.
+    NotOnList = "not-on-list": "the board is on no registration list";
+        "set the board aside; if it is yours, import a list that names it",
+    AlreadyProvisioned = "already-provisioned": "this board has been provisioned before";
+        "nothing: it is done; `cradle device show` tells when",
+    SerialTaken = "serial-taken": "another board was provisioned under this serial number";
+        "set both boards aside: one of them carries a copied label",
+    WrongType = "wrong-type": "the board is of another type than the list or the station says";
+        "use the station of that type, or correct the list",
+    BoardSilent = "board-silent": "the board does not answer";
+        "check cable and power, then run the station again: it goes on where it stopped",
+    BoardRefused = "board-refused": "the board refused a step";
+        "see the adapter's message in the log, then run the station again",
+    FlashMismatch = "flash-mismatch": "what was read back is not what was written";
+        "run the station again; if it repeats, the board's memory is bad",
+    ChallengeFailed = "challenge-failed": "the board could not prove that it holds the certified key";
+        "set the board aside: its key is not the one that was certified",
+    KeyChanged = "key-changed": "the board now has another key than the one that was certified";
+        "the unconfirmed certificate was revoked; run the station again",
+    BoardHeld = "board-held": "the device is marked stolen, lost or scrapped";
+        "nothing is given to it; see `cradle device show`",
+    // Lists.
+    ListInvalid = "list-invalid": "the list has an error; nothing was imported";
+        "correct the line that is named and import again",
+    ListContradicts = "list-contradicts": "the list says something else of a device than an earlier list";
+        "settle it with the supplier; nothing was imported",
+}
+
+impl Reason {
+    /// The reason of that code.
+    #[must_use]
+    pub fn by_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::by_code(reason.code()), Some(*reason));
+        }
+    }
+    #[test]
+    fn faults_survive_json() {
+        let faults = [Fault::malformed("x"), Fault::Refused(Reason::NoGrant), Fault::unavailable("store")];
+        for fault in faults {
+            let json = serde_json::to_string(&fault).unwrap();
+            assert_eq!(serde_json::from_str::<Fault>(&json).unwrap(), fault);
+        }
+    }
+    #[test]
+    fn an_unknown_reason_is_refused() {
+        assert!(serde_json::from_str::<Fault>(r#"{"refused":"because"}"#).is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! Small fixed strings of octets, and octets as JSON writes them.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+
+/// Octets were not written as they should have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadOctets;
+
+impl fmt::Display for BadOctets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not hexadecimal digits of the right number")
+    }
+}
+
+/// Writes octets as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(octets.len() * 2);
+    for octet in octets {
+        for nibble in [octet >> 4, octet & 15] {
+            text.push(char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        }
+    }
+    text
+}
+
+/// Reads hexadecimal digits of either case.
+///
+/// # Errors
+/// [`BadOctets`] if the number of digits is odd or a character is no digit.
+pub fn from_hex(text: &str) -> Result<Vec<u8>, BadOctets> {
+    let nibble = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok()).ok_or(BadOctets);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(BadOctets);
+    }
+    pairs.iter().map(|[high, low]| Ok(nibble(*high)? << 4 | nibble(*low)?)).collect()
+}
+
+macro_rules! fixed_octets {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// Length in octets.
+            pub const LEN: usize = $len;
+            /// Makes the value from exactly its octets.
+            #[must_use]
+            pub const fn new(octets: [u8; $len]) -> Self { Self(octets) }
+            /// Makes the value from a slice; `None` if the length is another.
+            #[must_use]
+            pub fn from_slice(octets: &[u8]) -> Option<Self> { octets.try_into().ok().map(Self) }
+            /// The octets.
+            #[must_use]
+            pub const fn octets(&self) -> &[u8; $len] { &self.0 }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&hex(&self.0)) }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!(stringify!($name), "({})"), self) }
+        }
+        impl std::str::FromStr for $name {
+            type Err = BadOctets;
+            fn from_str(text: &str) -> Result<Self, BadOctets> {
+                Self::from_slice(&from_hex(text)?).ok_or(BadOctets)
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+                text.parse().map_err(|_| de::Error::custom(concat!(stringify!($len), " octets in hexadecimal expected")))
+            }
+        }
+    };
+}
+
+fixed_octets!(
+    /// A SHA-256 digest. Shape: 32 octets, in text 64 lower-case hexadecimal digits.
+    Digest, 32
+);
+fixed_octets!(
+    /// The name that a requester gives to one transaction, so that a repetition is known as one.
+    ///
+    /// Shape: 16 octets. Source: RFC 9810 §5.1.1 (`transactionID`).
+    TransactionId, 16
+);
+fixed_octets!(
+    /// A number used once. Shape: 16 octets. Source: RFC 9810 §5.1.1 (`senderNonce`).
+    Nonce, 16
+);
+
+impl TransactionId {
+    /// Makes an identifier that begins with the time, so that neighbours in time are neighbours in an index.
+    #[must_use]
+    pub fn at(now: crate::UnixTime, random: [u8; 10]) -> Self {
+        let mut octets = [0; 16];
+        let [_, _, time @ ..] = now.ms().to_be_bytes();
+        let (head, tail) = octets.split_at_mut(time.len());
+        head.copy_from_slice(&time);
+        tail.copy_from_slice(&random);
+        Self(octets)
+    }
+}
+
+/// Octets of any length, in JSON as base64 with padding.
+/// Source: RFC 4648 §4.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Base64(pub Vec<u8>);
+
+impl fmt::Debug for Base64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Base64({} octets)", self.0.len())
+    }
+}
+impl From<Vec<u8>> for Base64 {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+}
+impl AsRef<[u8]> for Base64 {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+impl Serialize for Base64 {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
+        STANDARD.decode(text.as_bytes()).map(Self).map_err(|_| de::Error::custom("base64 expected"))
+    }
+}
+
+/// Writes octets as base64url without padding.
+/// Source: RFC 7515 §2.
+#[must_use]
+pub fn base64url(octets: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(octets)
+}
+
+/// Reads base64url without padding; `None` if it is anything else.
+#[must_use]
+pub fn from_base64url(text: &[u8]) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&[u8], BadOctets>) {
+        assert_eq!(from_hex(text).as_deref(), expected.as_ref().map(|o| *o));
+    }
+
+    #[test]
+    fn both_cases_are_read() {
+        check("0aFF", Ok(&[10, 255]));
+    }
+    #[test]
+    fn nothing_is_nothing() {
+        check("", Ok(&[]));
+    }
+    #[test]
+    fn odd_digits_are_refused() {
+        check("0", Err(BadOctets));
+    }
+    #[test]
+    fn other_letters_are_refused() {
+        check("0g", Err(BadOctets));
+    }
+    #[test]
+    fn a_sign_is_no_digit() {
+        check("+1", Err(BadOctets));
+    }
+    #[test]
+    fn a_short_digest_is_refused() {
+        assert!(serde_json::from_str::<Digest>("\"00\"").is_err());
+    }
+    #[test]
+    fn transactions_sort_by_time() {
+        let early = TransactionId::at(crate::UnixTime::from_ms(1), [255; 10]);
+        let late = TransactionId::at(crate::UnixTime::from_ms(2), [0; 10]);
+        assert!(early < late);
+    }
+    #[test]
+    fn base64_reads_what_it_wrote() {
+        let json = serde_json::to_string(&Base64(vec![1, 2, 3, 4])).unwrap();
+        assert_eq!(json, "\"AQIDBA==\"");
+        assert_eq!(serde_json::from_str::<Base64>(&json).unwrap().0, [1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,353 @@
+//! Names with a known alphabet and a known length, so that they can stand in files, URLs, logs and certificates.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+use std::str::FromStr;
+
+/// A name was empty, too long, or written with a letter that it may not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName {
+    /// Which kind of name.
+    pub kind: &'static str,
+    /// What such a name looks like.
+    pub shape: &'static str,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {} is {}", self.kind, self.shape)
+    }
+}
+impl std::error::Error for BadName {}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $shape:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                let allowed: fn(u8) -> bool = $allowed;
+                let starts_well = text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+                if starts_well && text.len() <= $max && text.bytes().all(allowed) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(BadName { kind: $kind, shape: $shape })
+                }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.pad(&self.0) }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, "{:?}", self.0) }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.serialize_str(&self.0) }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> { d.deserialize_str(Parse::new()) }
+        }
+    };
+}
+
+// Reads any name from a JSON string without a copy in between.
+struct Parse<T>(std::marker::PhantomData<T>);
+
+impl<T> Parse<T> {
+    const fn new() -> Self {
+        Self(std::marker::PhantomData)
+    }
+}
+
+impl<T: FromStr<Err = BadName>> de::Visitor<'_> for Parse<T> {
+    type Value = T;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+text!(
+    /// The serial number that the maker printed on a device.
+    DeviceSerial, "device serial number", 64,
+    "1 to 64 letters, digits, '.', '-' or '_', beginning with a letter or digit",
+    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')
+);
+text!(
+    /// The name of a device type, which is also the name of its file.
+    DeviceType, "device type", 32,
+    "1 to 32 lower-case letters, digits or '.', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'.'
+);
+text!(
+    /// What the hardware says of itself: a chip identifier that no label can change.
+    BoardId, "board identifier", 64,
+    "1 to 64 letters, digits, '.', '-', '_' or ':', beginning with a letter or digit",
+    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':')
+);
+text!(
+    /// The name of a certificate profile, which is also the name of its file.
+    ProfileName, "profile name", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
+    /// The name of a certification authority in this instance.
+    AuthorityName, "authority name", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
+    /// The name of a programming station.
+    StationName, "station name", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
+    /// The name of a person who operates the system.
+    OperatorName, "operator name", 64,
+    "1 to 64 letters, digits, '.', '-', '_' or '@', beginning with a letter or digit",
+    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b'@')
+);
+
+/// The name of a device for all its life, unique in the world.
+///
+/// Shape in text: `urn:dev:ops:PEN-TYPE-SERIAL`, where `-` and `_` of the serial number are percent-encoded because the
+/// scheme keeps `-` for itself.
+/// Source: RFC 9039 §4.4 (a maker's private enterprise number, product class and serial number).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId {
+    /// The maker's private enterprise number.
+    pub maker_pen: u32,
+    /// The product class.
+    pub device_type: DeviceType,
+    /// The serial number within all devices of the maker.
+    pub serial: DeviceSerial,
+}
+
+const PREFIX: &str = "urn:dev:ops:";
+const SHAPE: BadName = BadName { kind: "device name", shape: "written urn:dev:ops:PEN-TYPE-SERIAL" };
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}-{}-", self.maker_pen, self.device_type)?;
+        let mut rest = self.serial.as_str();
+        while let Some(at) = rest.find(['-', '_']) {
+            let (before, from) = rest.split_at(at);
+            f.write_str(before)?;
+            f.write_str(if from.starts_with('-') { "%2D" } else { "%5F" })?;
+            rest = from.get(1..).unwrap_or_default();
+        }
+        f.write_str(rest)
+    }
+}
+
+impl FromStr for DeviceId {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let rest = text.strip_prefix(PREFIX).ok_or(SHAPE)?;
+        let mut parts = rest.splitn(3, '-');
+        let mut next = || parts.next().ok_or(SHAPE);
+        let (pen, device_type, serial) = (next()?, next()?, next()?);
+        if serial.contains(['-', '_']) {
+            return Err(SHAPE);
+        }
+        let id = Self {
+            maker_pen: pen.parse().map_err(|_| SHAPE)?,
+            device_type: device_type.parse()?,
+            serial: serial.replace("%2D", "-").replace("%5F", "_").parse()?,
+        };
+        // One name, one spelling: `032473`, `+32473` or a lower-case `%2d` would be a second one.
+        if pen == id.maker_pen.to_string() { Ok(id) } else { Err(SHAPE) }
+    }
+}
+
+impl Serialize for DeviceId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for DeviceId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_str(Parse::new())
+    }
+}
+
+/// Whom a certificate is for: the registered thing, whose name decides what the certificate says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// A device. In text its `urn:dev:ops:` name.
+    Device(DeviceId),
+    /// A certification authority of this instance. In text `authority:NAME`.
+    Authority(AuthorityName),
+    /// A module on a station or box. In text `module:MODULE:INSTANCE`.
+    Module(crate::Module, StationName),
+    /// A person. In text `operator:NAME`.
+    Operator(OperatorName),
+}
+
+impl Entity {
+    /// The device, if it is one.
+    #[must_use]
+    pub const fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Device(id) => Some(id),
+            Self::Authority(_) | Self::Module(..) | Self::Operator(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(id) => id.fmt(f),
+            Self::Authority(name) => write!(f, "authority:{name}"),
+            Self::Module(module, instance) => write!(f, "module:{module}:{instance}"),
+            Self::Operator(name) => write!(f, "operator:{name}"),
+        }
+    }
+}
+
+impl FromStr for Entity {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        const SHAPE: BadName =
+            BadName { kind: "subject", shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME" };
+        match text.split_once(':') {
+            Some(("urn", _)) => text.parse().map(Self::Device),
+            Some(("authority", name)) => name.parse().map(Self::Authority),
+            Some(("operator", name)) => name.parse().map(Self::Operator),
+            Some(("module", rest)) => {
+                let (module, instance) = rest.split_once(':').ok_or(SHAPE)?;
+                Ok(Self::Module(crate::Module::by_name(module).ok_or(SHAPE)?, instance.parse()?))
+            }
+            _ => Err(SHAPE),
+        }
+    }
+}
+
+impl Serialize for Entity {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for Entity {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_str(Parse::new())
+    }
+}
+
+/// Makes foreign text fit to be shown: control, bidirectional and other invisible characters are escaped, and text
+/// longer than `len_max` characters is cut with `…`.
+#[must_use]
+pub fn printable(text: &str, len_max: usize) -> String {
+    let mut out = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == len_max {
+            out.push('…');
+            break;
+        }
+        let hidden = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
+        if hidden { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, ok: bool) {
+        assert_eq!(text.parse::<DeviceSerial>().is_ok(), ok, "{text:?}");
+    }
+
+    #[test]
+    fn a_plain_serial() {
+        check("SN-0001.a_b", true);
+    }
+    #[test]
+    fn nothing_is_no_serial() {
+        check("", false);
+    }
+    #[test]
+    fn sixty_four_letters() {
+        check(&"a".repeat(64), true);
+    }
+    #[test]
+    fn sixty_five_letters_are_refused() {
+        check(&"a".repeat(65), false);
+    }
+    #[test]
+    fn a_path_is_refused() {
+        check("../x", false);
+        check("..", false);
+    }
+    #[test]
+    fn a_space_is_refused() {
+        check("a b", false);
+    }
+    #[test]
+    fn a_formula_is_refused() {
+        check("=1+1", false);
+    }
+    #[test]
+    fn an_umlaut_is_refused() {
+        check("ä", false);
+    }
+
+    #[track_caller]
+    fn urn(text: &str, serial: Option<&str>) {
+        let id = text.parse::<DeviceId>().ok();
+        assert_eq!(id.as_ref().map(|i| i.serial.as_str()), serial, "{text}");
+        if let Some(id) = id {
+            assert_eq!(id.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_device_name() {
+        urn("urn:dev:ops:32473-sensor.a-SN0001", Some("SN0001"));
+    }
+    #[test]
+    fn hyphens_are_encoded() {
+        urn("urn:dev:ops:32473-sensor-SN%2D0001%5Fb", Some("SN-0001_b"));
+    }
+    #[test]
+    fn a_bare_hyphen_in_the_serial_is_refused() {
+        urn("urn:dev:ops:32473-sensor-SN-1", None);
+    }
+    #[test]
+    fn another_number_spelling_is_refused() {
+        urn("urn:dev:ops:032473-sensor-SN1", None);
+        urn("urn:dev:ops:+32473-sensor-SN1", None);
+    }
+    #[test]
+    fn another_scheme_is_refused() {
+        urn("urn:dev:mac:32473-sensor-SN1", None);
+    }
+    #[test]
+    fn lower_case_percent_is_refused() {
+        urn("urn:dev:ops:32473-sensor-SN%2d1", None);
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_escapes() {
+        assert_eq!(printable("a\n\u{202e}b", 80), "a\\u{a}\\u{202e}b");
+    }
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(printable("abcdef", 3), "abc…");
+    }
+}

@@ -1,0 +1,68 @@
+//! PEM: text around DER.
+
+use pem_rfc7468::LineEnding;
+
+/// Longest PEM text that is read, in octets.
+pub const PEM_LEN_MAX: usize = 1024 * 1024;
+
+/// Writes one PEM block. Source: RFC 7468.
+#[must_use]
+pub fn encode(label: &'static str, der: &[u8]) -> String {
+    match pem_rfc7468::encode_string(label, LineEnding::LF, der) {
+        Ok(text) => text,
+        Err(_) => unreachable!("labels are constants of ours, and text grows to what is needed"),
+    }
+}
+
+/// Reads the first PEM block of a text: label and DER. `None` if there is none, or it is not well formed.
+#[must_use]
+pub fn decode(text: &[u8]) -> Option<(String, Vec<u8>)> {
+    if text.len() > PEM_LEN_MAX {
+        return None;
+    }
+    let begin = text.windows(BEGIN.len()).position(|w| w == BEGIN)?;
+    let block = text.get(begin..)?;
+    let end = block.windows(END.len()).position(|w| w == END)?;
+    let tail = block.get(end + END.len()..)?;
+    let close = tail.windows(DASHES.len()).position(|w| w == DASHES)?;
+    let block = block.get(..end + END.len() + close + DASHES.len())?;
+    let (label, der) = pem_rfc7468::decode_vec(block).ok()?;
+    Some((label.to_owned(), der))
+}
+
+/// Reads octets that may be PEM of this label, or DER already.
+#[must_use]
+pub fn der_or_pem(octets: &[u8], labels: &[&str]) -> Option<Vec<u8>> {
+    if octets.first() == Some(&0x30) {
+        return Some(octets.to_vec());
+    }
+    decode(octets).filter(|(label, _)| labels.contains(&label.as_str())).map(|(_, der)| der)
+}
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = encode("CERTIFICATE", &[1, 2, 3]);
+        assert_eq!(decode(text.as_bytes()), Some(("CERTIFICATE".into(), vec![1, 2, 3])));
+    }
+    #[test]
+    fn text_in_front_is_passed_over() {
+        let text = format!("subject=x\n{}", encode("X509 CRL", &[1]));
+        assert_eq!(decode(text.as_bytes()), Some(("X509 CRL".into(), vec![1])));
+    }
+    #[test]
+    fn other_labels_are_refused() {
+        assert_eq!(der_or_pem(encode("PRIVATE KEY", &[1]).as_bytes(), &["CERTIFICATE"]), None);
+    }
+    #[test]
+    fn half_a_block_is_refused() {
+        assert_eq!(decode(b"-----BEGIN X-----\nAAAA\n"), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! Strict reading: what every decoder of this crate shares.
+
+use const_oid::ObjectIdentifier;
+use der::asn1::BitStringRef;
+use der::{Decode, Header, Reader, SliceReader, Tag};
+use model::Fault;
+
+/// The octets are not the DER of what was expected; the text says of what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadDer(pub &'static str);
+
+impl std::fmt::Display for BadDer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not a well-formed {}", self.0)
+    }
+}
+impl std::error::Error for BadDer {}
+impl From<BadDer> for Fault {
+    fn from(BadDer(what): BadDer) -> Self {
+        Fault::malformed(what)
+    }
+}
+
+pub(crate) type Result<T> = std::result::Result<T, der::Error>;
+
+/// Reads all of `octets` as one structure; what follows it is an error.
+pub(crate) fn whole<'a, T>(
+    octets: &'a [u8],
+    len_max: usize,
+    what: &'static str,
+    f: impl FnOnce(&mut SliceReader<'a>) -> Result<T>,
+) -> std::result::Result<T, BadDer> {
+    if octets.len() > len_max {
+        return Err(BadDer(what));
+    }
+    let read = || {
+        let mut reader = SliceReader::new(octets)?;
+        let value = f(&mut reader)?;
+        reader.finish()?;
+        Ok::<T, der::Error>(value)
+    };
+    read().map_err(|_| BadDer(what))
+}
+
+/// An error at this place.
+pub(crate) fn bad<'a, T>(reader: &mut SliceReader<'a>) -> Result<T> {
+    Err(reader.error(der::ErrorKind::Failed))
+}
+
+/// The tag of what comes next, if anything does.
+pub(crate) fn next_tag<'a>(reader: &SliceReader<'a>) -> Result<Option<Tag>> {
+    if reader.is_finished() { Ok(None) } else { Tag::peek(reader).map(Some) }
+}
+
+/// Tag and contents of what comes next.
+pub(crate) fn any<'a>(reader: &mut SliceReader<'a>) -> Result<(Tag, &'a [u8])> {
+    let header = Header::decode(reader)?;
+    Ok((header.tag(), reader.read_slice(header.length())?))
+}
+
+/// Contents of what comes next, which must have this tag.
+pub(crate) fn contents<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<&'a [u8]> {
+    let header = Header::decode(reader)?;
+    header.tag().assert_eq(tag)?;
+    reader.read_slice(header.length())
+}
+
+/// Tag of `[n]`.
+pub(crate) fn context(n: u32, constructed: bool) -> Tag {
+    Tag::ContextSpecific { constructed, number: der::TagNumber(n) }
+}
+
+/// Contents of `[n]`, if that comes next.
+pub(crate) fn optional<'a>(reader: &mut SliceReader<'a>, n: u32, constructed: bool) -> Result<Option<&'a [u8]>> {
+    if next_tag(reader)? == Some(context(n, constructed)) { any(reader).map(|(_, c)| Some(c)) } else { Ok(None) }
+}
+
+/// Reads all of the contents of a constructed value.
+pub(crate) fn inside<'a, T>(contents: &'a [u8], f: impl FnOnce(&mut SliceReader<'a>) -> Result<T>) -> Result<T> {
+    let mut reader = SliceReader::new(contents)?;
+    let value = f(&mut reader)?;
+    reader.finish()?;
+    Ok(value)
+}
+
+/// Reads the elements of a constructed value until none is left, at most `max`.
+pub(crate) fn each<'a, T>(
+    contents: &'a [u8],
+    max: usize,
+    mut f: impl FnMut(&mut SliceReader<'a>) -> Result<T>,
+) -> Result<Vec<T>> {
+    inside(contents, |reader| {
+        let mut values = Vec::new();
+        while !reader.is_finished() {
+            if values.len() == max {
+                return bad(reader);
+            }
+            values.push(f(reader)?);
+        }
+        Ok(values)
+    })
+}
+
+pub(crate) fn oid(reader: &mut SliceReader<'_>) -> Result<ObjectIdentifier> {
+    ObjectIdentifier::decode(reader)
+}
+
+/// A BIT STRING that is a whole number of octets, as every one in X.509 that carries a key or a signature.
+pub(crate) fn bit_string_octets<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
+    let bits: BitStringRef<'a> = BitStringRef::decode(reader)?;
+    match bits.as_bytes() {
+        Some(octets) => Ok(octets),
+        None => bad(reader),
+    }
+}
+
+/// A small non-negative INTEGER.
+pub(crate) fn small(reader: &mut SliceReader<'_>) -> Result<u64> {
+    u64::decode(reader)
+}
+
+/// The octets of a non-negative INTEGER of any length, without the leading zero.
+pub(crate) fn unsigned<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
+    let octets = contents(reader, Tag::Integer)?;
+    match octets {
+        [0] => Ok(octets),
+        [0, 0x80..=0xff, ..] => Ok(octets.get(1..).unwrap_or_default()),
+        [1..=0x7f, ..] => Ok(octets),
+        _ => bad(reader),
+    }
+}

@@ -1,0 +1,47 @@
+//! Verifying signatures.
+
+use crate::algorithm::{KeyType, SignatureAlgorithm};
+use crate::key::PublicKey;
+use aws_lc_rs::signature::{self as aws, UnparsedPublicKey, VerificationAlgorithm};
+
+/// The signature does not hold, or the algorithm does not fit the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadSignature;
+
+impl std::fmt::Display for BadSignature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the signature does not hold")
+    }
+}
+impl std::error::Error for BadSignature {}
+
+/// Verifies a signature over `message`. A point that is not on its curve is refused here too.
+///
+/// # Errors
+/// [`BadSignature`]
+pub fn verify(
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), BadSignature> {
+    let algorithm = verification_algorithm(key.key_type(), algorithm).ok_or(BadSignature)?;
+    UnparsedPublicKey::new(algorithm, key.bits()).verify(message, signature).map_err(|_| BadSignature)
+}
+
+fn verification_algorithm(key: KeyType, algorithm: SignatureAlgorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    use SignatureAlgorithm as A;
+    Some(match (key, algorithm) {
+        (KeyType::P256, A::EcdsaSha256) => &aws::ECDSA_P256_SHA256_ASN1,
+        (KeyType::P256, A::EcdsaSha384) => &aws::ECDSA_P256_SHA384_ASN1,
+        (KeyType::P256, A::EcdsaSha512) => &aws::ECDSA_P256_SHA512_ASN1,
+        (KeyType::P384, A::EcdsaSha256) => &aws::ECDSA_P384_SHA256_ASN1,
+        (KeyType::P384, A::EcdsaSha384) => &aws::ECDSA_P384_SHA384_ASN1,
+        (KeyType::P384, A::EcdsaSha512) => &aws::ECDSA_P384_SHA512_ASN1,
+        (KeyType::Ed25519, A::Ed25519) => &aws::ED25519,
+        (KeyType::Rsa(2048..), A::RsaSha256) => &aws::RSA_PKCS1_2048_8192_SHA256,
+        (KeyType::Rsa(2048..), A::RsaSha384) => &aws::RSA_PKCS1_2048_8192_SHA384,
+        (KeyType::Rsa(2048..), A::RsaSha512) => &aws::RSA_PKCS1_2048_8192_SHA512,
+        (KeyType::P256 | KeyType::P384 | KeyType::Ed25519 | KeyType::Rsa(_), _) => return None,
+    })
+}

@@ -1,0 +1,208 @@
+//! Keys that nobody should have a certificate for.
+
+use crate::algorithm::KeyType;
+use crate::key::PublicKey;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey};
+
+/// What is weak about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// RSA with fewer than 2048 or more than 4096 bits.
+    Size,
+    /// RSA with an even modulus, or an exponent that is even or below 65537.
+    Parameters,
+    /// RSA made by a library whose primes can be found (CVE-2017-15361).
+    Roca,
+    /// Not a point of its curve, or one of small order.
+    Point,
+}
+
+/// Looks for known weaknesses of a public key.
+///
+/// # Errors
+/// The first [`Weakness`] found.
+pub fn check(key: &PublicKey) -> Result<(), Weakness> {
+    match key.key_type() {
+        KeyType::Rsa(bits) => {
+            if !(2048..=4096).contains(&bits) {
+                return Err(Weakness::Size);
+            }
+            let (modulus, exponent) = key.rsa().ok_or(Weakness::Parameters)?;
+            let odd = |n: &[u8]| n.last().is_some_and(|last| last % 2 == 1);
+            let small = exponent.len() < 3 && exponent != [1, 0, 1];
+            if !odd(modulus) || !odd(exponent) || small || exponent.len() > 4 {
+                return Err(Weakness::Parameters);
+            }
+            if has_roca_fingerprint(modulus) { Err(Weakness::Roca) } else { Ok(()) }
+        }
+        KeyType::P256 => on_curve(ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.bits()).is_ok()),
+        KeyType::P384 => on_curve(ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.bits()).is_ok()),
+        KeyType::Ed25519 => {
+            let parsed = ParsedPublicKey::new(&ED25519, key.bits()).is_ok();
+            on_curve(parsed && !SMALL_ORDER.contains(&without_sign(key.bits())))
+        }
+    }
+}
+
+fn on_curve(yes: bool) -> Result<(), Weakness> {
+    if yes { Ok(()) } else { Err(Weakness::Point) }
+}
+
+// The last octet of an Ed25519 key carries the sign of x in its highest bit.
+fn without_sign(key: &[u8]) -> [u8; 32] {
+    let mut y = [0; 32];
+    y.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    if let Some(last) = y.last_mut() {
+        *last &= 0x7f;
+    }
+    y
+}
+
+const fn field_element(low: u8, middle: u8, high: u8) -> [u8; 32] {
+    let mut y = [middle; 32];
+    y[0] = low;
+    y[31] = high;
+    y
+}
+
+/// The y-coordinates of the eight points of small order, and the two that are written above the field's prime.
+/// Source: RFC 7748 §6.1 in the Edwards form; "Taming the many EdDSAs" (2020), table 1.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    field_element(0, 0, 0),
+    field_element(1, 0, 0),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    field_element(0xec, 0xff, 0x7f),
+    field_element(0xed, 0xff, 0x7f),
+    field_element(0xee, 0xff, 0x7f),
+];
+
+/// Primes whose product the faulty generator used, as far as they tell something.
+/// Source: Nemec et al., "The Return of Coppersmith's Attack" (2017).
+const ROCA_PRIMES: [u32; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+
+// Primes of the faulty generator are k*M + 65537^a mod M, so the modulus is a power of 65537 modulo each factor of M.
+// By chance that happens once in about 2^27 keys.
+fn has_roca_fingerprint(modulus: &[u8]) -> bool {
+    ROCA_PRIMES.iter().all(|prime| {
+        let residue = modulus.iter().fold(0, |r: u32, octet| (r * 256 + u32::from(*octet)) % prime);
+        let mut power = 1;
+        (0..*prime).any(|_| {
+            power = power * (65537 % prime) % prime;
+            power == residue
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Writer;
+
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> PublicKey {
+        let mut w = Writer::default();
+        w.sequence(|w| {
+            w.unsigned(modulus).unsigned(exponent);
+        });
+        let zeros = usize::try_from(modulus[0].leading_zeros()).unwrap();
+        let bits = u16::try_from(modulus.len() * 8 - zeros).unwrap();
+        PublicKey::from_bits(KeyType::Rsa(bits), &w.finish()).unwrap()
+    }
+    fn modulus(octets: usize, last: u8) -> Vec<u8> {
+        let mut m = vec![0xc3; octets];
+        m[octets - 1] = last;
+        m
+    }
+    #[track_caller]
+    fn check_rsa(modulus: &[u8], exponent: &[u8], expected: Result<(), Weakness>) {
+        assert_eq!(check(&rsa(modulus, exponent)), expected);
+    }
+    #[track_caller]
+    fn check_ed25519(key: [u8; 32], expected: Result<(), Weakness>) {
+        assert_eq!(check(&PublicKey::from_bits(KeyType::Ed25519, &key).unwrap()), expected);
+    }
+
+    #[test]
+    fn rsa_2048_is_fine() {
+        check_rsa(&modulus(256, 1), &[1, 0, 1], Ok(()));
+    }
+    #[test]
+    fn rsa_1024_is_weak() {
+        check_rsa(&modulus(128, 1), &[1, 0, 1], Err(Weakness::Size));
+    }
+    #[test]
+    fn rsa_2047_is_weak() {
+        let mut m = modulus(256, 1);
+        m[0] = 0x7f;
+        check_rsa(&m, &[1, 0, 1], Err(Weakness::Size));
+    }
+    #[test]
+    fn rsa_4104_is_refused() {
+        check_rsa(&modulus(513, 1), &[1, 0, 1], Err(Weakness::Size));
+    }
+    #[test]
+    fn an_even_modulus_is_weak() {
+        check_rsa(&modulus(256, 2), &[1, 0, 1], Err(Weakness::Parameters));
+    }
+    #[test]
+    fn exponent_3_is_weak() {
+        check_rsa(&modulus(256, 1), &[3], Err(Weakness::Parameters));
+    }
+    #[test]
+    fn exponent_1_is_weak() {
+        check_rsa(&modulus(256, 1), &[1], Err(Weakness::Parameters));
+    }
+    #[test]
+    fn exponent_65538_is_weak() {
+        check_rsa(&modulus(256, 1), &[1, 0, 2], Err(Weakness::Parameters));
+    }
+    #[test]
+    fn a_power_of_65537_has_the_fingerprint() {
+        // 65537^128 has 2049 bits and is a power of 65537 modulo everything.
+        let mut n = vec![1u8];
+        for _ in 0..127 {
+            let mut next = vec![0; n.len() + 2];
+            let mut carry = 0u16;
+            for i in (0..next.len()).rev() {
+                let low = if i >= 2 { u16::from(n[i - 2]) } else { 0 };
+                let high = if i < n.len() { u16::from(n[i]) } else { 0 };
+                let sum = low + high + carry;
+                next[i] = sum.to_be_bytes()[1];
+                carry = sum >> 8;
+            }
+            let start = next.iter().position(|o| *o != 0).unwrap();
+            n = next[start..].to_vec();
+        }
+        assert!(has_roca_fingerprint(&n));
+        let last = n.len() - 1;
+        n[last] ^= 2;
+        assert!(!has_roca_fingerprint(&n));
+    }
+    #[test]
+    fn a_p256_point_off_the_curve_is_weak() {
+        let mut point = [1; 65];
+        point[0] = 4;
+        assert_eq!(check(&PublicKey::from_bits(KeyType::P256, &point).unwrap()), Err(Weakness::Point));
+    }
+    #[test]
+    fn small_order_points_are_weak() {
+        for y in SMALL_ORDER {
+            check_ed25519(y, Err(Weakness::Point));
+            let mut negative = y;
+            negative[31] |= 0x80;
+            check_ed25519(negative, Err(Weakness::Point));
+        }
+    }
+    #[test]
+    fn the_base_point_is_fine() {
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        check_ed25519(base, Ok(()));
+    }
+}
