@@ -20,6 +20,11 @@ pub trait Call: Serialize + DeserializeOwned {
     const SUBJECT: Subject;
     /// What comes back.
     type Reply: Serialize + DeserializeOwned;
+
+    /// To whom it goes.
+    fn to(&self) -> Module {
+        Self::SUBJECT.module()
+    }
 }
 
 /// Most requests in one message. One batch of this size is about 300 KiB and takes km some 10 ms; a longer one would
@@ -44,7 +49,7 @@ macro_rules! subjects {
             /// As it is written.
             #[must_use]
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
-            /// Which module answers.
+            /// Which module answers. A lease goes to the module that it is for instead.
             #[must_use]
             pub const fn module(self) -> Module { match self { $(Self::$name => Module::$module,)+ } }
         }

@@ -2,7 +2,7 @@
 
 use super::authority::Done;
 use super::{Call, Subject};
-use crate::mode::{Binding, Statement};
+use crate::mode::Binding;
 use crate::{Module, Reason, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct Lease {
     /// For whom.
     pub module: Module,
-    /// The operator's statement, as a flattened JWS signed with the operator's key.
+    /// The operator's [`Statement`](crate::mode::Statement), as a flattened JWS signed with the operator's key.
     pub statement: String,
     /// The modes in force, which the statement must cover.
     pub binding: Binding,
@@ -22,12 +22,12 @@ pub struct Lease {
     pub until: UnixTime,
 }
 
-/// The operator's statement inside a [`Lease`].
-pub type LeaseStatement = Statement;
-
 impl Call for Lease {
     const SUBJECT: Subject = Subject::ModeLease;
     type Reply = Done;
+    fn to(&self) -> Module {
+        self.module
+    }
 }
 
 /// Seals the box at once.

@@ -1,0 +1,145 @@
+//! Keeping to the operation mode: a module runs only while it holds a lease that lets it.
+
+use model::contract::supervisor::Lease;
+use model::mode::{Binding, Statement};
+use model::{Mode, Module, Reason, UnixTime};
+use std::sync::{PoisonError, RwLock};
+
+/// What a module knows of the operation mode. Without a lease, or behind its end, the answer is no.
+#[derive(Debug)]
+pub struct Gate {
+    module: Module,
+    held: RwLock<Option<Held>>,
+}
+
+/// The modes that a lease names, and its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The modes in force.
+    pub binding: Binding,
+    /// Rises with each change.
+    pub epoch: u64,
+    /// When the lease ends.
+    pub until: UnixTime,
+    /// The epoch of the operator's statement behind it.
+    pub statement_epoch: u64,
+}
+
+impl Gate {
+    /// A gate without a lease: closed.
+    #[must_use]
+    pub const fn closed(module: Module) -> Self {
+        Self { module, held: RwLock::new(None) }
+    }
+
+    /// Takes a lease, given the operator's statement that the caller has verified.
+    ///
+    /// # Errors
+    /// [`Reason::ModeNotNewer`] if an epoch is older than the one that is held; [`Reason::ModeNotCovered`] if the
+    /// statement does not cover the mode that the box is in or goes to. To seal a box needs no order.
+    pub fn take(&self, lease: &Lease, statement: &Statement) -> Result<(), Reason> {
+        let goal = lease.binding.pending.unwrap_or(lease.binding.current);
+        if goal != Mode::Sealed && !statement.order.covers(goal) {
+            return Err(Reason::ModeNotCovered);
+        }
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        if held.is_some_and(|held| lease.epoch < held.epoch || statement.epoch < held.statement_epoch) {
+            return Err(Reason::ModeNotNewer);
+        }
+        let Lease { binding, epoch, until, .. } = *lease;
+        *held = Some(Held { binding, epoch, until, statement_epoch: statement.epoch });
+        Ok(())
+    }
+
+    /// The modes in force at `now`, if this module may run in them.
+    ///
+    /// # Errors
+    /// [`Reason::ModuleOff`] without a lease, behind its end, or if the modes say so; [`Reason::Sealed`] if the box is
+    /// sealed and this module is off because of it.
+    pub fn open(&self, now: UnixTime) -> Result<Held, Reason> {
+        let held = *self.held.read().unwrap_or_else(PoisonError::into_inner);
+        match held {
+            Some(held) if now <= held.until && held.binding.permits(self.module) => Ok(held),
+            Some(held) if held.binding.current == Mode::Sealed => Err(Reason::Sealed),
+            _ => Err(Reason::ModuleOff),
+        }
+    }
+
+    /// The module behind the gate.
+    #[must_use]
+    pub const fn module(&self) -> Module {
+        self.module
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::mode::Order;
+
+    fn lease(mode: Mode, epoch: u64) -> Lease {
+        let (module, statement) = (Module::Authority, String::new());
+        Lease { module, statement, binding: Binding::settled(mode), epoch, until: UnixTime::from_s(10) }
+    }
+    fn order(mode: Mode, epoch: u64) -> Statement {
+        let operator = "alice".parse().unwrap();
+        Statement { order: Order::Stay(mode), epoch, at: UnixTime::from_s(0), operator, reason: String::new() }
+    }
+    #[track_caller]
+    fn check(lease: Option<Lease>, now_s: u64, expected: Result<u64, Reason>) {
+        let gate = Gate::closed(Module::Authority);
+        if let Some(lease) = lease {
+            gate.take(&lease, &order(lease.binding.current, 1)).unwrap();
+        }
+        assert_eq!(gate.open(UnixTime::from_s(now_s)).map(|held| held.epoch), expected);
+    }
+
+    #[test]
+    fn no_lease_is_no_leave() {
+        check(None, 1, Err(Reason::ModuleOff));
+    }
+    #[test]
+    fn a_lease_is_leave() {
+        check(Some(lease(Mode::Ceremony, 1)), 1, Ok(1));
+    }
+    #[test]
+    fn the_last_second_of_a_lease() {
+        check(Some(lease(Mode::Ceremony, 1)), 10, Ok(1));
+    }
+    #[test]
+    fn a_lease_that_ended_is_no_leave() {
+        check(Some(lease(Mode::Ceremony, 1)), 11, Err(Reason::ModuleOff));
+    }
+    #[test]
+    fn another_mode_is_no_leave() {
+        check(Some(lease(Mode::SoftwareManagement, 1)), 1, Err(Reason::ModuleOff));
+    }
+    #[test]
+    fn sealed_says_so() {
+        check(Some(lease(Mode::Sealed, 1)), 1, Err(Reason::Sealed));
+    }
+    #[test]
+    fn an_older_epoch_is_refused() {
+        let gate = Gate::closed(Module::Authority);
+        gate.take(&lease(Mode::Sealed, 2), &order(Mode::Sealed, 1)).unwrap();
+        assert_eq!(gate.take(&lease(Mode::Ceremony, 1), &order(Mode::Ceremony, 1)), Err(Reason::ModeNotNewer));
+        assert_eq!(gate.open(UnixTime::from_s(1)), Err(Reason::Sealed));
+    }
+    #[test]
+    fn an_older_statement_is_refused() {
+        let gate = Gate::closed(Module::Authority);
+        gate.take(&lease(Mode::Sealed, 1), &order(Mode::Sealed, 2)).unwrap();
+        assert_eq!(gate.take(&lease(Mode::Ceremony, 2), &order(Mode::Ceremony, 1)), Err(Reason::ModeNotNewer));
+    }
+    #[test]
+    fn a_mode_that_nobody_ordered_is_refused() {
+        let gate = Gate::closed(Module::Authority);
+        let refused = gate.take(&lease(Mode::Ceremony, 1), &order(Mode::SoftwareImport, 1));
+        assert_eq!(refused, Err(Reason::ModeNotCovered));
+    }
+    #[test]
+    fn sealing_needs_no_order() {
+        let gate = Gate::closed(Module::Authority);
+        gate.take(&lease(Mode::Sealed, 1), &order(Mode::Ceremony, 1)).unwrap();
+    }
+}
