@@ -37,7 +37,9 @@ pub enum Event {
     Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
     /// A certificate was revoked.
     Revoked { serial: String, reason: String },
-    /// A list of revoked certificates was signed.
+    /// A key is about to be asked to sign a list of revoked certificates.
+    CrlIntended { authority: String, number: u64, tbs: Digest },
+    /// A list of revoked certificates was recorded.
     CrlIssued { authority: String, number: u64, crl: Digest },
     /// A certification authority was made.
     AuthorityCreated { authority: String, key: Digest },

@@ -80,8 +80,8 @@ impl<T: FromStr<Err = BadName>> de::Visitor<'_> for Parse<T> {
 text!(
     /// The serial number that the maker printed on a device.
     DeviceSerial, "device serial number", 64,
-    "1 to 64 letters, digits, '.', '-' or '_', beginning with a letter or digit",
-    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')
+    "1 to 64 letters, digits, '.' or '-', beginning with a letter or digit",
+    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-')
 );
 text!(
     /// The name of a device type, which is also the name of its file.
@@ -122,8 +122,8 @@ text!(
 
 /// The name of a device for all its life, unique in the world.
 ///
-/// Shape in text: `urn:dev:ops:PEN-TYPE-SERIAL`, where `-` and `_` of the serial number are percent-encoded because the
-/// scheme keeps `-` for itself.
+/// Shape in text: `urn:dev:ops:PEN-TYPE-SERIAL`, where a `-` of the serial number is written `%2D` because the scheme
+/// keeps `-` for itself.
 /// Source: RFC 9039 §4.4 (a maker's private enterprise number, product class and serial number).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId {
@@ -141,14 +141,13 @@ const SHAPE: BadName = BadName { kind: "device name", shape: "written urn:dev:op
 impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}-{}-", self.maker_pen, self.device_type)?;
-        let mut rest = self.serial.as_str();
-        while let Some(at) = rest.find(['-', '_']) {
-            let (before, from) = rest.split_at(at);
-            f.write_str(before)?;
-            f.write_str(if from.starts_with('-') { "%2D" } else { "%5F" })?;
-            rest = from.get(1..).unwrap_or_default();
+        for (n, part) in self.serial.as_str().split('-').enumerate() {
+            if n > 0 {
+                f.write_str("%2D")?;
+            }
+            f.write_str(part)?;
         }
-        f.write_str(rest)
+        Ok(())
     }
 }
 
@@ -159,13 +158,13 @@ impl FromStr for DeviceId {
         let mut parts = rest.splitn(3, '-');
         let mut next = || parts.next().ok_or(SHAPE);
         let (pen, device_type, serial) = (next()?, next()?, next()?);
-        if serial.contains(['-', '_']) {
+        if serial.contains('-') {
             return Err(SHAPE);
         }
         let id = Self {
             maker_pen: pen.parse().map_err(|_| SHAPE)?,
             device_type: device_type.parse()?,
-            serial: serial.replace("%2D", "-").replace("%5F", "_").parse()?,
+            serial: serial.replace("%2D", "-").parse()?,
         };
         // One name, one spelling: `032473`, `+32473` or a lower-case `%2d` would be a second one.
         if pen == id.maker_pen.to_string() { Ok(id) } else { Err(SHAPE) }
@@ -221,8 +220,10 @@ impl fmt::Display for Entity {
 impl FromStr for Entity {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        const SHAPE: BadName =
-            BadName { kind: "subject", shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME" };
+        const SHAPE: BadName = BadName {
+            kind: "subject",
+            shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME",
+        };
         match text.split_once(':') {
             Some(("urn", _)) => text.parse().map(Self::Device),
             Some(("authority", name)) => name.parse().map(Self::Authority),
@@ -275,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_plain_serial() {
-        check("SN-0001.a_b", true);
+        check("SN-0001.ab", true);
     }
     #[test]
     fn nothing_is_no_serial() {
@@ -297,6 +298,11 @@ mod tests {
     #[test]
     fn a_space_is_refused() {
         check("a b", false);
+    }
+    #[test]
+    fn what_a_printable_string_cannot_write_is_refused() {
+        check("a_b", false);
+        check("a@b", false);
     }
     #[test]
     fn a_formula_is_refused() {
@@ -322,7 +328,7 @@ mod tests {
     }
     #[test]
     fn hyphens_are_encoded() {
-        urn("urn:dev:ops:32473-sensor-SN%2D0001%5Fb", Some("SN-0001_b"));
+        urn("urn:dev:ops:32473-sensor-SN%2D0001%2Db", Some("SN-0001-b"));
     }
     #[test]
     fn a_bare_hyphen_in_the_serial_is_refused() {

@@ -122,3 +122,11 @@ pub fn write_signed(signed: &[u8], algorithm: SignatureAlgorithm, signature: &[u
     });
     w.finish()
 }
+
+/// The octets that are signed of a structure that [`write_signed`] put together.
+#[must_use]
+pub fn signed_part(der: &[u8]) -> Option<&[u8]> {
+    let contents = read::whole(der, usize::MAX, "SIGNED", |r| read::contents(r, Tag::Sequence)).ok()?;
+    let mut reader = SliceReader::new(contents).ok()?;
+    reader.tlv_bytes().ok()
+}

@@ -1,7 +1,9 @@
 //! Calls that km answers.
 
 use super::{Call, Subject};
-use crate::{AuthorityName, Base64, DeviceType, Digest, Entity, Fault, ProfileName, StationName, TransactionId, UnixTime};
+use crate::{
+    AuthorityName, Base64, DeviceType, Digest, Entity, Fault, ProfileName, StationName, TransactionId, UnixTime,
+};
 use serde::{Deserialize, Serialize};
 
 /// Asks for certificates. Each request is answered on its own: a bad one never fails the others.
@@ -175,8 +177,6 @@ impl Call for Entitle {
 pub struct CreateAuthority {
     /// Its name in this instance, and the name of its key.
     pub name: AuthorityName,
-    /// Common name in its subject.
-    pub common_name: String,
     /// What its certificate may say.
     pub profile: ProfileName,
     /// Who signs it; itself if absent.

@@ -311,9 +311,21 @@ pub trait AuthorityStore: AuditSink {
         at: UnixTime,
     ) -> Result<Result<(), Reason>, StoreFault>;
 
-    /// Records a new list, if its number is the next one.
+    /// Makes the intent to sign a list durable, if its number is higher than that of any intent before it.
     ///
     /// # Errors
-    /// [`StoreFault`]; [`StoreFault::Engine`] if the number is not the next.
+    /// [`StoreFault`]; [`StoreFault::Engine`] if the number is not higher.
+    fn intend_crl(&self, authority: &AuthorityRow, number: u64, tbs: Digest, at: UnixTime) -> Result<(), StoreFault>;
+
+    /// Records a list that was intended.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; [`StoreFault::Engine`] if it was not intended.
     fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<(), StoreFault>;
+
+    /// The number that the next list of an authority shall have.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn next_crl_number(&self, authority: u64) -> Result<u64, StoreFault>;
 }

@@ -1,0 +1,292 @@
+//! A request on its way to be granted.
+
+use crate::profile::Profile;
+use crate::sign::{Drafted, Issuer, ToBeSigned};
+use model::contract::authority::Evidence;
+use model::{Digest, Entity, Fault, Reason, UnixTime};
+use ports::store::authority::{Grant, Right};
+use std::sync::Arc;
+use x509::crmf::ProofOfPossession;
+use x509::csr::CertificationRequest;
+use x509::extension::{BasicConstraints, KeyUsage};
+use x509::{CertReqMsg, Extension, Name, PublicKey, SerialNumber, oids, sha256, weak};
+
+/// A request for a certificate. `S` says what is proved of it.
+///
+/// A request that is not verified is not authorised:
+/// ```compile_fail
+/// # use issue::{Request, Parsed, Profile}; use ports::store::authority::Grant;
+/// # fn f(r: Request<Parsed>, g: &Grant, p: &std::sync::Arc<Profile>, now: model::UnixTime) {
+/// r.authorise(g, p, "", now);
+/// # }
+/// ```
+/// A request that is not authorised is not prepared:
+/// ```compile_fail
+/// # use issue::{Request, Verified, Issuer};
+/// # fn f(r: Request<Verified>, i: &Issuer, s: x509::SerialNumber, now: model::UnixTime) {
+/// r.prepare(i, s, now);
+/// # }
+/// ```
+/// A proof is not copied:
+/// ```compile_fail
+/// # use issue::{Request, Authorised};
+/// # fn f(r: Request<Authorised>) -> Request<Authorised> {
+/// r.clone()
+/// # }
+/// ```
+/// In order, it compiles:
+/// ```
+/// # use issue::{Request, Parsed, Profile, Issuer, ToBeSigned, Drafted}; use ports::store::authority::Grant;
+/// # fn f(r: Request<Parsed>, g: &Grant, p: &std::sync::Arc<Profile>, i: &Issuer, s: x509::SerialNumber,
+/// #      now: model::UnixTime) -> Result<ToBeSigned<Drafted>, model::Fault> {
+/// r.verify()?.authorise(g, p, "Example", now)?.prepare(i, s, now)
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Request<S> {
+    asked: Asked,
+    state: S,
+}
+
+/// What the requester asks for.
+#[derive(Debug)]
+struct Asked {
+    subject: Option<Name>,
+    public_key: PublicKey,
+    key: Digest,
+    extensions: Vec<Extension>,
+}
+
+/// Its octets were read.
+#[derive(Debug)]
+pub struct Parsed {
+    proof: Octets,
+    sets_reserved: bool,
+}
+
+#[derive(Debug)]
+enum Octets {
+    Pkcs10(Box<CertificationRequest>),
+    Crmf(Box<CertReqMsg>),
+}
+
+/// Its sender holds the key, or a station that may vouch for it does so.
+#[derive(Debug)]
+pub struct Verified {
+    right: Option<u64>,
+}
+
+/// A grant leaves it: this subject, this profile, now.
+#[derive(Debug)]
+pub struct Authorised {
+    right: Option<u64>,
+    grant: u64,
+    entity: Entity,
+    subject: Name,
+    alt_name: Option<Extension>,
+    profile: Arc<Profile>,
+}
+
+impl Request<Parsed> {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] if the octets are not the DER of a request within its limits.
+    pub fn decode(evidence: &Evidence) -> Result<Self, Fault> {
+        match evidence {
+            Evidence::Pkcs10(der) => {
+                let request = CertificationRequest::decode(der.as_ref())?;
+                // An empty name asks for nothing.
+                let subject = Some(request.subject.clone()).filter(|name| !name.is_empty());
+                let asked = Asked::new(subject, &request.public_key, &request.extensions);
+                let proof = Octets::Pkcs10(Box::new(request));
+                Ok(Self { asked, state: Parsed { proof, sets_reserved: false } })
+            }
+            Evidence::Crmf(der) => {
+                let message = CertReqMsg::decode_only(der.as_ref())?;
+                let template = &message.cert_template;
+                let subject = template.subject.clone().filter(|name| !name.is_empty());
+                let asked = Asked::new(subject, &template.public_key, &template.extensions);
+                let sets_reserved = template.sets_reserved;
+                Ok(Self { asked, state: Parsed { proof: Octets::Crmf(Box::new(message)), sets_reserved } })
+            }
+        }
+    }
+
+    /// Whether the sender says that it verified the key itself (`raVerified`), so that only [`Self::vouch`] can help.
+    #[must_use]
+    pub fn is_vouched_for(&self) -> bool {
+        match &self.state.proof {
+            Octets::Pkcs10(_) => false,
+            Octets::Crmf(message) => message.proof_of_possession == ProofOfPossession::RaVerified,
+        }
+    }
+
+    /// The digest of its key.
+    #[must_use]
+    pub const fn key(&self) -> Digest {
+        self.asked.key
+    }
+
+    /// Verifies that the holder of the key signed the request.
+    ///
+    /// # Errors
+    /// [`Reason::WeakKey`], [`Reason::TemplateNotAllowed`], [`Reason::ProofMissing`], [`Reason::ProofOfPossession`].
+    pub fn verify(self) -> Result<Request<Verified>, Fault> {
+        self.check_shape()?;
+        let verified = match &self.state.proof {
+            Octets::Pkcs10(request) => request.verify(),
+            Octets::Crmf(message) => match message.proof_of_possession {
+                ProofOfPossession::Signature { .. } => message.verify(),
+                ProofOfPossession::RaVerified | ProofOfPossession::Absent => return Err(Reason::ProofMissing.into()),
+            },
+        };
+        verified.map_err(|_| Reason::ProofOfPossession)?;
+        Ok(Request { asked: self.asked, state: Verified { right: None } })
+    }
+
+    /// Takes a station's word for the key, under the station's right for this device's type.
+    ///
+    /// # Errors
+    /// [`Reason::RightExpired`], [`Reason::RightSpent`]; [`Reason::ProofMissing`] if the request does not say
+    /// `raVerified`; otherwise as [`Self::verify`].
+    pub fn vouch(self, right: &Right, now: UnixTime) -> Result<Request<Verified>, Fault> {
+        self.check_shape()?;
+        if !self.is_vouched_for() {
+            return Err(Reason::ProofMissing.into());
+        }
+        if now > right.until {
+            return Err(Reason::RightExpired.into());
+        }
+        if right.reserved.saturating_add(right.spent) >= right.quota {
+            return Err(Reason::RightSpent.into());
+        }
+        Ok(Request { asked: self.asked, state: Verified { right: Some(right.id) } })
+    }
+
+    fn check_shape(&self) -> Result<(), Reason> {
+        if self.state.sets_reserved {
+            return Err(Reason::TemplateNotAllowed);
+        }
+        // Before the signature: a weak key's signature proves nothing.
+        weak::check(&self.asked.public_key).map_err(|_| Reason::WeakKey)
+    }
+}
+
+impl Request<Verified> {
+    /// Compares the request with the grant and the profile.
+    ///
+    /// # Errors
+    /// [`Reason::ProfileUnknown`] if the grant is for another profile; [`Reason::GrantExpired`], [`Reason::GrantSpent`];
+    /// [`Reason::RightMissing`] if a station vouches where the profile does not let it; [`Reason::KeyTypeNotAllowed`],
+    /// [`Reason::NameMismatch`], [`Reason::CaRequested`], [`Reason::ExtensionNotAllowed`].
+    pub fn authorise(
+        self,
+        grant: &Grant,
+        profile: &Arc<Profile>,
+        organization: &str,
+        now: UnixTime,
+    ) -> Result<Request<Authorised>, Fault> {
+        if grant.profile != *profile.name() {
+            return Err(Reason::ProfileUnknown.into());
+        }
+        if now > grant.until {
+            return Err(Reason::GrantExpired.into());
+        }
+        if grant.reserved.saturating_add(grant.spent) >= grant.quota {
+            return Err(Reason::GrantSpent.into());
+        }
+        if self.state.right.is_some() && !profile.ra_verified() {
+            return Err(Reason::RightMissing.into());
+        }
+        if !profile.key_types().contains(&self.asked.public_key.key_type()) {
+            return Err(Reason::KeyTypeNotAllowed.into());
+        }
+        let kind = Reason::ProfileUnknown;
+        let subject = profile.subject(&grant.subject, organization).ok_or(kind)?;
+        let alt_name = profile.alt_name(&grant.subject, organization).ok_or(kind)?;
+        if self.asked.subject.as_ref().is_some_and(|asked| !asked.says(&subject)) {
+            return Err(Reason::NameMismatch.into());
+        }
+        self.asked.extensions.iter().try_for_each(|asked| compare(asked, profile, alt_name.as_ref()))?;
+        let state = Authorised {
+            right: self.state.right,
+            grant: grant.id,
+            entity: grant.subject.clone(),
+            subject,
+            alt_name,
+            profile: Arc::clone(profile),
+        };
+        Ok(Request { asked: self.asked, state })
+    }
+}
+
+// What a requester asks for must be what the profile gives anyway: a wish that is dropped in silence is a surprise later.
+fn compare(asked: &Extension, profile: &Profile, alt_name: Option<&Extension>) -> Result<(), Reason> {
+    let given = |oid| profile.fixed_extensions().iter().find(|e| e.oid == oid);
+    match asked.oid {
+        oids::BASIC_CONSTRAINTS => {
+            let asked = BasicConstraints::decode(&asked.value).ok_or(Reason::ExtensionNotAllowed)?;
+            if asked.ca && !profile.is_authority() { Err(Reason::CaRequested) } else { Ok(()) }
+        }
+        oids::KEY_USAGE => {
+            let asked = KeyUsage::decode(&asked.value).ok_or(Reason::ExtensionNotAllowed)?;
+            if asked.has(KeyUsage::KEY_CERT_SIGN) && !profile.is_authority() {
+                return Err(Reason::CaRequested);
+            }
+            if profile.key_usage().has(asked) { Ok(()) } else { Err(Reason::ExtensionNotAllowed) }
+        }
+        oids::SUBJECT_ALT_NAME if alt_name.is_some_and(|ours| ours.value == asked.value) => Ok(()),
+        oids::SUBJECT_ALT_NAME => Err(Reason::NameMismatch),
+        // A requester may propose the identifier of its key; ours is used.
+        oids::SUBJECT_KEY_IDENTIFIER => Ok(()),
+        oid if given(oid).is_some_and(|ours| ours.value == asked.value) => Ok(()),
+        _ => Err(Reason::ExtensionNotAllowed),
+    }
+}
+
+impl Request<Authorised> {
+    /// The grant that it was authorised by.
+    #[must_use]
+    pub const fn grant(&self) -> u64 {
+        self.state.grant
+    }
+    /// The right of the station that vouched for it.
+    #[must_use]
+    pub const fn right(&self) -> Option<u64> {
+        self.state.right
+    }
+    /// The profile.
+    #[must_use]
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.state.profile
+    }
+    /// The digest of its key.
+    #[must_use]
+    pub const fn key(&self) -> Digest {
+        self.asked.key
+    }
+    /// What makes two requests the same: subject, profile and key. Two signatures over one request differ, so its
+    /// octets do not tell.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        let text = format!("{}\n{}\n{}", self.state.entity, self.state.profile.name(), self.asked.key);
+        sha256(text.as_bytes())
+    }
+
+    /// Writes the certificate that is to be signed.
+    ///
+    /// # Errors
+    /// [`Reason::IssuerNotAllowed`] if the profile does not name this issuer, or its path length forbids it;
+    /// [`Reason::OutlivesIssuer`].
+    pub fn prepare(self, issuer: &Issuer, serial: SerialNumber, now: UnixTime) -> Result<ToBeSigned<Drafted>, Fault> {
+        let Authorised { subject, alt_name, profile, .. } = self.state;
+        ToBeSigned::draft(issuer, serial, now, &profile, subject, alt_name, self.asked.public_key)
+    }
+}
+
+impl Asked {
+    fn new(subject: Option<Name>, public_key: &PublicKey, extensions: &[Extension]) -> Self {
+        Self { subject, key: public_key.digest(), public_key: public_key.clone(), extensions: extensions.to_vec() }
+    }
+}

@@ -1,0 +1,306 @@
+//! A certificate on its way to be signed, recorded and released.
+
+use crate::lint;
+use crate::profile::{IssuerExpiry, Profile};
+use model::{AuthorityName, Digest, Fault, Reason, UnixTime};
+use ports::{DurableIntent, DurableRecord, Signer};
+use std::sync::Arc;
+use x509::certificate::TbsCertificate;
+use x509::extension::{authority_key_identifier, subject_key_identifier};
+use x509::{Certificate, Extension, Name, PublicKey, SerialNumber, SignatureAlgorithm, csr, sha256};
+
+/// Who signs: what of an authority goes into the certificates that it issues.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    authority: AuthorityName,
+    // Absent while a root is made: its own subject is its issuer.
+    name: Option<Name>,
+    key_identifier: [u8; 20],
+    algorithm: SignatureAlgorithm,
+    not_after: UnixTime,
+    path_len: Option<u8>,
+}
+
+impl Issuer {
+    /// An authority with a certificate; `None` if the certificate is not that of an authority.
+    #[must_use]
+    pub fn of(authority: AuthorityName, certificate: &Certificate) -> Option<Self> {
+        let constraints = certificate.basic_constraints().filter(|c| c.ca)?;
+        let tbs = certificate.tbs();
+        Some(Self {
+            authority,
+            name: Some(tbs.subject.clone()),
+            key_identifier: tbs.subject_public_key.key_identifier(),
+            algorithm: tbs.subject_public_key.key_type().signs_with(),
+            not_after: tbs.not_after,
+            path_len: constraints.path_len,
+        })
+    }
+
+    /// An authority that issues its own certificate.
+    #[must_use]
+    pub fn itself(authority: AuthorityName, key: &PublicKey) -> Self {
+        Self {
+            authority,
+            name: None,
+            key_identifier: key.key_identifier(),
+            algorithm: key.key_type().signs_with(),
+            not_after: UnixTime::NO_EXPIRY,
+            path_len: None,
+        }
+    }
+}
+
+/// A certificate that is not signed yet. `S` says what is proved of it.
+///
+/// What was not linted is not signed:
+/// ```compile_fail
+/// # use issue::{ToBeSigned, Drafted};
+/// # fn f(t: ToBeSigned<Drafted>, i: ports::DurableIntent) {
+/// t.intend(i);
+/// # }
+/// ```
+/// What has no durable intent is not signed:
+/// ```compile_fail
+/// # use issue::{ToBeSigned, Linted};
+/// # fn f(t: ToBeSigned<Linted>, k: &dyn ports::Signer) {
+/// t.sign(k);
+/// # }
+/// ```
+/// Nothing is signed twice:
+/// ```compile_fail
+/// # use issue::{ToBeSigned, Intended};
+/// # fn f(t: ToBeSigned<Intended>, k: &dyn ports::Signer) {
+/// let once = t.sign(k);
+/// let twice = t.sign(k);
+/// # }
+/// ```
+/// One intent serves one signature:
+/// ```compile_fail
+/// # use issue::{ToBeSigned, Linted};
+/// # fn f(a: ToBeSigned<Linted>, b: ToBeSigned<Linted>, i: ports::DurableIntent) {
+/// a.intend(i);
+/// b.intend(i);
+/// # }
+/// ```
+/// Nothing leaves before it is recorded:
+/// ```compile_fail
+/// # use issue::{Signed, Issued};
+/// # fn f(s: Signed) -> Vec<u8> {
+/// s.into_der()
+/// # }
+/// ```
+/// In order, it compiles:
+/// ```
+/// # use issue::{ToBeSigned, Drafted, Issued};
+/// # fn f(t: ToBeSigned<Drafted>, i: ports::DurableIntent, k: &dyn ports::Signer, r: ports::DurableRecord)
+/// #     -> Result<Vec<u8>, model::Fault> {
+/// Ok(t.lint()?.intend(i)?.sign(k)?.release(r)?.into_der())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct ToBeSigned<S> {
+    tbs: Vec<u8>,
+    tbs_digest: Digest,
+    serial: SerialNumber,
+    algorithm: SignatureAlgorithm,
+    profile: Arc<Profile>,
+    state: S,
+}
+
+/// Written.
+#[derive(Debug)]
+pub struct Drafted {
+    issuer_not_after: UnixTime,
+}
+/// Breaks no rule.
+#[derive(Debug)]
+pub struct Linted(());
+/// The intent to sign exactly these octets is durable.
+#[derive(Debug)]
+pub struct Intended {
+    row: u64,
+}
+
+/// A signed certificate that nobody may have yet.
+#[derive(Debug)]
+pub struct Signed {
+    der: Vec<u8>,
+    serial: SerialNumber,
+    row: u64,
+}
+
+/// A certificate that is recorded and may leave.
+#[derive(Debug)]
+pub struct Issued {
+    der: Vec<u8>,
+}
+
+impl ToBeSigned<Drafted> {
+    pub(crate) fn draft(
+        issuer: &Issuer,
+        serial: SerialNumber,
+        now: UnixTime,
+        profile: &Arc<Profile>,
+        subject: Name,
+        alt_name: Option<Extension>,
+        public_key: PublicKey,
+    ) -> Result<Self, Fault> {
+        let named = match &issuer.name {
+            Some(_) => profile.issuers().contains(&issuer.authority),
+            None => profile.issuers().is_empty() && profile.is_authority(),
+        };
+        // A path length of zero leaves no room for an authority below (RFC 5280 §4.2.1.9).
+        let depth = profile.basic_constraints().filter(|c| c.ca).map(|c| c.path_len);
+        let deep_enough = match (issuer.path_len, depth) {
+            (None, _) | (_, None) => true,
+            (Some(_), Some(None)) => false,
+            (Some(issuer), Some(Some(below))) => below < issuer,
+        };
+        if !named || !deep_enough {
+            return Err(Reason::IssuerNotAllowed.into());
+        }
+        let (not_before, wanted) = profile.validity(now);
+        let not_after = match profile.issuer_expiry() {
+            IssuerExpiry::Refuse if wanted > issuer.not_after => return Err(Reason::OutlivesIssuer.into()),
+            IssuerExpiry::Refuse | IssuerExpiry::Shorten => wanted.min(issuer.not_after),
+        };
+        let mut extensions = Vec::with_capacity(8);
+        extensions.push(authority_key_identifier(&issuer.key_identifier));
+        extensions.push(subject_key_identifier(&public_key.key_identifier()));
+        extensions.extend(profile.fixed_extensions().iter().cloned());
+        extensions.extend(alt_name);
+        let issuer_name = issuer.name.clone().unwrap_or_else(|| subject.clone());
+        let tbs = TbsCertificate {
+            serial_number: serial,
+            signature: issuer.algorithm,
+            issuer: issuer_name,
+            not_before,
+            not_after,
+            subject,
+            subject_public_key: public_key,
+            extensions,
+        };
+        let tbs = tbs.write();
+        Ok(Self {
+            tbs_digest: sha256(&tbs),
+            tbs,
+            serial,
+            algorithm: issuer.algorithm,
+            profile: Arc::clone(profile),
+            state: Drafted { issuer_not_after: issuer.not_after },
+        })
+    }
+
+    /// Reads the octets again, as anybody else will, and looks for broken rules.
+    ///
+    /// # Errors
+    /// [`Reason::LintFailed`]; [`crate::lint::check`] says what was found.
+    pub fn lint(self) -> Result<ToBeSigned<Linted>, Fault> {
+        lint::check(&self.tbs, &self.profile, self.state.issuer_not_after).map_err(|_| Reason::LintFailed)?;
+        Ok(self.become_(|_| Linted(())))
+    }
+}
+
+impl ToBeSigned<Linted> {
+    /// Binds the durable intent to these octets.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if the intent is for other octets or another serial number.
+    pub fn intend(self, durable: DurableIntent) -> Result<ToBeSigned<Intended>, Fault> {
+        if durable.tbs_digest() != self.tbs_digest || durable.serial() != self.serial {
+            return Err(Fault::unavailable("the recorded intent is not for this certificate"));
+        }
+        Ok(self.become_(|_| Intended { row: durable.row() }))
+    }
+}
+
+impl ToBeSigned<Intended> {
+    /// Signs, once.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if the key cannot be used, or what was signed is not what was intended. The octets may
+    /// have been signed then: the intent must be closed as revoked.
+    pub fn sign(self, key: &dyn Signer) -> Result<Signed, Fault> {
+        if key.algorithm() != self.algorithm {
+            return Err(Fault::unavailable("the key is not the issuer's"));
+        }
+        let signature = key.sign(&self.tbs)?;
+        let der = csr::write_signed(&self.tbs, self.algorithm, &signature);
+        // The octets are compared with the intent after signing too: what is recorded is what was signed.
+        if csr::signed_part(&der).map(sha256) != Some(self.tbs_digest) {
+            return Err(Fault::unavailable("what was signed is not what was intended"));
+        }
+        Ok(Signed { der, serial: self.serial, row: self.state.row })
+    }
+
+    /// Row of the durable intent.
+    #[must_use]
+    pub const fn row(&self) -> u64 {
+        self.state.row
+    }
+}
+
+impl<S> ToBeSigned<S> {
+    /// The serial number.
+    #[must_use]
+    pub const fn serial(&self) -> SerialNumber {
+        self.serial
+    }
+    /// SHA-256 of the octets that are to be signed.
+    #[must_use]
+    pub const fn tbs_digest(&self) -> Digest {
+        self.tbs_digest
+    }
+    /// The octets that are to be signed, for looking at.
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        &self.tbs
+    }
+    fn become_<T>(self, state: impl FnOnce(S) -> T) -> ToBeSigned<T> {
+        ToBeSigned {
+            tbs: self.tbs,
+            tbs_digest: self.tbs_digest,
+            serial: self.serial,
+            algorithm: self.algorithm,
+            profile: self.profile,
+            state: state(self.state),
+        }
+    }
+}
+
+impl Signed {
+    /// The octets, for the store and for nobody else.
+    #[must_use]
+    pub fn for_the_record(&self) -> &[u8] {
+        &self.der
+    }
+    /// The serial number.
+    #[must_use]
+    pub const fn serial(&self) -> SerialNumber {
+        self.serial
+    }
+    /// Row of the durable intent.
+    #[must_use]
+    pub const fn row(&self) -> u64 {
+        self.row
+    }
+    /// Lets the certificate go, because it is recorded.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if the record is of another certificate.
+    pub fn release(self, record: DurableRecord) -> Result<Issued, Fault> {
+        if record.serial() != self.serial || record.certificate_digest() != sha256(&self.der) {
+            return Err(Fault::unavailable("the record is not of this certificate"));
+        }
+        Ok(Issued { der: self.der })
+    }
+}
+
+impl Issued {
+    /// The certificate in DER.
+    #[must_use]
+    pub fn into_der(self) -> Vec<u8> {
+        self.der
+    }
+}
