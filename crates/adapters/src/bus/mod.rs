@@ -1,0 +1,5 @@
+//! Carrying messages.
+
+pub mod local;
+
+pub use local::LocalBus;

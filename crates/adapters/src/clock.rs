@@ -1,0 +1,33 @@
+//! The machine's clock and its source of randomness.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use model::UnixTime;
+use ports::{Clock, Entropy};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixTime {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        // A clock before 1970 is a clock that was never set; what needs the time will find it behind what is recorded.
+        let ms = since.map(|d| d.as_millis()).unwrap_or_default();
+        UnixTime::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+}
+
+/// The operating system's randomness.
+#[derive(Debug, Default)]
+pub struct SystemEntropy(SystemRandom);
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        if self.0.fill(out).is_err() {
+            // Serial numbers and nonces that can be guessed are worse than no process.
+            crate::store::die("the operating system has no randomness");
+        }
+    }
+}

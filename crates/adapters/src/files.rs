@@ -1,0 +1,163 @@
+//! Writing files so that they are either there, whole and durable, or not there.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Makes what was written to a file or directory durable. A failure ends the process: the kernel may have dropped the
+/// pages, and the next fsync would report success.
+pub fn sync(file: &File, what: &str) {
+    if file.sync_all().is_err() {
+        crate::store::die(&format!("fsync of {what} failed"));
+    }
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// If the directory cannot be opened.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    sync(&File::open(directory)?, "a directory");
+    Ok(())
+}
+
+/// Makes a directory that only its owner may enter, and those above it.
+///
+/// # Errors
+/// As the operating system says.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a new file that only its owner may read, durable when this returns.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if there is one of that name.
+pub fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
+    with_temporary(path, octets, |temporary| {
+        // A link fails if the name is taken, where a rename would replace it.
+        fs::hard_link(temporary, path)
+    })
+}
+
+/// Writes a file that only its owner may read, in place of any before it, durable when this returns.
+///
+/// # Errors
+/// As the operating system says.
+pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+    with_temporary(path, octets, |temporary| fs::rename(temporary, path))
+}
+
+fn with_temporary(path: &Path, octets: &[u8], publish: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let no_parent = || io::Error::from(io::ErrorKind::InvalidInput);
+    let directory = path.parent().ok_or_else(no_parent)?;
+    let name = path.file_name().ok_or_else(no_parent)?;
+    let mut temporary = std::ffi::OsString::from(".new-");
+    temporary.push(name);
+    let temporary = directory.join(temporary);
+    // One left behind by a crash is nobody's.
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(octets)?;
+    sync(&file, "a new file");
+    let published = publish(&temporary);
+    if temporary.exists() {
+        fs::remove_file(&temporary)?;
+    }
+    published?;
+    sync_directory(directory)
+}
+
+/// Whether others than the owner may read or write a file.
+///
+/// # Errors
+/// As the operating system says.
+pub fn open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::symlink_metadata(path)?.mode() & 0o077 != 0)
+}
+
+/// Reads a file of at most `len_max` octets.
+///
+/// # Errors
+/// [`io::ErrorKind::FileTooLarge`] if it is longer.
+pub fn read_bounded(path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut octets = Vec::new();
+    File::open(path)?.take(len_max.saturating_add(1)).read_to_end(&mut octets)?;
+    if u64::try_from(octets.len()).is_ok_and(|len| len > len_max) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(octets)
+}
+
+/// Holds a directory for one process: a second one cannot take it until the first has ended.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if another process holds it.
+    pub fn take(directory: &Path) -> io::Result<Self> {
+        use rustix::fs::{FlockOperation, flock};
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join("lock"))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Temporary;
+
+    #[test]
+    fn a_new_file_is_private_and_whole() {
+        let dir = Temporary::new();
+        let path = dir.path().join("key");
+        write_new(&path, b"octets").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"octets");
+        assert!(!open_to_others(&path).unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+    #[test]
+    fn a_file_that_exists_is_not_replaced() {
+        let dir = Temporary::new();
+        let path = dir.path().join("key");
+        write_new(&path, b"first").unwrap();
+        assert_eq!(write_new(&path, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+    #[test]
+    fn what_a_crash_left_is_in_nobodys_way() {
+        let dir = Temporary::new();
+        fs::write(dir.path().join(".new-key"), b"half").unwrap();
+        replace(&dir.path().join("key"), b"whole").unwrap();
+        assert_eq!(fs::read(dir.path().join("key")).unwrap(), b"whole");
+    }
+    #[test]
+    fn a_directory_is_locked_once() {
+        let dir = Temporary::new();
+        let lock = DirectoryLock::take(dir.path()).unwrap();
+        assert_eq!(DirectoryLock::take(dir.path()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        DirectoryLock::take(dir.path()).unwrap();
+    }
+    #[test]
+    fn a_long_file_is_refused() {
+        let dir = Temporary::new();
+        let path = dir.path().join("file");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_bounded(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,6 @@
+//! Where private keys live.
+
+pub mod file;
+pub mod memory;
+
+pub use file::FileKeystore;
