@@ -1,1 +1,12 @@
-//! Room: to be built.
+//! Room: km. Decides from its own rows who gets a certificate, signs, records, revokes. Calls nobody.
+//!
+//! [`ra`] is the one conductor: every request for a certificate, from wherever it comes, goes through [`Ra::admit`].
+
+pub mod ca;
+mod contract;
+pub mod ra;
+pub mod va;
+
+pub use ca::{Ca, Setting};
+pub use contract::Authority;
+pub use ra::Ra;

@@ -3,13 +3,13 @@
 use crate::profile::Profile;
 use crate::sign::{Drafted, Issuer, ToBeSigned};
 use model::contract::authority::Evidence;
-use model::{Digest, Entity, Fault, Reason, UnixTime};
+use model::{Digest, Fault, Reason, UnixTime};
 use ports::store::authority::{Grant, Right};
 use std::sync::Arc;
 use x509::crmf::ProofOfPossession;
 use x509::csr::CertificationRequest;
 use x509::extension::{BasicConstraints, KeyUsage};
-use x509::{CertReqMsg, Extension, Name, PublicKey, SerialNumber, oids, sha256, weak};
+use x509::{CertReqMsg, Extension, Name, PublicKey, SerialNumber, oids, weak};
 
 /// A request for a certificate. `S` says what is proved of it.
 ///
@@ -81,7 +81,6 @@ pub struct Verified {
 pub struct Authorised {
     right: Option<u64>,
     grant: u64,
-    entity: Entity,
     subject: Name,
     alt_name: Option<Extension>,
     profile: Arc<Profile>,
@@ -209,14 +208,8 @@ impl Request<Verified> {
             return Err(Reason::NameMismatch.into());
         }
         self.asked.extensions.iter().try_for_each(|asked| compare(asked, profile, alt_name.as_ref()))?;
-        let state = Authorised {
-            right: self.state.right,
-            grant: grant.id,
-            entity: grant.subject.clone(),
-            subject,
-            alt_name,
-            profile: Arc::clone(profile),
-        };
+        let state =
+            Authorised { right: self.state.right, grant: grant.id, subject, alt_name, profile: Arc::clone(profile) };
         Ok(Request { asked: self.asked, state })
     }
 }
@@ -266,14 +259,6 @@ impl Request<Authorised> {
     pub const fn key(&self) -> Digest {
         self.asked.key
     }
-    /// What makes two requests the same: subject, profile and key. Two signatures over one request differ, so its
-    /// octets do not tell.
-    #[must_use]
-    pub fn fingerprint(&self) -> Digest {
-        let text = format!("{}\n{}\n{}", self.state.entity, self.state.profile.name(), self.asked.key);
-        sha256(text.as_bytes())
-    }
-
     /// Writes the certificate that is to be signed.
     ///
     /// # Errors

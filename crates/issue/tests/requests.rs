@@ -287,14 +287,6 @@ fn a_record_of_another_certificate_releases_nothing() {
     let record = DurableRecord::assert_durable(signed.serial(), Digest::new([0; 32]));
     assert!(signed.release(record).is_err());
 }
-#[test]
-fn two_requests_for_one_key_have_one_fingerprint() {
-    assert_eq!(authorised().fingerprint(), authorised().fingerprint());
-    let request = Request::decode(&pkcs10("p384")).unwrap().verify().unwrap();
-    let other = request.authorise(&grant("idevid"), &profile("idevid"), "Example", NOW).unwrap();
-    assert_ne!(authorised().fingerprint(), other.fingerprint());
-}
-
 #[track_caller]
 fn lints(from: &[u8], to: &[u8], expected: Finding) {
     let f = factory();

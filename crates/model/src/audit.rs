@@ -57,6 +57,8 @@ pub enum Event {
     BoardAdmitted { device: String, board: String },
     /// A board was refused.
     BoardRefused { board: String, device: String, reason: Reason },
+    /// A device was marked as stolen, or the mark was taken back.
+    DeviceMarked { device: String, stolen: bool },
     /// A board was flashed.
     Flashed {
         device: String,

@@ -191,8 +191,10 @@ reasons! {
         "set the board aside; if it is yours, import a list that names it",
     AlreadyProvisioned = "already-provisioned": "this board has been provisioned before";
         "nothing: it is done; `cradle device show` tells when",
-    SerialTaken = "serial-taken": "another board was provisioned under this serial number";
+    SerialTaken = "serial-taken": "another board carries this serial number";
         "set both boards aside: one of them carries a copied label",
+    BoardTaken = "board-taken": "this board carries another serial number in the records";
+        "set the board aside: its label was changed",
     WrongType = "wrong-type": "the board is of another type than the list or the station says";
         "use the station of that type, or correct the list",
     BoardSilent = "board-silent": "the board does not answer";

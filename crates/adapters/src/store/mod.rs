@@ -3,6 +3,9 @@
 pub mod audit_log;
 pub mod merkle;
 pub mod note;
+pub mod sqlite;
+
+pub use sqlite::SqliteStore;
 
 /// Ends the process because going on could lose or falsify records: a failed fsync, or no randomness.
 ///

@@ -77,10 +77,9 @@ pub struct IntentDraft {
     pub grant: u64,
     /// The right to reserve, if a station vouches for the device.
     pub right: Option<u64>,
-    /// Digest of the key.
+    /// Digest of the key. With the grant it tells whether two requests are the same: two signatures over one request
+    /// differ, so its octets do not.
     pub key: Digest,
-    /// Digest of what makes two requests the same: subject, profile and key.
-    pub request: Digest,
     /// When.
     pub at: UnixTime,
 }
@@ -187,6 +186,19 @@ pub trait AuthorityStore: AuditSink {
     /// # Errors
     /// [`StoreFault`]
     fn grants(&self, wanted: &[(&Entity, &ProfileName)]) -> Result<Vec<Option<Grant>>, StoreFault>;
+
+    /// The certificate, and the row of the authority that issued it, if this requester had it made under this grant for
+    /// this key in this transaction.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn repeated(
+        &self,
+        requester: &Caller,
+        transaction_id: TransactionId,
+        grant: u64,
+        key: Digest,
+    ) -> Result<Option<(Vec<u8>, u64)>, StoreFault>;
 
     /// The right of a station.
     ///

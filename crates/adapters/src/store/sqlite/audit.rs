@@ -1,0 +1,138 @@
+//! The audit log in the database.
+
+use super::read::fit;
+use super::writer::Tx;
+use super::{SqliteStore, WriteFault};
+use crate::store::audit_log::{Check, Finding, Sound};
+use crate::store::merkle::{Edge, TILE, leaf};
+use crate::store::note::Checkpoint;
+use model::Digest;
+use ports::{Signer, StoreFault};
+use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
+use x509::PublicKey;
+
+/// One entry of the log as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Counted from 0.
+    pub number: u64,
+    /// One line of JSON.
+    pub entry: Vec<u8>,
+}
+
+/// Puts the tree together from the stored roots of tiles and the entries behind the last full tile. Gives the time of
+/// the last entry too, in milliseconds.
+pub(super) fn restore(connection: &Connection) -> rusqlite::Result<(Edge, u64)> {
+    let mut edge = Edge::default();
+    let highest: Option<u32> =
+        connection.query_row("SELECT max(level) FROM audit_root", [], |row| row.get(0)).optional()?.flatten();
+    for level in (1..=highest.unwrap_or(0)).rev() {
+        // What stands in a full tile of this level is counted by the level above.
+        let mut roots = connection.prepare(
+            "SELECT hash FROM audit_root WHERE level = ?1
+             AND number >= (SELECT count(*) FROM audit_root WHERE level = ?1) / ?2 * ?2 ORDER BY number",
+        )?;
+        let roots = roots.query_map((level, u64::try_from(TILE).unwrap_or(256)), |row| fit::<Digest>(row, 0))?;
+        for root in roots {
+            edge.push_subtree(level, root?);
+        }
+    }
+    let mut tail = connection.prepare("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
+    for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
+        edge.push(hash?);
+    }
+    let last: Option<Vec<u8>> = connection
+        .query_row("SELECT entry FROM audit ORDER BY number DESC LIMIT 1", [], |row| row.get(0))
+        .optional()?;
+    let last = last.and_then(|octets| serde_json::from_slice::<model::audit::Entry>(&octets).ok());
+    Ok((edge, last.map_or(0, |entry| entry.at.ms())))
+}
+
+pub(super) fn append(tx: &mut Tx<'_>, octets: &[u8]) -> Result<(), WriteFault> {
+    let hash = leaf(octets);
+    let number = tx.edge().size();
+    tx.statement("INSERT INTO audit (number, entry, leaf) VALUES (?1, ?2, ?3)")?.execute((
+        number,
+        octets,
+        hash.octets(),
+    ))?;
+    for root in tx.edge().push(hash) {
+        tx.statement("INSERT INTO audit_root (level, number, hash) VALUES (?1, ?2, ?3)")?.execute((
+            root.level,
+            root.index,
+            root.hash.octets(),
+        ))?;
+    }
+    Ok(())
+}
+
+/// Signs the log as it will be when the transaction is committed.
+pub(super) fn checkpoint(
+    connection: &Connection,
+    edge: &Edge,
+    origin: &str,
+    key: &dyn Signer,
+) -> Result<(), StoreFault> {
+    let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root() };
+    let note = checkpoint.sign(key).map_err(|_| StoreFault::Engine("the audit key cannot sign"))?;
+    let written = connection
+        .prepare_cached("INSERT INTO checkpoint (id, note) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET note = ?1")
+        .and_then(|mut statement| statement.execute([note]));
+    written.map(|_| ()).map_err(|e| super::fault(&e))
+}
+
+impl SqliteStore {
+    /// The last signed checkpoint of the audit log.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn checkpoint(&self) -> Result<Option<String>, StoreFault> {
+        self.read(|c| c.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional())
+    }
+
+    /// Entries of the audit log from a number on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn audit_entries(&self, from: u64, limit: u32) -> Result<Vec<AuditEntry>, StoreFault> {
+        self.read(|c| {
+            let mut statement =
+                c.prepare_cached("SELECT number, entry FROM audit WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+            let rows =
+                statement.query_map((from, limit), |row| Ok(AuditEntry { number: row.get(0)?, entry: row.get(1)? }))?;
+            rows.collect()
+        })
+    }
+
+    /// Checks the whole audit log against its own last checkpoint and those that were kept elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is what was found.
+    pub fn check_audit(
+        &self,
+        kept: &[String],
+        key: &PublicKey,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Result<Sound, Vec<Finding>>, StoreFault> {
+        self.read(|c| {
+            // One snapshot: the log may grow meanwhile.
+            let snapshot = c.unchecked_transaction()?;
+            let own: Option<String> =
+                snapshot.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional()?;
+            let mut roots = snapshot.prepare("SELECT level, number, hash FROM audit_root")?;
+            let roots = roots.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), fit::<Digest>(row, 2)?)))?;
+            let roots = roots.collect::<rusqlite::Result<HashMap<_, _>>>()?;
+            let mut check = Check::new(&own.unwrap_or_default(), kept, roots, key);
+            let mut statement = snapshot.prepare("SELECT number, entry, leaf FROM audit ORDER BY number")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let number = row.get(0)?;
+                let entry: Vec<u8> = row.get(1)?;
+                check.entry(number, &entry, Digest::from_slice(&row.get::<_, Vec<u8>>(2)?));
+                progress(number);
+            }
+            Ok(check.finish())
+        })
+    }
+}

@@ -1,0 +1,363 @@
+//! What km keeps, in the database.
+
+use super::read::{fit, parse, parse_optional};
+use super::{SqliteStore, WriteFault, entry};
+use model::audit::Event;
+use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
+use model::{
+    AuthorityName, DeviceType, Digest, Entity, Module, ProfileName, Reason, StationName, TransactionId, UnixTime,
+};
+use ports::DurableRecord;
+use ports::StoreFault;
+use ports::directory::Caller;
+use ports::keystore::KeyUri;
+use ports::store::AuthorityStore;
+use ports::store::authority::{
+    AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent, CrlRow, Grant, IntentDraft, IntentOutcome,
+    RecordDraft, Right,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Row};
+use x509::SerialNumber;
+use x509::crl::RevokedCertificate;
+use x509::serial::InstanceEpoch;
+
+const GRANT: &str = "SELECT g.id, g.until, g.quota, g.reserved, g.spent FROM grant_ g
+    JOIN word w ON w.id = g.profile WHERE g.subject = ?1 AND w.text = ?2";
+
+const CERTIFICATE: &str = "SELECT i.id, i.serial, a.name, g.subject, w.text, p.digest, i.transaction_id, i.at, i.state,
+    r.at, r.reason, c.der
+    FROM issuance i JOIN authority a ON a.id = i.authority JOIN grant_ g ON g.id = i.grant_id
+    JOIN word w ON w.id = g.profile JOIN profile_version p ON p.id = i.profile JOIN certificate c ON c.id = i.id
+    LEFT JOIN revocation r ON r.issuance = i.id";
+
+fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
+    let revoked_at: Option<u64> = row.get(9)?;
+    let reason: Option<u8> = row.get(10)?;
+    Ok(CertificateRow {
+        id: row.get(0)?,
+        serial: fit(row, 1)?,
+        authority: parse(row, 2)?,
+        subject: parse(row, 3)?,
+        profile: parse(row, 4)?,
+        profile_digest: fit(row, 5)?,
+        transaction_id: fit(row, 6)?,
+        at: UnixTime::from_ms(row.get(7)?),
+        confirmed: row.get::<_, u8>(8)? == super::issuance::CONFIRMED,
+        revoked: revoked_at.zip(reason).map(|(at, reason)| {
+            (UnixTime::from_ms(at), RevocationReason::by_code(reason).unwrap_or(RevocationReason::Unspecified))
+        }),
+        der: row.get(11)?,
+    })
+}
+
+fn authority(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
+    Ok(AuthorityRow {
+        id: row.get(0)?,
+        name: parse(row, 1)?,
+        key: KeyUri(row.get(2)?),
+        issuer: parse_optional(row, 3)?,
+        certificate: row.get::<_, Option<Vec<u8>>>(4)?.unwrap_or_default(),
+    })
+}
+
+fn matching(c: &Connection, filter: &CertificateFilter) -> rusqlite::Result<Vec<CertificateRow>> {
+    let mut sql = format!("{CERTIFICATE} WHERE i.id > ?1");
+    let mut values = vec![Value::Integer(i64::try_from(filter.after).unwrap_or(i64::MAX))];
+    if let Some(subject) = &filter.subject {
+        values.push(Value::Text(subject.to_string()));
+        sql.push_str(&format!(" AND i.grant_id IN (SELECT id FROM grant_ WHERE subject = ?{})", values.len()));
+    }
+    if let Some(key) = &filter.key {
+        values.push(Value::Blob(key.octets().to_vec()));
+        sql.push_str(&format!(" AND substr(i.key, 1, 8) = substr(?{0}, 1, 8) AND i.key = ?{0}", values.len()));
+    }
+    match filter.revoked {
+        Some(true) => sql.push_str(" AND r.id IS NOT NULL"),
+        Some(false) => sql.push_str(" AND r.id IS NULL"),
+        None => {}
+    }
+    sql.push_str(&format!(" ORDER BY i.id LIMIT {}", filter.limit));
+    let mut statement = c.prepare(&sql)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(values), certificate)?;
+    rows.collect()
+}
+
+impl AuthorityStore for SqliteStore {
+    fn grants(&self, wanted: &[(&Entity, &ProfileName)]) -> Result<Vec<Option<Grant>>, StoreFault> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached(GRANT)?;
+            let find = |(subject, profile): &(&Entity, &ProfileName)| {
+                let row = statement.query_row((subject.to_string(), profile.as_str()), |row| {
+                    Ok(Grant {
+                        id: row.get(0)?,
+                        subject: (*subject).clone(),
+                        profile: (*profile).clone(),
+                        until: UnixTime::from_ms(row.get(1)?),
+                        quota: row.get(2)?,
+                        reserved: row.get(3)?,
+                        spent: row.get(4)?,
+                    })
+                });
+                row.optional()
+            };
+            wanted.iter().map(find).collect()
+        })
+    }
+
+    fn repeated(
+        &self,
+        requester: &Caller,
+        transaction_id: TransactionId,
+        grant: u64,
+        key: Digest,
+    ) -> Result<Option<(Vec<u8>, u64)>, StoreFault> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT c.der, i.authority FROM issuance i JOIN word w ON w.id = i.requester
+                 JOIN certificate c ON c.id = i.id
+                 WHERE i.transaction_id = ?1 AND i.state < 3 AND i.grant_id = ?2 AND i.key = ?3
+                 AND w.text = ?4",
+            )?
+            .query_row((transaction_id.octets(), grant, key.octets(), requester.to_string()), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+        })
+    }
+
+    fn right(&self, station: &StationName, device_type: &DeviceType) -> Result<Option<Right>, StoreFault> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT id, until, quota, reserved, spent FROM right_ WHERE station = ?1 AND device_type = ?2",
+            )?
+            .query_row((station.as_str(), device_type.as_str()), |row| {
+                Ok(Right {
+                    id: row.get(0)?,
+                    until: UnixTime::from_ms(row.get(1)?),
+                    quota: row.get(2)?,
+                    reserved: row.get(3)?,
+                    spent: row.get(4)?,
+                })
+            })
+            .optional()
+        })
+    }
+
+    fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {
+        self.read(|c| {
+            let mut statement =
+                c.prepare_cached("SELECT id, name, key, issuer, certificate FROM authority ORDER BY id")?;
+            statement.query_map([], authority)?.collect()
+        })
+    }
+
+    fn certificate(&self, serial: &SerialNumber) -> Result<Option<CertificateRow>, StoreFault> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached(&format!("{CERTIFICATE} WHERE i.serial = ?1"))?;
+            statement.query_row([serial.octets()], certificate).optional()
+        })
+    }
+
+    fn certificates(&self, filter: &CertificateFilter) -> Result<Vec<CertificateRow>, StoreFault> {
+        self.read(|c| matching(c, filter))
+    }
+
+    fn revoked(&self, authority: u64) -> Result<Vec<RevokedCertificate>, StoreFault> {
+        self.read(|c| {
+            let mut statement = c.prepare_cached(
+                "SELECT i.serial, r.at, r.reason FROM revocation r JOIN issuance i ON i.id = r.issuance
+                 WHERE r.authority = ?1 ORDER BY r.id",
+            )?;
+            let rows = statement.query_map([authority], |row| {
+                Ok(RevokedCertificate {
+                    serial_number: fit(row, 0)?,
+                    revocation_date: UnixTime::from_ms(row.get(1)?).whole_second(),
+                    reason: RevocationReason::by_code(row.get(2)?).unwrap_or(RevocationReason::Unspecified),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    fn crl(&self, authority: u64) -> Result<Option<CrlRow>, StoreFault> {
+        self.read(|c| {
+            c.prepare_cached(
+                "SELECT number, this_update, next_update, der FROM crl WHERE authority = ?1
+                 ORDER BY number DESC LIMIT 1",
+            )?
+            .query_row([authority], |row| {
+                Ok(CrlRow {
+                    number: row.get(0)?,
+                    this_update: UnixTime::from_ms(row.get(1)?),
+                    next_update: UnixTime::from_ms(row.get(2)?),
+                    der: row.get(3)?,
+                })
+            })
+            .optional()
+        })
+    }
+
+    fn epoch(&self) -> InstanceEpoch {
+        self.epoch
+    }
+
+    fn intend(&self, drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
+        self.intend_all(drafts)
+    }
+
+    fn record(&self, drafts: Vec<RecordDraft>) -> Result<Vec<Option<DurableRecord>>, StoreFault> {
+        self.record_all(drafts)
+    }
+
+    fn close(&self, intents: Vec<u64>, why: &'static str, at: UnixTime) -> Result<(), StoreFault> {
+        self.close_all(intents, why, at)
+    }
+
+    fn close_left_open(&self, at: UnixTime) -> Result<Vec<ClosedIntent>, StoreFault> {
+        self.close_all_left_open(at)
+    }
+
+    fn confirm(
+        &self,
+        requester: &Caller,
+        verdicts: Vec<(TransactionId, Verdict)>,
+        at: UnixTime,
+    ) -> Result<Vec<Result<(), Reason>>, StoreFault> {
+        self.confirm_all(requester, verdicts, at)
+    }
+
+    fn deposit(&self, origin: &str, offers: &[GrantOffer], at: UnixTime) -> Result<u32, StoreFault> {
+        let (origin, offers) = (origin.to_owned(), offers.to_vec());
+        self.write(move |tx| {
+            let from = tx.word(&origin)?;
+            let mut new = 0;
+            for offer in &offers {
+                let profile = tx.word(offer.profile.as_str())?;
+                let added = tx
+                    .statement(
+                        "INSERT OR IGNORE INTO grant_ (subject, profile, until, quota, origin)
+                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                    )?
+                    .execute((offer.subject.to_string(), profile, offer.until.ms(), offer.quota, from))?;
+                new += u32::try_from(added).unwrap_or_default();
+            }
+            if new > 0 {
+                let event = Event::GrantsDeposited { count: u64::from(new), origin };
+                tx.audit(&entry(at, Module::Authority, event))?;
+            }
+            Ok(new)
+        })
+    }
+
+    fn entitle(
+        &self,
+        station: &StationName,
+        device_type: &DeviceType,
+        quota: u32,
+        until: UnixTime,
+        at: UnixTime,
+    ) -> Result<(), StoreFault> {
+        let (station, device_type) = (station.to_string(), device_type.to_string());
+        self.write(move |tx| {
+            tx.statement(
+                "INSERT INTO right_ (station, device_type, until, quota) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (station, device_type) DO UPDATE SET until = ?3, quota = ?4",
+            )?
+            .execute((&station, &device_type, until.ms(), quota))?;
+            let event = Event::Entitled { station, device_type, quota: u64::from(quota), until };
+            tx.audit(&entry(at, Module::Authority, event))
+        })
+    }
+
+    fn begin_authority(
+        &self,
+        name: &AuthorityName,
+        key: &KeyUri,
+        issuer: Option<&AuthorityName>,
+        profile: &ProfileName,
+        at: UnixTime,
+    ) -> Result<Result<u64, Reason>, StoreFault> {
+        let (name, key, issuer, profile) = (name.clone(), key.0.clone(), issuer.cloned(), profile.clone());
+        self.write(move |tx| {
+            let added = tx
+                .statement("INSERT OR IGNORE INTO authority (name, key, issuer) VALUES (?1, ?2, ?3)")?
+                .execute((name.as_str(), key, issuer.as_ref().map(AuthorityName::as_str)))?;
+            if added == 0 {
+                return Ok(Err(Reason::NameTaken));
+            }
+            let id = u64::try_from(tx.connection().last_insert_rowid()).unwrap_or_default();
+            let (profile, origin) = (tx.word(profile.as_str())?, tx.word("ceremony")?);
+            // A day is enough to make it; what is not made by then is begun anew.
+            let until = at.plus_s(86_400).ms();
+            tx.statement(
+                "INSERT OR IGNORE INTO grant_ (subject, profile, until, quota, origin) VALUES (?1, ?2, ?3, 1, ?4)",
+            )?
+            .execute((Entity::Authority(name).to_string(), profile, until, origin))?;
+            Ok(Ok(id))
+        })
+    }
+
+    fn complete_authority(&self, id: u64, certificate: &[u8], key: Digest, at: UnixTime) -> Result<(), StoreFault> {
+        let certificate = certificate.to_vec();
+        self.write(move |tx| {
+            let name: Option<String> = tx
+                .statement(
+                    "UPDATE authority SET certificate = ?2 WHERE id = ?1 AND certificate IS NULL RETURNING name",
+                )?
+                .query_row((id, certificate), |row| row.get(0))
+                .optional()?;
+            let authority = name.ok_or(WriteFault::Corrupt("the authority is not being made"))?;
+            tx.audit(&entry(at, Module::Authority, Event::AuthorityCreated { authority, key }))
+        })
+    }
+
+    fn revoke(
+        &self,
+        serial: &SerialNumber,
+        reason: RevocationReason,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault> {
+        self.revoke_one(*serial, reason, at)
+    }
+
+    fn intend_crl(&self, authority: &AuthorityRow, number: u64, tbs: Digest, at: UnixTime) -> Result<(), StoreFault> {
+        let authority = authority.clone();
+        self.write(move |tx| {
+            let raised = tx
+                .statement("UPDATE authority SET crl_number = ?2 WHERE id = ?1 AND crl_number < ?2")?
+                .execute((authority.id, number))?;
+            if raised == 0 {
+                return Err(WriteFault::Corrupt("a list of this number was intended before"));
+            }
+            let event = Event::CrlIntended { authority: authority.name.to_string(), number, tbs };
+            tx.audit(&entry(at, Module::Authority, event))
+        })
+    }
+
+    fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<(), StoreFault> {
+        let authority = authority.clone();
+        self.write(move |tx| {
+            let intended: u64 = tx
+                .statement("SELECT crl_number FROM authority WHERE id = ?1")?
+                .query_row([authority.id], |row| row.get(0))?;
+            if intended != crl.number {
+                return Err(WriteFault::Corrupt("the list was not intended"));
+            }
+            tx.statement(
+                "INSERT INTO crl (authority, number, this_update, next_update, der) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((authority.id, crl.number, crl.this_update.ms(), crl.next_update.ms(), &crl.der))?;
+            let digest = x509::sha256(&crl.der);
+            let event = Event::CrlIssued { authority: authority.name.to_string(), number: crl.number, crl: digest };
+            tx.audit(&entry(crl.this_update, Module::Authority, event))
+        })
+    }
+
+    fn next_crl_number(&self, authority: u64) -> Result<u64, StoreFault> {
+        self.read(|c| {
+            c.prepare_cached("SELECT crl_number + 1 FROM authority WHERE id = ?1")?
+                .query_row([authority], |row| row.get(0))
+        })
+    }
+}

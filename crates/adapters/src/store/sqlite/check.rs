@@ -1,0 +1,331 @@
+//! Checking all records against each other: what `cradle verify --deep` says.
+//!
+//! The audit log is walked once beside the table of intents: the n-th intent in the log is the n-th row, so nothing but
+//! the intents that are open at one moment is held in memory.
+
+use super::SqliteStore;
+use super::issuance::{CLOSED, CONFIRMED, INTENDED, ISSUED, REJECTED};
+use super::read::{fit, parse};
+use model::audit::{Entry, Event};
+use model::{AuthorityName, Digest};
+use ports::StoreFault;
+use rusqlite::{Connection, OptionalExtension, Rows};
+use std::collections::HashMap;
+use x509::{Certificate, CertificateList, PublicKey, SerialNumber, sha256};
+
+/// What was counted on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say what is counted")]
+pub struct Counts {
+    pub audit_entries: u64,
+    pub intents: u64,
+    pub certificates: u64,
+    pub open_intents: u64,
+    pub closed_intents: u64,
+    pub revoked: u64,
+    pub crls: u64,
+    pub authorities: u64,
+    pub devices_provisioned: u64,
+}
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeepFinding {
+    /// The invariant, by its number: D1 to D9.
+    pub invariant: &'static str,
+    /// Where: a serial number, an authority, an entry of the audit log.
+    pub place: String,
+    /// What is the matter.
+    pub what: &'static str,
+}
+
+/// Most findings that are kept.
+const FINDINGS_MAX: usize = 100;
+
+struct Walk<'c> {
+    connection: &'c Connection,
+    authorities: HashMap<u64, (AuthorityName, PublicKey)>,
+    open: HashMap<SerialNumber, Intent>,
+    counts: Counts,
+    findings: Vec<DeepFinding>,
+}
+
+struct Intent {
+    id: u64,
+    authority: u64,
+    tbs: Digest,
+    key: Digest,
+    state: u8,
+}
+
+impl SqliteStore {
+    /// Checks all records against each other, beside the audit log's own check ([`SqliteStore::check_audit`]).
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is what was found.
+    pub fn check_deep(&self, progress: &mut dyn FnMut(u64)) -> Result<Result<Counts, Vec<DeepFinding>>, StoreFault> {
+        self.read(|c| {
+            let snapshot = c.unchecked_transaction()?;
+            let mut walk = Walk {
+                connection: &snapshot,
+                authorities: HashMap::new(),
+                open: HashMap::new(),
+                counts: Counts::default(),
+                findings: Vec::new(),
+            };
+            walk.integrity()?;
+            walk.authorities()?;
+            walk.log(progress)?;
+            walk.grants()?;
+            walk.revocations()?;
+            walk.lists()?;
+            walk.devices()?;
+            Ok(if walk.findings.is_empty() { Ok(walk.counts) } else { Err(walk.findings) })
+        })
+    }
+}
+
+impl Walk<'_> {
+    fn find(&mut self, invariant: &'static str, place: impl ToString, what: &'static str) {
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(DeepFinding { invariant, place: place.to_string(), what });
+        }
+    }
+
+    /// The engine's own check: pages, indexes, uniqueness of serial numbers (D1).
+    fn integrity(&mut self) -> rusqlite::Result<()> {
+        let said: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if said != "ok" {
+            self.find("D1", said, "the database is damaged");
+        }
+        Ok(())
+    }
+
+    fn authorities(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT id, name, issuer, certificate FROM authority WHERE certificate NOT NULL")?;
+        let rows = statement.query_map([], |row| {
+            let issuer: Option<String> = row.get(2)?;
+            Ok((row.get::<_, u64>(0)?, parse::<AuthorityName>(row, 1)?, issuer, row.get::<_, Vec<u8>>(3)?))
+        })?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let certificates: HashMap<String, Certificate> = rows
+            .iter()
+            .filter_map(|(_, name, _, der)| Some((name.to_string(), Certificate::decode(der).ok()?)))
+            .collect();
+        for (id, name, issuer, _) in rows {
+            let own = certificates.get(name.as_str());
+            let issuer = certificates.get(issuer.as_deref().unwrap_or(name.as_str()));
+            let (Some(own), Some(issuer)) = (own, issuer) else {
+                self.find("D2", name, "the authority's certificate, or its issuer's, cannot be read");
+                continue;
+            };
+            if own.verify_issued_by(issuer, own.tbs().not_before).is_err() {
+                self.find("D2", &name, "the authority's certificate is not signed by its issuer");
+            }
+            self.counts.authorities += 1;
+            self.authorities.insert(id, (name, own.tbs().subject_public_key.clone()));
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, progress: &mut dyn FnMut(u64)) -> rusqlite::Result<()> {
+        let mut intents = self
+            .connection
+            .prepare("SELECT id, serial, authority, transaction_id, key, tbs, state FROM issuance ORDER BY id")?;
+        let mut intents = intents.query([])?;
+        let mut entries = self.connection.prepare("SELECT number, entry FROM audit ORDER BY number")?;
+        let mut entries = entries.query([])?;
+        while let Some(row) = entries.next()? {
+            let number: u64 = row.get(0)?;
+            progress(number);
+            self.counts.audit_entries += 1;
+            match serde_json::from_slice::<Entry>(row.get_ref(1)?.as_blob()?) {
+                Ok(entry) => self.event(number, &entry.event, &mut intents)?,
+                Err(_) => self.find("D9", format!("audit entry {number}"), "it cannot be read"),
+            }
+        }
+        while let Some(row) = intents.next()? {
+            let serial: SerialNumber = fit(row, 1)?;
+            self.find("D2", serial, "an intent is not in the audit log");
+        }
+        let left: Vec<_> = self.open.iter().map(|(serial, intent)| (*serial, intent.state)).collect();
+        for (serial, state) in left {
+            match state {
+                INTENDED => self.counts.open_intents += 1,
+                _ => self.find("D2", serial, "the end of an intent is not in the audit log"),
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, number: u64, event: &Event, intents: &mut Rows<'_>) -> rusqlite::Result<()> {
+        match event {
+            Event::Intended { serial, tbs, transaction, .. } => {
+                self.counts.intents += 1;
+                let Some(row) = intents.next()? else {
+                    self.find("D2", serial, "an intent of the audit log has no row");
+                    return Ok(());
+                };
+                let stored: SerialNumber = fit(row, 1)?;
+                let (id, authority, state) = (row.get(0)?, row.get(2)?, row.get(6)?);
+                let intent = Intent { id, authority, tbs: fit(row, 5)?, key: fit(row, 4)?, state };
+                let same_transaction = fit::<model::TransactionId>(row, 3)? == *transaction;
+                if stored.to_string() != *serial || intent.tbs != *tbs || !same_transaction {
+                    self.find("D2", format!("audit entry {number}"), "it is not the intent that was recorded");
+                }
+                if self.open.insert(stored, intent).is_some() {
+                    self.find("D1", serial, "the serial number was intended twice");
+                }
+            }
+            Event::Issued { serial, certificate } => match self.close(serial) {
+                Some((number, intent)) => self.certificate(number, &intent, certificate)?,
+                None => self.find("D2", serial, "a certificate was issued without an open intent"),
+            },
+            Event::IntentClosed { serial, .. } => match self.close(serial) {
+                Some((_, intent)) if intent.state == CLOSED => self.counts.closed_intents += 1,
+                _ => self.find("D4", serial, "an intent was closed that was not open, or is not closed now"),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, serial: &str) -> Option<(SerialNumber, Intent)> {
+        self.open.remove_entry(&SerialNumber::from_hex(serial)?)
+    }
+
+    fn certificate(&mut self, serial: SerialNumber, intent: &Intent, digest: &Digest) -> rusqlite::Result<()> {
+        let der: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached("SELECT der FROM certificate WHERE id = ?1")?
+            .query_row([intent.id], |row| row.get(0))
+            .optional()?;
+        let Some(der) = der else {
+            self.find("D3", serial, "an issued certificate is not stored");
+            return Ok(());
+        };
+        self.counts.certificates += 1;
+        if !matches!(intent.state, ISSUED | CONFIRMED | REJECTED) {
+            self.find("D3", serial, "an issued certificate is recorded as not issued");
+        }
+        let Ok(read) = Certificate::decode(&der) else {
+            self.find("D3", serial, "a stored certificate cannot be read");
+            return Ok(());
+        };
+        let tbs = read.tbs();
+        if sha256(&der) != *digest || tbs.serial_number != serial || tbs.subject_public_key.digest() != intent.key {
+            self.find("D3", serial, "a stored certificate is not the one that was issued");
+        }
+        if sha256(read.tbs_der()) != intent.tbs {
+            self.find("D2", serial, "a certificate is not the one that was intended");
+        }
+        // A root is its own issuer, and may stand in its row later than in the log.
+        let itself = (tbs.issuer.der() == tbs.subject.der()).then_some(&tbs.subject_public_key);
+        let issuer = self.authorities.get(&intent.authority).map(|(_, key)| key).or(itself);
+        if issuer.is_none_or(|key| read.verify(key).is_err()) {
+            self.find("D2", serial, "a certificate is not signed by its authority");
+        }
+        Ok(())
+    }
+
+    fn grants(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(
+            "SELECT g.subject, g.reserved, g.spent, g.quota,
+             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state = 0),
+             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state IN (1, 2)) FROM grant_ g",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let n = |column| row.get::<_, u64>(column);
+            if n(1)? != n(4)? || n(2)? != n(5)? {
+                self.find("D5", row.get::<_, String>(0)?, "the grant was not reserved or spent as often as used");
+            }
+            if n(1)? + n(2)? > n(3)? {
+                self.find("D5", row.get::<_, String>(0)?, "the grant was used more often than it allows");
+            }
+        }
+        Ok(())
+    }
+
+    fn revocations(&mut self) -> rusqlite::Result<()> {
+        let one = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+        let revoked = one("SELECT count(*) FROM revocation")?;
+        let strays = one("SELECT count(*) FROM issuance i WHERE i.state IN (3, 4)
+             AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.issuance = i.id)")?;
+        let logged = one("SELECT count(*) FROM audit WHERE instr(entry, '\"event\":{\"revoked\":') > 0
+             OR instr(entry, '\"event\":{\"intent-closed\":') > 0")?;
+        self.counts.revoked = revoked;
+        if strays > 0 {
+            self.find("D4", strays, "closed intents or rejected certificates are not revoked");
+        }
+        if logged != revoked {
+            self.find("D6", format!("{revoked} rows, {logged} entries"), "revocations and audit log disagree");
+        }
+        Ok(())
+    }
+
+    fn lists(&mut self) -> rusqlite::Result<()> {
+        let mut statement =
+            self.connection.prepare("SELECT authority, number, der FROM crl ORDER BY authority, number")?;
+        let mut rows = statement.query([])?;
+        let mut last: Option<(u64, CertificateList)> = None;
+        while let Some(row) = rows.next()? {
+            let (authority, number): (u64, u64) = (row.get(0)?, row.get(1)?);
+            let Some((name, key)) = self.authorities.get(&authority).cloned() else { continue };
+            let place = format!("{name} CRL {number}");
+            self.counts.crls += 1;
+            let Ok(list) = CertificateList::decode(row.get_ref(2)?.as_blob()?) else {
+                self.find("D7", place, "the list cannot be read");
+                continue;
+            };
+            if list.verify(&key).is_err() || list.crl_number != number {
+                self.find("D7", &place, "the list is not signed by its authority under this number");
+            }
+            if let Some((_, before)) = last.take().filter(|(of, _)| *of == authority) {
+                if list.this_update < before.this_update {
+                    self.find("D7", &place, "the list is older than the one before it");
+                }
+                if before.revoked.iter().any(|entry| !list.revoked.contains(entry)) {
+                    self.find("D6", &place, "an entry of the list before it is gone");
+                }
+            }
+            let missing: u64 = self
+                .connection
+                .prepare_cached("SELECT count(*) FROM revocation WHERE authority = ?1 AND at <= ?2")?
+                .query_row((authority, list.this_update.ms()), |row| row.get(0))?;
+            let listed = u64::try_from(list.revoked.len()).unwrap_or(u64::MAX);
+            if listed < missing {
+                self.find("D7", &place, "a certificate that was revoked before is not on the list");
+            }
+            last = Some((authority, list));
+        }
+        Ok(())
+    }
+
+    fn devices(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare("SELECT name, certificate FROM device WHERE custody = 2")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))?;
+        for row in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+            let (name, serial) = row;
+            self.counts.devices_provisioned += 1;
+            let serial = serial.as_deref().and_then(SerialNumber::from_hex);
+            let certified: Option<bool> = match serial {
+                Some(serial) => self
+                    .connection
+                    .prepare_cached(
+                        "SELECT g.subject = ?2 AND i.state IN (1, 2) FROM issuance i
+                         JOIN grant_ g ON g.id = i.grant_id WHERE i.serial = ?1",
+                    )?
+                    .query_row((serial.octets(), &name), |row| row.get(0))
+                    .optional()?,
+                None => None,
+            };
+            if certified != Some(true) {
+                self.find("D3", name, "the device is recorded as provisioned with a certificate that is not its own");
+            }
+        }
+        Ok(())
+    }
+}

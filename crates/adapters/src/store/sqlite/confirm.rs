@@ -1,0 +1,136 @@
+//! What happens to a certificate after it was recorded: confirmed, rejected, revoked.
+
+use super::issuance::{CONFIRMED, ISSUED, REJECTED};
+use super::read::fit;
+use super::writer::Tx;
+use super::{SqliteStore, WriteFault, entry};
+use model::audit::Event;
+use model::contract::authority::{RevocationReason, Verdict};
+use model::{Module, Reason, TransactionId, UnixTime};
+use ports::StoreFault;
+use ports::directory::Caller;
+use rusqlite::OptionalExtension;
+use x509::SerialNumber;
+
+struct Known {
+    id: u64,
+    serial: SerialNumber,
+    authority: u64,
+    state: u8,
+    grant: u64,
+    right: Option<u64>,
+}
+
+impl SqliteStore {
+    pub(super) fn confirm_all(
+        &self,
+        requester: &Caller,
+        verdicts: Vec<(TransactionId, Verdict)>,
+        at: UnixTime,
+    ) -> Result<Vec<Result<(), Reason>>, StoreFault> {
+        let requester = requester.to_string();
+        self.write(move |tx| {
+            let requester = tx.word(&requester)?;
+            verdicts.into_iter().map(|(id, verdict)| confirm(tx, requester, id, verdict, at)).collect()
+        })
+    }
+
+    pub(super) fn revoke_one(
+        &self,
+        serial: SerialNumber,
+        reason: RevocationReason,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault> {
+        self.write(move |tx| {
+            let known = tx
+                .statement("SELECT id, authority FROM issuance WHERE serial = ?1 AND state IN (1, 2)")?
+                .query_row([serial.octets()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
+                .optional()?;
+            match known {
+                None => Ok(Err(Reason::SerialUnknown)),
+                Some((id, authority)) => add_revocation(tx, id, serial, authority, reason, at),
+            }
+        })
+    }
+}
+
+fn confirm(
+    tx: &mut Tx<'_>,
+    requester: i64,
+    transaction_id: TransactionId,
+    verdict: Verdict,
+    at: UnixTime,
+) -> Result<Result<(), Reason>, WriteFault> {
+    let known = tx
+        .statement(
+            "SELECT id, serial, authority, state, grant_id, right_id FROM issuance
+             WHERE transaction_id = ?1 AND requester = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row((transaction_id.octets(), requester), |row| {
+            Ok(Known {
+                id: row.get(0)?,
+                serial: fit(row, 1)?,
+                authority: row.get(2)?,
+                state: row.get(3)?,
+                grant: row.get(4)?,
+                right: row.get(5)?,
+            })
+        })
+        .optional()?;
+    let Some(known) = known else { return Ok(Err(Reason::TransactionUnknown)) };
+    match (known.state, verdict) {
+        (ISSUED, Verdict::Accepted) => {
+            set_state(tx, known.id, CONFIRMED)?;
+            audit(tx, &known, true, at)?;
+            Ok(Ok(()))
+        }
+        // A verdict that is repeated has no second effect.
+        (CONFIRMED, Verdict::Accepted) | (REJECTED, Verdict::Rejected) => Ok(Ok(())),
+        (ISSUED, Verdict::Rejected) => {
+            set_state(tx, known.id, REJECTED)?;
+            free(tx, &known)?;
+            audit(tx, &known, false, at)?;
+            let reason = RevocationReason::CessationOfOperation;
+            // It may have been revoked by an operator meanwhile; revoked is revoked.
+            add_revocation(tx, known.id, known.serial, known.authority, reason, at).map(|_| Ok(()))
+        }
+        _ => Ok(Err(Reason::TransactionClosed)),
+    }
+}
+
+fn set_state(tx: &Tx<'_>, id: u64, state: u8) -> Result<(), WriteFault> {
+    tx.statement("UPDATE issuance SET state = ?2 WHERE id = ?1")?.execute((id, state))?;
+    Ok(())
+}
+
+fn free(tx: &Tx<'_>, known: &Known) -> Result<(), WriteFault> {
+    tx.statement("UPDATE grant_ SET spent = spent - 1 WHERE id = ?1")?.execute([known.grant])?;
+    if let Some(right) = known.right {
+        tx.statement("UPDATE right_ SET spent = spent - 1 WHERE id = ?1")?.execute([right])?;
+    }
+    Ok(())
+}
+
+fn audit(tx: &mut Tx<'_>, known: &Known, accepted: bool, at: UnixTime) -> Result<(), WriteFault> {
+    let event = Event::Confirmed { serial: known.serial.to_string(), accepted };
+    tx.audit(&entry(at, Module::Authority, event))
+}
+
+fn add_revocation(
+    tx: &mut Tx<'_>,
+    id: u64,
+    serial: SerialNumber,
+    authority: u64,
+    reason: RevocationReason,
+    at: UnixTime,
+) -> Result<Result<(), Reason>, WriteFault> {
+    let added = tx
+        .statement("INSERT OR IGNORE INTO revocation (issuance, authority, at, reason) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((id, authority, at.ms(), reason.code()))?;
+    if added == 0 {
+        return Ok(Err(Reason::AlreadyRevoked));
+    }
+    let event = Event::Revoked { serial: serial.to_string(), reason: reason.name().to_owned() };
+    tx.audit(&entry(at, Module::Authority, event))?;
+    Ok(Ok(()))
+}

@@ -1,0 +1,256 @@
+//! The embedded store: one SQLite file, one writer with group commit, many readers.
+//!
+//! Prevents: answering before the commit is on disk; two processes writing; going on after a failed fsync.
+
+mod audit;
+mod authority;
+mod check;
+
+mod confirm;
+mod identity;
+mod issuance;
+mod line;
+mod mode;
+mod read;
+mod software;
+mod writer;
+
+pub use audit::AuditEntry;
+pub use check::{Counts, DeepFinding};
+
+use crate::files::DirectoryLock;
+use model::UnixTime;
+use model::audit::{Entry, Event};
+use ports::store::AuditSink;
+use ports::{Clock, Entropy, Signer, StoreFault};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use writer::{Tx, Writer};
+use x509::serial::InstanceEpoch;
+
+/// The version of the schema that this program writes.
+pub const SCHEMA: u32 = 1;
+/// The name of the database in its directory.
+pub const FILE: &str = "cradle.db";
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 64;
+/// Reading connections that are kept for the next reader: as many as a busy box has threads that read.
+const READERS_MAX: usize = 8;
+
+/// The store.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Option<Writer>,
+    readers: Mutex<Vec<Connection>>,
+    epoch: InstanceEpoch,
+    _lock: Option<DirectoryLock>,
+}
+
+/// Why a store cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenFault {
+    /// Another process writes to it.
+    InUse,
+    /// There is none.
+    Missing,
+    /// It was written by a newer program: schema version.
+    Newer(u32),
+    /// The engine refused; the text says which step and why.
+    Engine(String),
+}
+
+impl std::fmt::Display for OpenFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InUse => f.write_str("another cradle process holds this data directory"),
+            Self::Missing => f.write_str("there is no store in this data directory"),
+            Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
+            Self::Engine(what) => write!(f, "the store cannot be opened: {what}"),
+        }
+    }
+}
+impl std::error::Error for OpenFault {}
+
+/// What a writing store is opened with.
+#[derive(Clone)]
+pub struct Opening {
+    /// The name of the audit log, which stands in its checkpoints.
+    pub log_name: String,
+    /// The key that signs checkpoints, Ed25519.
+    pub audit_key: Arc<dyn Signer>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl SqliteStore {
+    /// Opens a store for reading and writing; makes it if there is none. The directory is locked for this process.
+    ///
+    /// # Errors
+    /// [`OpenFault`]
+    pub fn open(directory: &Path, opening: &Opening) -> Result<Self, OpenFault> {
+        let lock = DirectoryLock::take(directory).map_err(|e| match e.kind() {
+            std::io::ErrorKind::WouldBlock => OpenFault::InUse,
+            _ => OpenFault::Engine(e.to_string()),
+        })?;
+        let path = directory.join(FILE);
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        prepare(&mut connection).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        match schema_version(&connection)? {
+            0 => create(&mut connection)?,
+            SCHEMA => {}
+            newer => return Err(OpenFault::Newer(newer)),
+        }
+        crate::files::sync_directory(directory).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        let epoch = new_epoch(&connection, opening)?;
+        let writer = Writer::start(connection, opening).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        Ok(Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) })
+    }
+
+    /// Opens a store for reading, beside whoever writes to it.
+    ///
+    /// # Errors
+    /// [`OpenFault`]
+    pub fn open_to_read(directory: &Path) -> Result<Self, OpenFault> {
+        let path = directory.join(FILE);
+        if !path.exists() {
+            return Err(OpenFault::Missing);
+        }
+        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        match schema_version(&connection)? {
+            SCHEMA => {}
+            0 => return Err(OpenFault::Missing),
+            newer => return Err(OpenFault::Newer(newer)),
+        }
+        let readers = Mutex::new(vec![connection]);
+        Ok(Self { path, writer: None, readers, epoch: InstanceEpoch(0), _lock: None })
+    }
+
+    /// Runs `f` on a reading connection.
+    fn read<R>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, StoreFault> {
+        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+                .map_err(|_| StoreFault::Engine("the store cannot be opened for reading"))?,
+        };
+        let result = f(&connection).map_err(|e| fault(&e));
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_MAX {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Runs `f` in a transaction of the writer, together with what others want to write at this moment. Returns when
+    /// the transaction is durable.
+    fn write<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
+    ) -> Result<R, StoreFault> {
+        match &self.writer {
+            Some(writer) => writer.run(f),
+            None => Err(StoreFault::Engine("the store was opened for reading only")),
+        }
+    }
+}
+
+impl AuditSink for SqliteStore {
+    fn append(&self, entries: Vec<Entry>) -> Result<(), StoreFault> {
+        self.write(move |tx| entries.iter().try_for_each(|entry| tx.audit(entry)))
+    }
+}
+
+/// A statement failed, or what is stored does not make sense.
+#[derive(Debug)]
+enum WriteFault {
+    Engine(rusqlite::Error),
+    Corrupt(&'static str),
+}
+
+impl From<rusqlite::Error> for WriteFault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+impl From<WriteFault> for StoreFault {
+    fn from(failure: WriteFault) -> Self {
+        match failure {
+            WriteFault::Engine(error) => fault(&error),
+            WriteFault::Corrupt(place) => Self::Corrupt(place),
+        }
+    }
+}
+
+/// What an error of the engine means to a module. A failed fsync ends the process here.
+fn fault(error: &rusqlite::Error) -> StoreFault {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreFault::Full,
+        Some(ErrorCode::SystemIoFailure) => {
+            crate::store::die(&format!("the medium of the store failed ({error})"));
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreFault::Corrupt("the database is damaged"),
+        Some(ErrorCode::ConstraintViolation) => StoreFault::Engine("a record contradicts another"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreFault::Engine("the database is busy"),
+        _ => StoreFault::Engine("the database refused a statement"),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| OpenFault::Engine(e.to_string()))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A reader meets a lock only while a checkpoint resets the log.
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| OpenFault::Engine(e.to_string()))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+    // 8 KiB hold a certificate and its row without overflow pages.
+    connection.pragma_update(None, "page_size", 8192)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // 64 MiB of pages: the right edges of all indexes, and the middle of the one by key.
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    // A checkpoint of 32 MiB at a time: it costs one fsync of the database, and the log stays short for readers.
+    connection.pragma_update(None, "wal_autocheckpoint", 4096)
+}
+
+fn schema_version(connection: &Connection) -> Result<u32, OpenFault> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| OpenFault::Engine(e.to_string()))
+}
+
+fn create(connection: &mut Connection) -> Result<(), OpenFault> {
+    let mut make = || {
+        let tx = connection.transaction()?;
+        tx.execute_batch(include_str!("schema.sql"))?;
+        tx.pragma_update(None, "user_version", SCHEMA)?;
+        tx.commit()
+    };
+    make().map_err(|e: rusqlite::Error| OpenFault::Engine(e.to_string()))
+}
+
+/// Draws an epoch that no opening before this one had, durable before it is used.
+fn new_epoch(connection: &Connection, opening: &Opening) -> Result<InstanceEpoch, OpenFault> {
+    let at = opening.clock.now().ms();
+    // With 2^32 values and one row for each opening, a second draw is already rare.
+    for _ in 0..16 {
+        let value = u32::from_be_bytes(ports::clock::random(opening.entropy.as_ref()));
+        let added = connection.execute("INSERT OR IGNORE INTO epoch (value, at) VALUES (?1, ?2)", (value, at));
+        if added.map_err(|e| OpenFault::Engine(e.to_string()))? == 1 {
+            return Ok(InstanceEpoch(value));
+        }
+    }
+    Err(OpenFault::Engine("no unused epoch was found; is the source of randomness broken?".into()))
+}
+
+/// An audit entry of this moment.
+fn entry(at: UnixTime, by: model::Module, event: Event) -> Entry {
+    Entry { at, by, event }
+}

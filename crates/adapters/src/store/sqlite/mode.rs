@@ -1,0 +1,65 @@
+//! What the supervisor keeps, in the database.
+
+use super::writer::Tx;
+use super::{SqliteStore, WriteFault, entry};
+use model::audit::Event;
+use model::mode::{Binding, Order};
+use model::{Mode, Module, Reason, UnixTime};
+use ports::StoreFault;
+use ports::store::ModeStore;
+use ports::store::mode::ModeRow;
+use rusqlite::OptionalExtension;
+
+impl ModeStore for SqliteStore {
+    fn mode(&self) -> Result<Option<ModeRow>, StoreFault> {
+        let row = self.read(|c| {
+            c.query_row("SELECT ordered, statement, binding, epoch FROM mode", [], |row| {
+                let text = |n| row.get::<_, String>(n);
+                Ok((text(0)?, text(1)?, text(2)?, row.get(3)?))
+            })
+            .optional()
+        })?;
+        let Some((order, statement, binding, epoch)) = row else { return Ok(None) };
+        let order = Order::by_name(&order).ok_or(StoreFault::Corrupt("the stored order is none"))?;
+        let binding = serde_json::from_str(&binding).map_err(|_| StoreFault::Corrupt("the stored mode is none"))?;
+        Ok(Some(ModeRow { order, statement, binding, epoch }))
+    }
+
+    fn order(&self, order: Order, statement: &str, event: Event, at: UnixTime) -> Result<(), StoreFault> {
+        let statement = statement.to_owned();
+        self.write(move |tx| {
+            let sealed = written(&Binding::settled(Mode::Sealed))?;
+            tx.statement(
+                "INSERT INTO mode (id, ordered, statement, binding, epoch) VALUES (1, ?1, ?2, ?3, 0)
+                 ON CONFLICT (id) DO UPDATE SET ordered = ?1, statement = ?2",
+            )?
+            .execute((order.name(), statement, sealed))?;
+            tx.audit(&entry(at, Module::Supervisor, event))
+        })
+    }
+
+    fn bind(&self, binding: Binding, at: UnixTime) -> Result<u64, StoreFault> {
+        self.write(move |tx| bind(tx, binding, at))
+    }
+
+    fn seal(&self, by: Module, reason: Reason, at: UnixTime) -> Result<u64, StoreFault> {
+        self.write(move |tx| {
+            tx.audit(&entry(at, Module::Supervisor, Event::Sealed { by, reason }))?;
+            bind(tx, Binding::settled(Mode::Sealed), at)
+        })
+    }
+}
+
+fn written(binding: &Binding) -> Result<String, WriteFault> {
+    serde_json::to_string(binding).map_err(|_| WriteFault::Corrupt("a mode cannot be written"))
+}
+
+fn bind(tx: &mut Tx<'_>, binding: Binding, at: UnixTime) -> Result<u64, WriteFault> {
+    let epoch: Option<u64> = tx
+        .statement("UPDATE mode SET binding = ?1, epoch = epoch + 1 RETURNING epoch")?
+        .query_row([written(&binding)?], |row| row.get(0))
+        .optional()?;
+    let epoch = epoch.ok_or(WriteFault::Corrupt("no operator ever ordered a mode"))?;
+    tx.audit(&entry(at, Module::Supervisor, Event::ModeEntered { binding, epoch }))?;
+    Ok(epoch)
+}

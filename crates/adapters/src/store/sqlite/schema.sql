@@ -1,0 +1,186 @@
+-- Schema 1. Keys of one kind stand together in time: rows are appended, and the index of serial numbers and of
+-- transactions grows at its end, because both begin with the time.
+
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Epochs of serial numbers: one for each opening, written before the first serial number.
+CREATE TABLE epoch (
+  value INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL
+) STRICT;
+
+-- Names that stand in many rows.
+CREATE TABLE word (
+  id INTEGER PRIMARY KEY,
+  text TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE profile_version (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE authority (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  key TEXT NOT NULL,
+  issuer TEXT,
+  certificate BLOB,
+  crl_number INTEGER NOT NULL DEFAULT 0 -- the highest that was intended
+) STRICT;
+
+CREATE TABLE grant_ (
+  id INTEGER PRIMARY KEY,
+  subject TEXT NOT NULL,
+  profile INTEGER NOT NULL REFERENCES word (id),
+  until INTEGER NOT NULL,
+  quota INTEGER NOT NULL,
+  reserved INTEGER NOT NULL DEFAULT 0,
+  spent INTEGER NOT NULL DEFAULT 0,
+  origin INTEGER NOT NULL REFERENCES word (id),
+  CHECK (reserved >= 0 AND spent >= 0 AND reserved + spent <= quota),
+  UNIQUE (subject, profile)
+) STRICT;
+
+CREATE TABLE right_ (
+  id INTEGER PRIMARY KEY,
+  station TEXT NOT NULL,
+  device_type TEXT NOT NULL,
+  until INTEGER NOT NULL,
+  quota INTEGER NOT NULL,
+  reserved INTEGER NOT NULL DEFAULT 0,
+  spent INTEGER NOT NULL DEFAULT 0,
+  CHECK (reserved >= 0 AND spent >= 0),
+  UNIQUE (station, device_type)
+) STRICT;
+
+-- One row for each signature that a key was asked for: written before (state 0), completed after.
+CREATE TABLE issuance (
+  id INTEGER PRIMARY KEY,
+  serial BLOB NOT NULL UNIQUE,
+  authority INTEGER NOT NULL REFERENCES authority (id),
+  transaction_id BLOB NOT NULL,
+  requester INTEGER NOT NULL REFERENCES word (id),
+  grant_id INTEGER NOT NULL REFERENCES grant_ (id),
+  right_id INTEGER REFERENCES right_ (id),
+  profile INTEGER NOT NULL REFERENCES profile_version (id),
+  key BLOB NOT NULL,
+  tbs BLOB NOT NULL,
+  at INTEGER NOT NULL,
+  state INTEGER NOT NULL -- 0 intended, 1 issued, 2 confirmed, 3 closed, 4 rejected
+) STRICT;
+CREATE UNIQUE INDEX issuance_transaction ON issuance (transaction_id) WHERE state < 3;
+CREATE INDEX issuance_open ON issuance (state) WHERE state = 0;
+CREATE INDEX issuance_grant ON issuance (grant_id);
+CREATE INDEX issuance_key ON issuance (substr(key, 1, 8));
+
+CREATE TABLE certificate (
+  id INTEGER PRIMARY KEY REFERENCES issuance (id),
+  der BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE revocation (
+  id INTEGER PRIMARY KEY, -- in the order of revoking
+  issuance INTEGER NOT NULL UNIQUE REFERENCES issuance (id),
+  authority INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  reason INTEGER NOT NULL
+) STRICT;
+CREATE INDEX revocation_authority ON revocation (authority);
+
+CREATE TABLE crl (
+  authority INTEGER NOT NULL REFERENCES authority (id),
+  number INTEGER NOT NULL,
+  this_update INTEGER NOT NULL,
+  next_update INTEGER NOT NULL,
+  der BLOB NOT NULL,
+  PRIMARY KEY (authority, number)
+) STRICT, WITHOUT ROWID;
+
+-- The audit log: `leaf` is the hash of `entry` in the Merkle tree; `audit_root` holds the roots of full tiles.
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY,
+  entry BLOB NOT NULL,
+  leaf BLOB NOT NULL
+) STRICT;
+CREATE TABLE audit_root (
+  level INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  PRIMARY KEY (level, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoint (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  note TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE list (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  digest BLOB NOT NULL,
+  until INTEGER NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE device (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  serial TEXT NOT NULL UNIQUE,
+  profile TEXT NOT NULL,
+  list INTEGER NOT NULL REFERENCES list (id),
+  line INTEGER NOT NULL,
+  listed_board TEXT UNIQUE,
+  custody INTEGER NOT NULL DEFAULT 0, -- 0 planned, 1 made, 2 provisioned
+  stolen INTEGER NOT NULL DEFAULT 0,
+  board TEXT UNIQUE,
+  image BLOB,
+  key BLOB,
+  certificate TEXT,
+  station TEXT,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE pending_grant (
+  id INTEGER PRIMARY KEY,
+  device INTEGER NOT NULL REFERENCES device (id)
+) STRICT;
+
+CREATE TABLE job (
+  device TEXT PRIMARY KEY,
+  image BLOB,
+  transaction_id BLOB,
+  key BLOB,
+  finished INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE release_floor (
+  device_type TEXT PRIMARY KEY,
+  counter INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE signer (
+  key BLOB PRIMARY KEY,
+  name TEXT NOT NULL,
+  spki BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE release (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,
+  device_type TEXT NOT NULL,
+  counter INTEGER NOT NULL,
+  metadata BLOB NOT NULL,
+  countersignature BLOB NOT NULL,
+  blob TEXT NOT NULL,
+  image BLOB NOT NULL,
+  length INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  UNIQUE (device_type, counter)
+) STRICT;
+
+CREATE TABLE mode (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  ordered TEXT NOT NULL,
+  statement TEXT NOT NULL,
+  binding TEXT NOT NULL,
+  epoch INTEGER NOT NULL
+) STRICT;

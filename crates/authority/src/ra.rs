@@ -1,0 +1,351 @@
+//! The one conductor: takes requests for certificates from wherever they come, and answers each.
+
+use crate::ca::{Ca, Cas, Setting};
+use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
+use model::audit::{Entry, Event};
+use model::contract::BATCH_LEN_MAX;
+use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, Evidence};
+use model::{Base64, DeviceType, Fault, Module, Reason, UnixTime};
+use ports::DurableIntent;
+use ports::clock::random;
+use ports::directory::Caller;
+use ports::store::authority::{Grant, IntentDraft, IntentOutcome, RecordDraft, Right};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use x509::SerialNumber;
+
+/// Batches shorter than this are worked off on the caller's own thread: handing them over costs more than it brings.
+const PARALLEL_LEN_MIN: usize = 4;
+
+/// The registration authority.
+pub struct Ra {
+    setting: Setting,
+    cas: Cas,
+}
+
+/// A certificate that is ready to be intended, and who signs it.
+struct Prepared {
+    linted: ToBeSigned<Linted>,
+    ca: Arc<Ca>,
+    draft: IntentDraft,
+}
+
+/// What is known of a request before the store is written to.
+enum Inspected {
+    Prepared(Box<Prepared>),
+    /// Answered before with this certificate.
+    Repeated(Vec<u8>, Arc<Ca>),
+}
+
+/// How far one request of a batch has come.
+enum Progress {
+    Failed(Fault),
+    Prepared(Box<Prepared>),
+    Intended(ToBeSigned<Intended>, Arc<Ca>),
+    Signed(Signed, Arc<Ca>),
+    Done(Vec<u8>, Arc<Ca>),
+}
+
+impl Ra {
+    /// An RA on what is stored. Intents that an earlier process left open must be closed before ([`crate::Authority`]).
+    ///
+    /// # Errors
+    /// [`Fault`] if the authorities cannot be read.
+    pub fn new(setting: Setting) -> Result<Self, Fault> {
+        Ok(Self { cas: Cas::load(&setting)?, setting })
+    }
+
+    pub(crate) const fn setting(&self) -> &Setting {
+        &self.setting
+    }
+    pub(crate) const fn cas(&self) -> &Cas {
+        &self.cas
+    }
+    pub(crate) fn now(&self) -> UnixTime {
+        self.setting.clock.now()
+    }
+
+    /// Answers a batch of requests from `caller`. A bad request never fails the others.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] if the batch is too long; [`Fault::Unavailable`] if the store cannot be read.
+    pub fn admit(&self, caller: &Caller, call: &Certify) -> Result<Certified, Fault> {
+        if call.requests.len() > BATCH_LEN_MAX {
+            return Err(Fault::malformed("more requests than a batch may have"));
+        }
+        let grants = self.grants(&call.requests)?;
+        let rights = self.rights(caller, &call.requests)?;
+        let items: Vec<_> = call.requests.iter().zip(grants).collect();
+        let inspected = in_parallel(items, |(request, grant)| {
+            // Authorities are made by `create` only.
+            let profile = self.profile(request)?;
+            if profile.is_authority() {
+                return Err(Reason::IssuerNotAllowed.into());
+            }
+            let ca = self.cas.for_profile(&profile)?;
+            self.prepare(caller, request, grant.as_ref(), &rights, profile, ca)
+        });
+        Ok(self.finish(call, inspected))
+    }
+
+    /// Answers one request of an authority for its own certificate, under an issuer that the ceremony chose.
+    pub(crate) fn admit_authority(
+        &self,
+        caller: &Caller,
+        request: CertifyRequest,
+        ca: Arc<Ca>,
+    ) -> Result<Answer, Fault> {
+        let grant = self.grants(std::slice::from_ref(&request))?.pop().flatten();
+        let inspected = self
+            .profile(&request)
+            .and_then(|profile| self.prepare(caller, &request, grant.as_ref(), &BTreeMap::new(), profile, ca));
+        let mut certified = self.finish(&Certify { requests: vec![request] }, vec![inspected]);
+        certified.answers.pop().ok_or(Fault::unavailable("no answer was made"))
+    }
+
+    fn profile(&self, request: &CertifyRequest) -> Result<Arc<Profile>, Fault> {
+        let profile = self.setting.profiles.get(&request.profile).ok_or(Reason::ProfileUnknown)?;
+        Ok(Arc::clone(profile))
+    }
+
+    fn grants(&self, requests: &[CertifyRequest]) -> Result<Vec<Option<Grant>>, Fault> {
+        let wanted: Vec<_> = requests.iter().map(|r| (&r.subject, &r.profile)).collect();
+        Ok(self.setting.store.grants(&wanted)?)
+    }
+
+    /// The rights that the caller, if it is a station, has for the device types in this batch.
+    fn rights(&self, caller: &Caller, requests: &[CertifyRequest]) -> Result<BTreeMap<DeviceType, Right>, Fault> {
+        let mut rights = BTreeMap::new();
+        if caller.module != Module::Provisioning {
+            return Ok(rights);
+        }
+        let crmf = requests.iter().filter(|r| matches!(r.evidence, Evidence::Crmf(_)));
+        for device_type in crmf.filter_map(|r| r.subject.device().map(|id| &id.device_type)) {
+            if !rights.contains_key(device_type)
+                && let Some(right) = self.setting.store.right(&caller.instance, device_type)?
+            {
+                rights.insert(device_type.clone(), right);
+            }
+        }
+        Ok(rights)
+    }
+
+    /// Everything that can be done before the intent: decode, verify, authorise, draft, lint.
+    fn prepare(
+        &self,
+        caller: &Caller,
+        call: &CertifyRequest,
+        grant: Option<&Grant>,
+        rights: &BTreeMap<DeviceType, Right>,
+        profile: Arc<Profile>,
+        ca: Arc<Ca>,
+    ) -> Result<Inspected, Fault> {
+        let now = self.now();
+        let grant = grant.ok_or(Reason::NoGrant)?;
+        let request = Request::decode(&call.evidence)?;
+        // A grant that is used up may have been used by this very transaction.
+        if grant.reserved.saturating_add(grant.spent) >= grant.quota {
+            let before = self.setting.store.repeated(caller, call.transaction_id, grant.id, request.key())?;
+            if let Some((certificate, authority)) = before {
+                let ca = self.cas.by_id(authority).ok_or(Reason::IssuerUnknown)?;
+                return Ok(Inspected::Repeated(certificate, ca));
+            }
+        }
+        let verified = if request.is_vouched_for() {
+            let right = call.subject.device().and_then(|id| rights.get(&id.device_type));
+            request.vouch(right.ok_or(Reason::RightMissing)?, now)?
+        } else {
+            request.verify()?
+        };
+        let authorised = verified.authorise(grant, &profile, &self.setting.organization, now)?;
+        let serial = SerialNumber::next(self.setting.store.epoch(), now, random(self.setting.entropy.as_ref()));
+        let draft = IntentDraft {
+            transaction_id: call.transaction_id,
+            requester: caller.clone(),
+            authority: ca.row().id,
+            serial,
+            tbs_digest: model::Digest::new([0; 32]),
+            profile_digest: profile.digest(),
+            grant: authorised.grant(),
+            right: authorised.right(),
+            key: authorised.key(),
+            at: now,
+        };
+        let linted = authorised.prepare(ca.issuer(), serial, now)?.lint()?;
+        let draft = IntentDraft { tbs_digest: linted.tbs_digest(), ..draft };
+        Ok(Inspected::Prepared(Box::new(Prepared { linted, ca, draft })))
+    }
+
+    /// Intends, signs, records and releases what was prepared; says why of what was not.
+    fn finish(&self, call: &Certify, inspected: Vec<Result<Inspected, Fault>>) -> Certified {
+        let begun = inspected.into_iter().map(|i| match i {
+            Ok(Inspected::Prepared(prepared)) => Progress::Prepared(prepared),
+            Ok(Inspected::Repeated(certificate, ca)) => Progress::Done(certificate, ca),
+            Err(fault) => Progress::Failed(fault),
+        });
+        let intended = self.intend(begun.collect());
+        let signed = self.sign(intended);
+        let recorded = self.record(signed);
+        self.remember_refusals(call, &recorded);
+        answers(recorded)
+    }
+
+    /// Commit A.
+    fn intend(&self, batch: Vec<Progress>) -> Vec<Progress> {
+        let drafts = batch.iter().filter_map(|p| match p {
+            Progress::Prepared(prepared) => Some(prepared.draft.clone()),
+            _ => None,
+        });
+        let drafts = drafts.collect::<Vec<_>>();
+        if drafts.is_empty() {
+            return batch;
+        }
+        let mut outcomes = match self.setting.store.intend(drafts) {
+            Ok(outcomes) => outcomes.into_iter(),
+            Err(fault) => return fail_prepared(batch, &fault.into()),
+        };
+        let step = |progress| match progress {
+            Progress::Prepared(prepared) => {
+                let Some(outcome) = outcomes.next() else { return Progress::Failed(SHORT) };
+                self.take_outcome(*prepared, outcome)
+            }
+            other => other,
+        };
+        batch.into_iter().map(step).collect()
+    }
+
+    fn take_outcome(&self, prepared: Prepared, outcome: IntentOutcome) -> Progress {
+        match outcome {
+            IntentOutcome::Durable(token) => bind(prepared, token),
+            IntentOutcome::Refused(reason) => Progress::Failed(reason.into()),
+            IntentOutcome::InProgress => Progress::Failed(Fault::unavailable("this transaction is being worked on")),
+            // The authority that issued it then may not be the one that would issue it now.
+            IntentOutcome::Repeated { certificate, authority } => {
+                let ca = if prepared.ca.row().id == authority { Some(prepared.ca) } else { self.cas.by_id(authority) };
+                ca.map_or(Progress::Failed(SHORT), |ca| Progress::Done(certificate, ca))
+            }
+        }
+    }
+
+    /// Signs outside any transaction. What fails is closed: it may have been signed, so its serial number is revoked.
+    fn sign(&self, batch: Vec<Progress>) -> Vec<Progress> {
+        let signed = in_parallel(batch, |progress| match progress {
+            Progress::Intended(intended, ca) => {
+                let row = intended.row();
+                let signed = ca.signer().and_then(|signer| intended.sign(signer.as_ref()));
+                signed.map_or_else(|fault| (Some(row), Progress::Failed(fault)), |s| (None, Progress::Signed(s, ca)))
+            }
+            other => (None, other),
+        });
+        let (failed, batch): (Vec<_>, Vec<_>) = signed.into_iter().unzip();
+        let failed: Vec<u64> = failed.into_iter().flatten().collect();
+        if !failed.is_empty() {
+            // If this cannot be written either, start-up finds the open intents.
+            let _found_at_start_up = self.setting.store.close(failed, "the signature failed", self.now());
+        }
+        batch
+    }
+
+    /// Commit B.
+    fn record(&self, batch: Vec<Progress>) -> Vec<Progress> {
+        let at = self.now();
+        let drafts = batch.iter().filter_map(|p| match p {
+            Progress::Signed(signed, _) => Some(RecordDraft {
+                intent: signed.row(),
+                serial: signed.serial(),
+                certificate: signed.for_the_record().to_vec(),
+                at,
+            }),
+            _ => None,
+        });
+        let drafts = drafts.collect::<Vec<_>>();
+        if drafts.is_empty() {
+            return batch;
+        }
+        let mut records = match self.setting.store.record(drafts) {
+            Ok(records) => records.into_iter(),
+            Err(fault) => return fail_prepared(batch, &fault.into()),
+        };
+        let step = |progress| match progress {
+            Progress::Signed(signed, ca) => match records.next().flatten() {
+                Some(record) => match signed.release(record) {
+                    Ok(issued) => Progress::Done(issued.into_der(), ca),
+                    Err(fault) => Progress::Failed(fault),
+                },
+                None => Progress::Failed(Reason::TransactionClosed.into()),
+            },
+            other => other,
+        };
+        batch.into_iter().map(step).collect()
+    }
+
+    /// Every refusal leaves its reason in the audit log. What only failed for now leaves nothing.
+    fn remember_refusals(&self, call: &Certify, batch: &[Progress]) {
+        let at = self.now();
+        let refused = call.requests.iter().zip(batch).filter_map(|(request, progress)| match progress {
+            Progress::Failed(Fault::Refused(reason)) => Some(Entry {
+                at,
+                by: Module::Authority,
+                event: Event::CertificateRefused {
+                    subject: request.subject.to_string(),
+                    transaction: request.transaction_id,
+                    reason: *reason,
+                },
+            }),
+            _ => None,
+        });
+        let entries: Vec<_> = refused.collect();
+        if !entries.is_empty() {
+            // The refusal stands whether or not it can be written down.
+            let _refused_anyway = self.setting.store.append(entries);
+        }
+    }
+}
+
+const SHORT: Fault = Fault::unavailable("the store answered for fewer requests than it was asked");
+
+fn bind(prepared: Prepared, token: DurableIntent) -> Progress {
+    match prepared.linted.intend(token) {
+        Ok(intended) => Progress::Intended(intended, prepared.ca),
+        Err(fault) => Progress::Failed(fault),
+    }
+}
+
+// A commit that failed concerns those who waited for it; the others keep what they have.
+fn fail_prepared(batch: Vec<Progress>, fault: &Fault) -> Vec<Progress> {
+    let step = |progress| match progress {
+        Progress::Prepared(_) | Progress::Intended(..) | Progress::Signed(..) => Progress::Failed(fault.clone()),
+        other => other,
+    };
+    batch.into_iter().map(step).collect()
+}
+
+fn answers(batch: Vec<Progress>) -> Certified {
+    let mut issuers: Vec<Arc<Ca>> = Vec::new();
+    let mut answers = Vec::with_capacity(batch.len());
+    for progress in batch {
+        answers.push(match progress {
+            Progress::Done(certificate, ca) => {
+                let known = issuers.iter().position(|known| known.row().id == ca.row().id);
+                let chain = known.unwrap_or_else(|| {
+                    issuers.push(ca);
+                    issuers.len() - 1
+                });
+                Answer::Issued { certificate: certificate.into(), chain: u16::try_from(chain).unwrap_or(u16::MAX) }
+            }
+            Progress::Failed(fault) => Answer::Failed(fault),
+            Progress::Prepared(_) | Progress::Intended(..) | Progress::Signed(..) => Answer::Failed(SHORT),
+        });
+    }
+    let chain = |ca: &Arc<Ca>| ca.chain().iter().cloned().map(Base64::from).collect();
+    Certified { answers, chains: issuers.iter().map(chain).collect() }
+}
+
+fn in_parallel<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    if items.len() < PARALLEL_LEN_MIN {
+        items.into_iter().map(f).collect()
+    } else {
+        items.into_par_iter().map(f).collect()
+    }
+}
