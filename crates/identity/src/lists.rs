@@ -1,0 +1,380 @@
+//! Registration lists: the devices that are expected, as a supplier, an ERP system or a work order writes them.
+//!
+//! All or nothing: one bad line, and nothing is imported; every bad line is named.
+
+use model::contract::identity::{BadLine, ListFormat};
+use model::text::{BadName, printable};
+use model::{BoardId, DeviceId, DeviceSerial, DeviceType, ProfileName, UnixTime};
+use ports::store::identity::{List, ListedDevice};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use x509::sha256;
+
+/// Longest list in octets. It travels in one bus message, as base64 in JSON in base64.
+pub const LIST_LEN_MAX: usize = 2 * 1024 * 1024;
+/// Most devices in a list.
+pub const DEVICES_MAX: usize = 50_000;
+/// Most bad lines that are named; who has more has the wrong file.
+pub const BAD_LINES_MAX: usize = 20;
+/// Longest name of a list.
+const NAME_LEN_MAX: usize = 128;
+/// Most characters of foreign text in a message.
+const QUOTE_MAX: usize = 40;
+
+/// The columns of a list; `board` and `profile` may be left out.
+pub const COLUMNS: [&str; 4] = ["serial", "type", "board", "profile"];
+
+/// The profile of a device whose line names none.
+const PROFILE: &str = "idevid";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    serial: String,
+    r#type: String,
+    #[serde(default)]
+    board: String,
+    #[serde(default)]
+    profile: String,
+}
+
+/// Reads a list.
+///
+/// # Errors
+/// The bad lines, at most [`BAD_LINES_MAX`], in the order of the list.
+pub fn read(
+    name: &str,
+    format: ListFormat,
+    octets: &[u8],
+    until: UnixTime,
+    maker_pen: u32,
+) -> Result<List, Vec<BadLine>> {
+    let whole = |what: &str| Err(vec![BadLine { line: 1, what: what.to_owned() }]);
+    if octets.len() > LIST_LEN_MAX {
+        return whole("the list is longer than 2 MiB; split it");
+    }
+    if name.is_empty() || name.len() > NAME_LEN_MAX || printable(name, NAME_LEN_MAX) != name {
+        return whole("the name of the list is empty, too long, or not printable");
+    }
+    // A byte order mark is how some spreadsheets begin a UTF-8 file.
+    let text = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
+    let Ok(text) = std::str::from_utf8(text) else {
+        let valid = std::str::from_utf8(text).map_or_else(|e| e.valid_up_to(), str::len);
+        let before = text.get(..valid).unwrap_or_default();
+        let line = 1 + before.iter().filter(|c| **c == b'\n').count();
+        let line = u64::try_from(line).unwrap_or(u64::MAX);
+        return Err(vec![BadLine { line, what: "not UTF-8; export the list as UTF-8".to_owned() }]);
+    };
+    let mut reading = Reading { maker_pen, devices: Vec::new(), bad: Vec::new(), seen: HashMap::new() };
+    match format {
+        ListFormat::Csv => reading.csv(text),
+        ListFormat::Json => reading.json(text),
+    }
+    if reading.bad.is_empty() && reading.devices.is_empty() {
+        reading.say(1, "the list names no device");
+    }
+    if reading.bad.is_empty() {
+        Ok(List { name: name.to_owned(), digest: sha256(octets), until, devices: reading.devices })
+    } else {
+        Err(reading.bad)
+    }
+}
+
+struct Reading {
+    maker_pen: u32,
+    devices: Vec<ListedDevice>,
+    bad: Vec<BadLine>,
+    // Serial numbers and boards, and the line that named them.
+    seen: HashMap<String, u64>,
+}
+
+impl Reading {
+    fn say(&mut self, line: u64, what: impl Display) {
+        if self.bad.len() < BAD_LINES_MAX {
+            self.bad.push(BadLine { line, what: what.to_string() });
+        }
+    }
+
+    fn csv(&mut self, text: &str) {
+        let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
+        let headers = match reader.headers() {
+            Ok(headers) => headers.clone(),
+            Err(error) => return self.say(1, csv_error(&error)),
+        };
+        for header in &headers {
+            if !COLUMNS.contains(&header) {
+                let known = COLUMNS.join(",");
+                self.say(1, format!("column {:?} is not known; the columns are {known}", printable(header, QUOTE_MAX)));
+            }
+        }
+        if !self.bad.is_empty() {
+            return;
+        }
+        let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+        for record in reader.records() {
+            let (line, read) = match record {
+                Ok(record) => (lines.of(record.position()), record.deserialize::<Line>(Some(&headers))),
+                Err(error) => (lines.of(error.position()), Err(error)),
+            };
+            match read {
+                Ok(fields) => self.line(line, &fields),
+                Err(error) => self.say(line, csv_error(&error)),
+            }
+            if self.is_full() {
+                return;
+            }
+        }
+    }
+
+    fn json(&mut self, text: &str) {
+        let elements: Vec<&serde_json::value::RawValue> = match serde_json::from_str(text) {
+            Ok(elements) => elements,
+            Err(error) => {
+                let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
+                return self.say(line, "not an array of objects; the file is cut off or not JSON");
+            }
+        };
+        for (n, element) in elements.iter().enumerate() {
+            let number = u64::try_from(n + 1).unwrap_or(u64::MAX);
+            match serde_json::from_str::<Line>(element.get()) {
+                Ok(fields) => self.line(number, &fields),
+                Err(error) => self.say(number, printable(&error.to_string(), 160)),
+            }
+            if self.is_full() {
+                return;
+            }
+        }
+    }
+
+    // Naming more bad lines helps nobody; and a list longer than the limit is one bad line.
+    fn is_full(&mut self) -> bool {
+        if self.devices.len() > DEVICES_MAX {
+            let line = self.devices.last().map_or(0, |d| d.line);
+            self.say(line, format!("more than {DEVICES_MAX} devices; split the list"));
+        }
+        self.devices.len() > DEVICES_MAX || self.bad.len() >= BAD_LINES_MAX
+    }
+
+    fn line(&mut self, line: u64, fields: &Line) {
+        let serial = self.field::<DeviceSerial>(line, "serial", &fields.serial);
+        let device_type = self.field::<DeviceType>(line, "type", &fields.r#type);
+        let profile = if fields.profile.is_empty() { PROFILE } else { &fields.profile };
+        let profile = self.field::<ProfileName>(line, "profile", profile);
+        let board = if fields.board.is_empty() {
+            Some(None)
+        } else {
+            self.field::<BoardId>(line, "board", &fields.board).map(Some)
+        };
+        let (Some(serial), Some(device_type), Some(profile), Some(board)) = (serial, device_type, profile, board)
+        else {
+            return;
+        };
+        let once = self.once(line, "serial", serial.as_str())
+            & board.as_ref().is_none_or(|board| self.once(line, "board", board.as_str()));
+        if once {
+            let id = DeviceId { maker_pen: self.maker_pen, device_type, serial };
+            self.devices.push(ListedDevice { id, board, profile, line });
+        }
+    }
+
+    fn field<T: FromStr<Err = BadName>>(&mut self, line: u64, column: &str, text: &str) -> Option<T> {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(bad) => {
+                self.say(line, format!("{column} {:?}: {bad}", printable(text, QUOTE_MAX)));
+                None
+            }
+        }
+    }
+
+    fn once(&mut self, line: u64, column: &str, text: &str) -> bool {
+        let before = self.seen.insert(format!("{column} {text}"), line);
+        if let Some(first) = before {
+            self.say(line, format!("{column} {text} stands in line {first} already"));
+        }
+        before.is_none()
+    }
+}
+
+/// Counts lines. (The reader's own count is one short where lines end with CR LF.)
+struct Lines<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let to = position.and_then(|p| usize::try_from(p.byte()).ok()).unwrap_or(self.at);
+        let between = self.text.get(self.at..to).unwrap_or_default();
+        // The reader may stop before the line end that it has not taken yet.
+        let rest = self.text.get(to..).unwrap_or_default();
+        let ends = rest.iter().take_while(|c| matches!(c, b'\r' | b'\n')).count();
+        let ahead = rest.get(..ends).unwrap_or_default();
+        let count = |octets: &[u8]| u64::try_from(octets.iter().filter(|c| **c == b'\n').count()).unwrap_or(u64::MAX);
+        self.line += count(between) + count(ahead);
+        self.at = to + ends;
+        self.line
+    }
+}
+
+fn csv_error(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields where the header has {expected_len}")
+        }
+        csv::ErrorKind::Deserialize { err, .. } => printable(&err.to_string(), 160),
+        _ => "not readable as CSV".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(format: ListFormat, octets: &[u8]) -> Result<List, Vec<BadLine>> {
+        super::read("list", format, octets, UnixTime::from_s(1), 32473)
+    }
+    #[track_caller]
+    fn good(format: ListFormat, octets: impl AsRef<[u8]>, expected: &[&str]) {
+        let list = run(format, octets.as_ref()).unwrap();
+        let said: Vec<_> = list.devices.iter().map(|d| format!("{}:{} {}", d.line, d.id.serial, d.profile)).collect();
+        assert_eq!(said, expected);
+    }
+    #[track_caller]
+    fn bad(format: ListFormat, octets: impl AsRef<[u8]>, expected: &[(u64, &str)]) {
+        let bad = run(format, octets.as_ref()).unwrap_err();
+        assert_eq!(bad.len(), expected.len(), "{bad:?}");
+        for (found, (line, what)) in bad.iter().zip(expected) {
+            assert_eq!(found.line, *line, "{bad:?}");
+            assert!(found.what.contains(what), "{bad:?}");
+        }
+    }
+    use ListFormat::{Csv, Json};
+
+    #[test]
+    fn a_plain_list() {
+        good(Csv, "serial,type\nSN1,sensor\nSN2,sensor\n", &["2:SN1 idevid", "3:SN2 idevid"]);
+    }
+    #[test]
+    fn columns_in_another_order() {
+        good(
+            Csv,
+            "type,profile,serial,board\nsensor,ldevid,SN1,chip:1\nsensor,,SN2,\n",
+            &["2:SN1 ldevid", "3:SN2 idevid"],
+        );
+    }
+    #[test]
+    fn a_byte_order_mark_and_crlf() {
+        good(Csv, "\u{feff}serial,type\r\nSN1,sensor\r\n", &["2:SN1 idevid"]);
+    }
+    #[test]
+    fn a_bad_line_behind_blank_ones() {
+        bad(Csv, "serial,type\r\nSN1,sensor\r\n\r\n\r\n=1,sensor\r\n", &[(5, "serial")]);
+        bad(Csv, "serial,type\nSN1,sensor\n\n\n=1,sensor\n", &[(5, "serial")]);
+    }
+    #[test]
+    fn no_newline_at_the_end() {
+        good(Csv, "serial,type\nSN1,sensor", &["2:SN1 idevid"]);
+    }
+    #[test]
+    fn quoted_fields() {
+        good(Csv, "serial,type\n\"SN1\",\"sensor\"\n", &["2:SN1 idevid"]);
+    }
+    #[test]
+    fn one_bad_line_in_many() {
+        let mut text = String::from("serial,type\n");
+        (0..10_000).for_each(|n| text.push_str(&format!("SN{n},sensor\n")));
+        let text = text.replace("SN7000,sensor", "SN 7000,sensor");
+        bad(Csv, text, &[(7002, "SN 7000")]);
+    }
+    #[test]
+    fn a_missing_field() {
+        bad(Csv, "serial,type\nSN1\n", &[(2, "1 fields where the header has 2")]);
+    }
+    #[test]
+    fn a_field_too_many() {
+        bad(Csv, "serial,type\nSN1,sensor,x\n", &[(2, "3 fields")]);
+    }
+    #[test]
+    fn an_unknown_column() {
+        bad(Csv, "serial,type,color\nSN1,sensor,red\n", &[(1, "color")]);
+    }
+    #[test]
+    fn a_missing_column() {
+        bad(Csv, "serial\nSN1\n", &[(2, "type")]);
+    }
+    #[test]
+    fn a_serial_number_twice() {
+        bad(Csv, "serial,type\nSN1,sensor\nSN2,sensor\nSN1,gateway\n", &[(4, "stands in line 2 already")]);
+    }
+    #[test]
+    fn a_board_twice() {
+        bad(Csv, "serial,type,board\nSN1,sensor,c1\nSN2,sensor,c1\n", &[(3, "board c1 stands in line 2")]);
+    }
+    #[test]
+    fn a_formula() {
+        bad(Csv, "serial,type\n=HYPERLINK(1),sensor\n", &[(2, "serial")]);
+    }
+    #[test]
+    fn hidden_characters_are_shown() {
+        bad(Csv, "serial,type\nSN\u{202e}1,sensor\n", &[(2, "u{202e}")]);
+    }
+    #[test]
+    fn nothing() {
+        bad(Csv, "", &[(1, "no device")]);
+        bad(Csv, "serial,type\n", &[(1, "no device")]);
+        bad(Json, "[]", &[(1, "no device")]);
+    }
+    #[test]
+    fn another_encoding_names_its_line() {
+        bad(Csv, b"serial,type\nSN1,sensor\nSN\xff2,sensor\n", &[(3, "UTF-8")]);
+    }
+    #[test]
+    fn no_more_than_twenty_bad_lines_are_named() {
+        let text = format!("serial,type\n{}", "=1,sensor\n".repeat(1000));
+        assert_eq!(run(Csv, text.as_bytes()).unwrap_err().len(), BAD_LINES_MAX);
+    }
+    #[test]
+    fn a_long_list() {
+        let long = vec![b'x'; LIST_LEN_MAX + 1];
+        bad(Csv, long, &[(1, "longer")]);
+    }
+    #[test]
+    fn too_many_devices() {
+        let mut text = String::from("serial,type\n");
+        (0..=DEVICES_MAX).for_each(|n| text.push_str(&format!("{n},s\n")));
+        bad(Csv, text, &[(50_002, "more than 50000")]);
+    }
+    #[test]
+    fn a_json_list() {
+        good(
+            Json,
+            r#"[{"serial":"SN1","type":"sensor"},{"serial":"SN2","type":"sensor","profile":"ldevid"}]"#,
+            &["1:SN1 idevid", "2:SN2 ldevid"],
+        );
+    }
+    #[test]
+    fn an_unknown_member() {
+        bad(Json, r#"[{"serial":"SN1","type":"sensor","x":1}]"#, &[(1, "unknown field")]);
+    }
+    #[test]
+    fn a_member_twice() {
+        bad(Json, r#"[{"serial":"SN1","serial":"SN2","type":"sensor"}]"#, &[(1, "duplicate")]);
+    }
+    #[test]
+    fn a_cut_json_list_names_its_line() {
+        bad(Json, "[\n{\"serial\":\"SN1\",\"type\":\"sensor\"},\n{\"serial\"", &[(3, "cut off")]);
+    }
+    #[test]
+    fn a_million_levels() {
+        bad(Json, "[".repeat(1_000_000), &[(1, "")]);
+    }
+    #[test]
+    fn a_list_without_a_name() {
+        assert!(super::read("", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
+        assert!(super::read("a\nb", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
+    }
+}
