@@ -4,6 +4,8 @@ pub mod bus;
 pub mod clock;
 pub mod files;
 pub mod keystore;
+pub mod sockets;
 pub mod store;
+pub mod terminal;
 #[cfg(test)]
 mod testing;

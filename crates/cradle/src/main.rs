@@ -1,2 +1,14 @@
-//! x
-fn main() {}
+//! Cradle: from blank board to certified device.
+
+mod bench;
+mod cli;
+mod compose;
+mod config;
+mod fault;
+mod mode;
+mod output;
+mod progress;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -145,6 +145,8 @@ pub struct CertificateRow {
 /// Which certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct CertificateFilter {
+    /// Issued by this authority.
+    pub authority: Option<AuthorityName>,
     /// Of this subject.
     pub subject: Option<Entity>,
     /// For the key of this digest.

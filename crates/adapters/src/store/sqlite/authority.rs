@@ -64,6 +64,10 @@ fn authority(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
 fn matching(c: &Connection, filter: &CertificateFilter) -> rusqlite::Result<Vec<CertificateRow>> {
     let mut sql = format!("{CERTIFICATE} WHERE i.id > ?1");
     let mut values = vec![Value::Integer(i64::try_from(filter.after).unwrap_or(i64::MAX))];
+    if let Some(authority) = &filter.authority {
+        values.push(Value::Text(authority.to_string()));
+        sql.push_str(&format!(" AND a.name = ?{}", values.len()));
+    }
     if let Some(subject) = &filter.subject {
         values.push(Value::Text(subject.to_string()));
         sql.push_str(&format!(" AND i.grant_id IN (SELECT id FROM grant_ WHERE subject = ?{})", values.len()));

@@ -1,0 +1,282 @@
+//! `cradle init`: a new installation.
+
+use super::Common;
+use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label};
+use crate::config::{Config, Places, StationConfig, check_organization};
+use crate::fault::{Exit, Failure, Result, While};
+use crate::mode::{record_order, sign_order};
+use adapters::clock::SystemEntropy;
+use adapters::files;
+use adapters::keystore::FileKeystore;
+use authority::Authority;
+use model::contract::authority::{Answer, Certify, CertifyRequest, CreateAuthority, Evidence, GrantOffer};
+use model::mode::{Binding, Order};
+use model::{Entity, Fault, Mode, Module, OperatorName, StationName, TransactionId};
+use ports::clock::random;
+use ports::directory::Caller;
+use ports::store::{AuthorityStore, ModeStore};
+use ports::Keystore;
+use serde::Serialize;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use x509::{KeyType, Name, csr, pem};
+use zeroize::Zeroizing;
+
+/// Make a new installation: keys, modules, authorities.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The maker's name, as certificates say it.
+    #[arg(long, value_name = "NAME")]
+    organization: Option<String>,
+    /// The maker's IANA private enterprise number; 32473 is the one for examples.
+    #[arg(long, default_value_t = 32473, value_name = "NUMBER")]
+    maker_pen: u32,
+    /// The name of this box.
+    #[arg(long, default_value = "line-1")]
+    name: StationName,
+    /// Who operates it.
+    #[arg(long, value_name = "NAME")]
+    operator: Option<OperatorName>,
+    /// The key type of the device authorities: p256, p384, ed25519, rsa3072.
+    #[arg(long, default_value = "p256", value_name = "TYPE")]
+    key_type: String,
+    /// Make no root and no factory authority; make them later with `cradle ca create`.
+    #[arg(long)]
+    bare: bool,
+    /// Take the defaults without asking.
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// What a new installation is made of.
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(crate) operator: OperatorName,
+    pub(crate) key_type: String,
+    pub(crate) bare: bool,
+    /// The passphrase; without one, a random one is made and kept beside the keys.
+    pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    data: String,
+    organization: String,
+    operator: String,
+    authorities: Vec<String>,
+    mode: String,
+    passphrase: Option<String>,
+}
+
+/// The modules that get a key: all but the gateway, which this version does not have.
+const MODULES: [Module; 6] =
+    [Module::Provisioning, Module::Authority, Module::Software, Module::Identity, Module::Console, Module::Supervisor];
+
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
+    let places = Places::of(&common.data);
+    refuse_existing(&places)?;
+    let plan = plan(common, arguments)?;
+    let out = common.out();
+    make(&places, &plan)?;
+    let made = Made {
+        data: places.data().display().to_string(),
+        organization: plan.config.organization.clone(),
+        operator: plan.operator.to_string(),
+        authorities: if plan.bare { Vec::new() } else { vec!["root".into(), "factory".into()] },
+        mode: Order::Provision.name().into(),
+        passphrase: plan.passphrase.is_none().then(|| places.passphrase().display().to_string()),
+    };
+    out.one(&made, || {
+        let mut text = format!("{} is ready: {}\n", made.data, made.organization);
+        if let Some(path) = &made.passphrase {
+            text.push_str(&format!("The keys are encrypted under the passphrase in {path}: keep a copy elsewhere.\n"));
+        }
+        text.push_str("\nNext:\n  cradle list import devices.csv     the devices that you expect\n");
+        text.push_str("  cradle mode set software-import    then cradle release trust, cradle release import\n");
+        text.push_str("  cradle mode set provision          then cradle station run TYPE\n");
+        text
+    })
+}
+
+fn refuse_existing(places: &Places) -> Result {
+    let used = std::fs::read_dir(places.data()).is_ok_and(|mut entries| entries.next().is_some());
+    if !used {
+        return Ok(());
+    }
+    let what = format!("{} is not empty", places.data().display());
+    Err(Failure::new(Exit::Conflict, "exists", what)
+        .because("an installation is made in a directory of its own")
+        .next("name another one with --data"))
+}
+
+fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
+    let ask = !arguments.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let organization = match &arguments.organization {
+        Some(name) => name.clone(),
+        None if ask => question("Your organization, as certificates will say it", "Example Devices")?,
+        None => "Example Devices".to_owned(),
+    };
+    check_organization(&organization)
+        .map_err(|why| Failure::new(Exit::Usage, "organization", "this name cannot be used").because(why))?;
+    let operator = match &arguments.operator {
+        Some(name) => name.clone(),
+        None => {
+            let text =
+                if ask { question("Your name, as the records will say it", "operator")? } else { "operator".into() };
+            text.parse().map_err(|e| Failure::new(Exit::Usage, "operator", "this name cannot be used").because(e))?
+        }
+    };
+    let passphrase = match &common.passphrase_file {
+        Some(path) => Some(compose::passphrase(&Places::of(&common.data), Some(path))?),
+        None if ask
+            && question("Type a passphrase for the keys each time? (no: it is kept beside them)", "no")? == "yes" =>
+        {
+            Some(compose::passphrase(&Places::of(&common.data), None)?)
+        }
+        None => None,
+    };
+    let Arguments { maker_pen, name, key_type, bare, .. } = arguments;
+    let (maker_pen, name, station) = (*maker_pen, name.clone(), StationConfig::default());
+    let config = Config { organization, maker_pen, name, demo: false, station };
+    Ok(Plan { config, operator, key_type: key_type.clone(), bare: *bare, passphrase })
+}
+
+fn question(text: &str, default: &str) -> Result<String> {
+    let failed = |e: std::io::Error| Failure::new(Exit::Failed, "terminal", "the terminal was closed").because(e);
+    let mut terminal = std::io::stderr();
+    write!(terminal, "{text} [{default}]: ").and_then(|()| terminal.flush()).map_err(failed)?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(failed)?;
+    let line = line.trim();
+    Ok(if line.is_empty() { default.to_owned() } else { line.to_owned() })
+}
+
+/// Makes an installation. What an interruption leaves is refused by every command, and removed by hand.
+pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |e: std::io::Error| Failure::file(&path, &e)
+    };
+    for directory in [places.data().to_owned(), places.keys(), places.profiles(), places.device_types(), places.vault()]
+    {
+        files::private_directory(&directory).map_err(failed(&directory))?;
+    }
+    shipped(&places.profiles(), &PROFILES)?;
+    let keystore = compose::keystore(places, passphrase(places, plan)?);
+    Workshop::make_audit_key(&keystore)?;
+    let audit = compose_public(&keystore)?;
+    files::write_new(&places.data().join("audit.pub"), audit.as_bytes()).map_err(failed(places.data()))?;
+    let workshop = Workshop::assemble(places.clone(), plan.config.clone(), keystore)?;
+    let km = Authority::start(workshop.authority_setting()?).or_fail("starting the authority")?;
+    create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519")?;
+    for module in MODULES {
+        enrol(&km, &workshop, module_entity(module, &plan.config), "module", &module_label(module))?;
+    }
+    let operator = Entity::Operator(plan.operator.clone());
+    enrol(&km, &workshop, operator, "operator", &operator_label(&plan.operator))?;
+    if !plan.bare {
+        create(&km, &workshop, "root", "root", None, &plan.key_type)?;
+        create(&km, &workshop, "factory", "factory", Some("root"), &plan.key_type)?;
+    }
+    drop(km);
+    first_mode(&workshop, &plan.operator)?;
+    // The settings are written last: without them this is no installation.
+    plan.config.write(places.data())?;
+    Ok(workshop)
+}
+
+/// The shipped profiles.
+const PROFILES: [(&str, &str); 7] = [
+    ("root", include_str!("../../../../profiles/root.toml")),
+    ("factory", include_str!("../../../../profiles/factory.toml")),
+    ("idevid", include_str!("../../../../profiles/idevid.toml")),
+    ("ldevid", include_str!("../../../../profiles/ldevid.toml")),
+    ("module-root", include_str!("../../../../profiles/module-root.toml")),
+    ("module", include_str!("../../../../profiles/module.toml")),
+    ("operator", include_str!("../../../../profiles/operator.toml")),
+];
+
+fn shipped(directory: &Path, contents: &[(&str, &str)]) -> Result {
+    for (name, text) in contents {
+        let path = directory.join(format!("{name}.toml"));
+        files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
+    }
+    Ok(())
+}
+
+fn passphrase(places: &Places, plan: &Plan) -> Result<Zeroizing<Vec<u8>>> {
+    if let Some(given) = &plan.passphrase {
+        return Ok(given.clone());
+    }
+    let path = places.passphrase();
+    let secret = Zeroizing::new(model::octets::hex(&random::<32>(&SystemEntropy::default())).into_bytes());
+    let directory = path.parent().unwrap_or(places.data());
+    files::private_directory(directory)
+        .and_then(|()| files::write_new(&path, &secret))
+        .map_err(|e| Failure::file(&path, &e))?;
+    Ok(secret)
+}
+
+fn compose_public(keystore: &FileKeystore) -> Result<String> {
+    let key = keystore.open(&ports::keystore::KeyUri("file:audit".into()))?;
+    Ok(pem::encode("PUBLIC KEY", key.public_key().spki()))
+}
+
+fn ourselves(workshop: &Workshop) -> Caller {
+    Caller { module: Module::Console, instance: workshop.config.name.clone() }
+}
+
+fn name<T: std::str::FromStr<Err = model::text::BadName>>(text: &str) -> Result<T> {
+    text.parse().map_err(|e| Failure::new(Exit::Usage, "name", "this name cannot be used").because(e))
+}
+
+fn create(
+    km: &Authority,
+    workshop: &Workshop,
+    authority: &str,
+    profile: &str,
+    issuer: Option<&str>,
+    key_type: &str,
+) -> Result {
+    let call = CreateAuthority {
+        name: name(authority)?,
+        profile: name(profile)?,
+        issuer: issuer.map(name).transpose()?,
+        key_type: key_type.to_owned(),
+    };
+    km.create(&ourselves(workshop), &call).or_fail(&format!("making the authority {authority}"))?;
+    Ok(())
+}
+
+/// Makes a key and has it certified, through the same door as any device.
+fn enrol(km: &Authority, workshop: &Workshop, subject: Entity, profile: &str, label: &str) -> Result {
+    let doing = format!("certifying {subject}");
+    let (_, signer) = workshop.keystore.generate(label, KeyType::Ed25519)?;
+    let profile = name(profile)?;
+    let now = workshop.clock.now();
+    let offer = GrantOffer { subject: subject.clone(), profile, until: now.plus_s(3600), quota: 1 };
+    workshop.store.deposit("init", std::slice::from_ref(&offer), now)?;
+    let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[]);
+    let signature = signer.sign(&info).or_fail(&doing)?;
+    let request = CertifyRequest {
+        transaction_id: TransactionId::at(now, random(workshop.entropy.as_ref())),
+        subject,
+        profile: offer.profile,
+        evidence: Evidence::Pkcs10(csr::write_signed(&info, signer.algorithm(), &signature).into()),
+    };
+    let batch = Certify { requests: vec![request] };
+    let mut certified = km.ra().admit(&ourselves(workshop), &batch).or_fail(&doing)?;
+    match certified.answers.pop() {
+        Some(Answer::Issued { .. }) => Ok(()),
+        Some(Answer::Failed(fault)) => Err(fault).or_fail(&doing),
+        None => Err(Fault::unavailable("no answer was made")).or_fail(&doing),
+    }
+}
+
+fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {
+    let why = "first mode of a new installation";
+    let statement = sign_order(workshop, Order::Provision, 1, operator, why)?;
+    record_order(workshop, Order::Provision, 1, operator, why, &statement)?;
+    workshop.store.bind(Binding::settled(Mode::ProvisionSoftware), workshop.clock.now())?;
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! `cradle mode`: which modules may be awake.
+
+use super::Common;
+use crate::compose::Installation;
+use crate::fault::{Exit, Failure, Result};
+use adapters::store::SqliteStore;
+use model::mode::{Leave, Order, TABLE};
+use model::{Module, OperatorName};
+use ports::store::ModeStore;
+use ports::store::mode::ModeRow;
+use serde::Serialize;
+
+/// The operation mode: which modules may be awake.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Show the mode of this box.
+    Show,
+    /// Show which modules may be awake in which mode.
+    Table,
+    /// Order another mode. Signed with the operator's key and recorded.
+    Set {
+        /// A mode of `cradle mode table`, or `provision`: software then certificates, switched for each tray.
+        mode: String,
+        /// Why, for the record.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Who orders it.
+        #[arg(long, env = "CRADLE_OPERATOR", default_value = "operator")]
+        operator: OperatorName,
+    },
+}
+
+#[derive(Serialize)]
+struct Shown {
+    order: String,
+    mode: String,
+    changing_to: Option<String>,
+    epoch: u64,
+    awake: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    mode: String,
+    gateway: String,
+    software: String,
+    authority: String,
+    provisioning: String,
+    identity: String,
+}
+
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
+    let out = common.out();
+    match arguments.verb {
+        Verb::Show => {
+            let row = SqliteStore::open_to_read(&common.data)?.mode()?;
+            let row = row.ok_or_else(|| Failure::new(Exit::NotFound, "no-mode", "no mode was ever ordered"))?;
+            show(common, &row)
+        }
+        Verb::Table => {
+            let lines: Vec<_> = TABLE.iter().map(line).collect();
+            out.rows(&["mode", "gateway", "software", "authority", "provisioning", "identity"], &lines)
+        }
+        Verb::Set { mode, reason, operator } => {
+            let order = Order::by_name(&mode).ok_or_else(|| {
+                let names: Vec<_> = Order::all().iter().map(|o| o.name()).collect();
+                Failure::new(Exit::Usage, "mode", format!("there is no mode {mode:?}"))
+                    .because(format!("the modes are {}", names.join(", ")))
+                    .next("see `cradle mode table`")
+            })?;
+            let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            let row = installation.supervisor.order(order, &operator, &reason)?;
+            show(common, &row)
+        }
+    }
+}
+
+fn show(common: &Common, row: &ModeRow) -> Result {
+    let shown = Shown {
+        order: row.order.to_string(),
+        mode: row.binding.current.to_string(),
+        changing_to: row.binding.pending.map(|mode| mode.to_string()),
+        epoch: row.epoch,
+        awake: Module::ALL.into_iter().filter(|m| row.binding.permits(*m)).map(|m| m.to_string()).collect(),
+    };
+    common.out().one(&shown, || {
+        let mut text = format!("order  {}\nmode   {}\nawake  {}\n", shown.order, shown.mode, shown.awake.join(", "));
+        if let Some(to) = &shown.changing_to {
+            text.push_str(&format!(
+                "A change to {to} was interrupted: only what both modes allow is awake.\nNext: cradle mode set {}\n",
+                shown.order
+            ));
+        }
+        text
+    })
+}
+
+fn line(row: &model::mode::Row) -> Line {
+    let word = |leave| match leave {
+        Leave::On => "on",
+        Leave::Optional => "optional",
+        Leave::Off => "off",
+    };
+    Line {
+        mode: row.mode.to_string(),
+        gateway: word(row.gateway).into(),
+        software: word(row.software).into(),
+        authority: word(row.authority).into(),
+        provisioning: word(row.provisioning).into(),
+        identity: word(row.identity).into(),
+    }
+}

@@ -1,0 +1,62 @@
+//! `cradle verify`: all records against each other.
+
+use super::Common;
+use super::audit::verify_log;
+use crate::fault::{Exit, Failure, Result};
+use crate::progress;
+use adapters::store::SqliteStore;
+use adapters::store::sqlite::Counts;
+use serde_json::json;
+
+/// Check all records against each other.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Check every certificate, signature, grant and list too, not only the audit log.
+    #[arg(long)]
+    deep: bool,
+}
+
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
+    let store = SqliteStore::open_to_read(&common.data)?;
+    let (entries, root) = verify_log(common, &store, &[])?;
+    let counts = if arguments.deep { deep(common, &store)? } else { Counts::default() };
+    let said = json!({
+        "audit_entries": entries, "audit_root": root, "deep": arguments.deep, "intents": counts.intents,
+        "certificates": counts.certificates, "open_intents": counts.open_intents,
+        "closed_intents": counts.closed_intents, "revoked": counts.revoked, "crls": counts.crls,
+        "authorities": counts.authorities, "devices_provisioned": counts.devices_provisioned,
+    });
+    common.out().one(&said, || {
+        let mut text = format!("audit log      {entries} entries, sound\n");
+        if arguments.deep {
+            text.push_str(&format!(
+                "certificates   {} of {} intents, each intended before it was signed, signed by its authority\n\
+                 open intents   {} (closed at the next start), {} closed before\n\
+                 revoked        {} on {} lists\ndevices        {} provisioned, each with its own certificate\n",
+                counts.certificates,
+                counts.intents,
+                counts.open_intents,
+                counts.closed_intents,
+                counts.revoked,
+                counts.crls,
+                counts.devices_provisioned,
+            ));
+        }
+        text + "All records agree.\n"
+    })
+}
+
+fn deep(common: &Common, store: &SqliteStore) -> Result<Counts> {
+    let bar = progress::bar(common.out(), "records", 0);
+    let result = store.check_deep(&mut |n| {
+        bar.set_length(n + 1);
+        bar.set_position(n + 1);
+    });
+    bar.finish_and_clear();
+    result?.map_err(|findings| {
+        let places: Vec<_> = findings.iter().map(|f| format!("{}: {}: {}", f.invariant, f.place, f.what)).collect();
+        Failure::new(Exit::Failed, "records-disagree", "the records contradict each other")
+            .because(places.join("; "))
+            .next("keep this data directory for examination; restore from a backup of before")
+    })
+}

@@ -1,0 +1,270 @@
+//! The one place that names concrete adapters: puts an installation together from its data directory.
+
+use crate::config::{Config, Places};
+use crate::fault::{Exit, Failure, Result, While};
+use crate::mode::{Assembly, Supervisor};
+use adapters::bus::LocalBus;
+use adapters::clock::{SystemClock, SystemEntropy};
+use adapters::files;
+use adapters::keystore::FileKeystore;
+use adapters::store::SqliteStore;
+use adapters::store::sqlite::Opening;
+use authority::Setting;
+use issue::Profile;
+use model::callers::{CALLERS_TOML, Callers};
+use model::{AuthorityName, Entity, Module, OperatorName, ProfileName, StationName};
+use ports::directory::Directory;
+use ports::keystore::KeyUri;
+use ports::link::Parts;
+use ports::store::AuthorityStore;
+use ports::store::authority::CertificateFilter;
+use ports::{Clock, Entropy, Keystore, Link, Signer};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use x509::{Certificate, PublicKey};
+use zeroize::Zeroizing;
+
+/// The authority that certifies modules and operators.
+pub(crate) const MODULE_AUTHORITY: &str = "modules";
+/// The key that signs checkpoints of the audit log.
+const AUDIT_KEY: &str = "audit";
+/// Longest passphrase, in octets.
+const PASSPHRASE_LEN_MAX: u64 = 1024;
+/// Longest profile file that is read, in octets; [`Profile::read`] has its own limit.
+const PROFILE_LEN_MAX: u64 = 1024 * 1024;
+
+/// What every command that writes needs: records, keys, time, randomness.
+#[derive(Clone)]
+pub(crate) struct Workshop {
+    pub(crate) places: Places,
+    pub(crate) config: Config,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) keystore: Arc<FileKeystore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// The label of a module's key.
+pub(crate) fn module_label(module: Module) -> String {
+    format!("module.{module}")
+}
+/// The label of an operator's key.
+pub(crate) fn operator_label(operator: &OperatorName) -> String {
+    format!("operator.{operator}")
+}
+fn uri(label: &str) -> KeyUri {
+    KeyUri(format!("{}{label}", adapters::keystore::file::SCHEME))
+}
+
+/// The name of the audit log, which stands in its checkpoints.
+pub(crate) fn log_name(config: &Config) -> String {
+    format!("cradle/{}/{}", config.maker_pen, config.name)
+}
+
+/// Opens the keystore of an installation.
+pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<FileKeystore> {
+    Arc::new(FileKeystore::new(places.keys(), passphrase, Arc::new(SystemEntropy::default())))
+}
+
+/// The passphrase: from a file that is named, from the installation's own, or typed.
+pub(crate) fn passphrase(places: &Places, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    let own = places.passphrase();
+    let path = match file {
+        Some(path) => path,
+        None if own.exists() => own.as_path(),
+        None => return typed_passphrase(),
+    };
+    let octets = Zeroizing::new(files::read_bounded(path, PASSPHRASE_LEN_MAX).map_err(|e| Failure::file(path, &e))?);
+    let end = octets.iter().rposition(|c| !matches!(c, b'\n' | b'\r')).map_or(0, |last| last + 1);
+    let octets = Zeroizing::new(octets.get(..end).unwrap_or_default().to_vec());
+    if octets.is_empty() {
+        let what = format!("{} holds no passphrase", path.display());
+        return Err(Failure::new(Exit::NotAuthorised, "passphrase", what).next("write the passphrase into it"));
+    }
+    Ok(octets)
+}
+
+fn typed_passphrase() -> Result<Zeroizing<Vec<u8>>> {
+    adapters::terminal::read_secret("Passphrase: ").map_err(|e| {
+        Failure::new(Exit::NotAuthorised, "passphrase", "no passphrase was given")
+            .because(e)
+            .next("name a file with --passphrase-file or CRADLE_PASSPHRASE_FILE")
+    })
+}
+
+impl Workshop {
+    /// Opens the records and keys of an installation, for this process alone.
+    pub(crate) fn open(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
+        let places = Places::of(data);
+        let config = Config::read(data)?;
+        let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
+        Self::assemble(places, config, keystore)
+    }
+
+    /// Opens the records with keys that are open already.
+    pub(crate) fn assemble(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
+        let opening = Opening {
+            log_name: log_name(&config),
+            audit_key: keystore.open(&uri(AUDIT_KEY))?,
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        };
+        let store = Arc::new(SqliteStore::open(places.data(), &opening)?);
+        Ok(Self { places, config, store, keystore, clock, entropy })
+    }
+
+    /// Makes the key of the audit log.
+    pub(crate) fn make_audit_key(keystore: &FileKeystore) -> Result {
+        keystore.generate(AUDIT_KEY, x509::KeyType::Ed25519)?;
+        Ok(())
+    }
+
+    /// What km is made of.
+    pub(crate) fn authority_setting(&self) -> Result<Setting> {
+        Ok(Setting {
+            store: self.store.clone(),
+            keystore: self.keystore.clone(),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            profiles: profiles(&self.places)?,
+            organization: self.config.organization.clone(),
+        })
+    }
+
+    /// The key of a module or operator.
+    pub(crate) fn key(&self, label: &str) -> Result<Arc<dyn Signer>> {
+        Ok(self.keystore.open(&uri(label))?)
+    }
+
+    /// The module authority's certificate, and who is who by its word.
+    pub(crate) fn directory(&self) -> Result<Directory> {
+        directory(&self.store, self.clock.as_ref())
+    }
+}
+
+/// The module authority's certificate, and who is who by its word.
+fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
+    let authority: AuthorityName = MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))?;
+    let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
+    let row = row.ok_or_else(|| {
+        Failure::new(Exit::Failed, "half-made", "this installation was not finished")
+            .because("it has no module authority")
+            .next("remove the data directory and run `cradle init` again")
+    })?;
+    let issuer = Certificate::decode(&row.certificate).map_err(|e| broken(e.to_string()))?;
+    let mut directory = Directory::default();
+    let filter = CertificateFilter {
+        authority: Some(authority),
+        revoked: Some(false),
+        limit: 10_000,
+        ..CertificateFilter::default()
+    };
+    for row in store.certificates(&filter)? {
+        let certificate = Certificate::decode(&row.der).map_err(|e| broken(e.to_string()))?;
+        // One that has expired, or is the authority's own, speaks for nobody.
+        let _not_a_speaker = directory.add(&certificate, &issuer, clock.now());
+    }
+    Ok(directory)
+}
+
+fn broken(why: impl Into<String>) -> Failure {
+    Failure::new(Exit::Failed, "corrupt", "a record of this installation does not make sense")
+        .because(why.into())
+        .next("run `cradle verify --deep`")
+}
+
+/// The public key that signs the audit log's checkpoints, without opening its private half.
+pub(crate) fn audit_key(places: &Places) -> Result<PublicKey> {
+    let path = places.data().join("audit.pub");
+    let text = files::read_bounded(&path, 4096).map_err(|e| Failure::file(&path, &e))?;
+    let der = x509::pem::der_or_pem(&text, &["PUBLIC KEY"]).ok_or_else(|| broken("audit.pub is no public key"))?;
+    PublicKey::decode(&der).map_err(|e| broken(e.to_string()))
+}
+
+/// The profiles of an installation, all of them checked.
+pub(crate) fn profiles(places: &Places) -> Result<BTreeMap<ProfileName, Arc<Profile>>> {
+    let directory = places.profiles();
+    let mut profiles = BTreeMap::new();
+    for entry in std::fs::read_dir(&directory).map_err(|e| Failure::file(&directory, &e))? {
+        let path = entry.map_err(|e| Failure::file(&directory, &e))?.path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let octets = files::read_bounded(&path, PROFILE_LEN_MAX).map_err(|e| Failure::file(&path, &e))?;
+        let bad = |why: String| {
+            Failure::new(Exit::Usage, "profile", format!("{} is no profile", path.display()))
+                .because(why)
+                .next("correct it, then run `cradle profile check`")
+        };
+        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        let name: ProfileName = stem.parse().map_err(|e: model::text::BadName| bad(e.to_string()))?;
+        let text = String::from_utf8(octets).map_err(|_| bad("it is not UTF-8".into()))?;
+        let profile = Profile::read(name.clone(), &text).map_err(|e| bad(e.to_string()))?;
+        profiles.insert(name, Arc::new(profile));
+    }
+    Ok(profiles)
+}
+
+/// A whole installation on its bus, in the mode that binds it.
+pub(crate) struct Installation {
+    pub(crate) workshop: Workshop,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) console: Arc<Link>,
+}
+
+impl Installation {
+    /// Opens an installation and starts the modules that its mode lets run.
+    pub(crate) fn open(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
+        Self::start(Workshop::open(data, passphrase_file)?)
+    }
+
+    /// Starts the modules that the mode lets run.
+    pub(crate) fn start(workshop: Workshop) -> Result<Self> {
+        let bus = Arc::new(LocalBus::new(Arc::clone(&workshop.clock)));
+        let callers = Callers::read(CALLERS_TOML).map_err(|_| broken("contracts/callers.toml"))?;
+        let assembly = Assembly {
+            directory: Arc::new(workshop.directory()?),
+            callers: Arc::new(callers),
+            bus: Arc::clone(&bus),
+            workshop: workshop.clone(),
+        };
+        let console = assembly.link(Module::Console)?;
+        let supervisor = Supervisor::start(assembly, Arc::clone(&console))?;
+        Ok(Self { workshop, supervisor, console })
+    }
+
+    /// Asks a module something, as the operator.
+    pub(crate) fn ask<C: model::contract::Call>(&self, call: &C, doing: &str) -> Result<C::Reply> {
+        self.console.call(call).or_fail(doing)
+    }
+}
+
+impl Assembly {
+    /// A module's end of the bus. Its key is opened here, and wiped when the link is dropped.
+    pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
+        Ok(Link::new(Parts {
+            module,
+            instance: self.instance(),
+            signer: self.workshop.key(&module_label(module))?,
+            directory: Arc::clone(&self.directory),
+            callers: Arc::clone(&self.callers),
+            bus: self.bus.clone(),
+            clock: Arc::clone(&self.workshop.clock),
+            entropy: Arc::clone(&self.workshop.entropy),
+            audit: self.workshop.store.clone(),
+        }))
+    }
+
+    /// The name of this box.
+    pub(crate) fn instance(&self) -> StationName {
+        self.workshop.config.name.clone()
+    }
+}
+
+/// The subject of a module's certificate on this box.
+pub(crate) fn module_entity(module: Module, config: &Config) -> Entity {
+    Entity::Module(module, config.name.clone())
+}

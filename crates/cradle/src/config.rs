@@ -1,0 +1,126 @@
+//! The settings of one installation: `cradle.toml` in its data directory.
+
+use crate::fault::{Exit, Failure, Result};
+use adapters::files;
+use model::StationName;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The name of the file.
+pub(crate) const FILE: &str = "cradle.toml";
+const FILE_LEN_MAX: u64 = 64 * 1024;
+
+/// The settings. Everything has a default but the organization's name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The maker's name, as certificates say it.
+    pub(crate) organization: String,
+    /// The maker's IANA private enterprise number. 32473 is the one for examples (RFC 5612).
+    pub(crate) maker_pen: u32,
+    /// The name of this box, which its modules carry.
+    pub(crate) name: StationName,
+    /// Whether this installation is a demonstration: its keys lie beside their passphrase and are worth nothing.
+    #[serde(default)]
+    pub(crate) demo: bool,
+    /// How a station works.
+    #[serde(default)]
+    pub(crate) station: StationConfig,
+}
+
+/// How a station works.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StationConfig {
+    /// Boards that go through the line together.
+    pub(crate) tray_len: usize,
+    /// How often a flash that did not verify is repeated.
+    pub(crate) flash_retries: u64,
+}
+
+impl Default for StationConfig {
+    fn default() -> Self {
+        Self { tray_len: 64, flash_retries: 1 }
+    }
+}
+
+impl Config {
+    /// Reads the settings of an installation.
+    pub(crate) fn read(data: &Path) -> Result<Self> {
+        let path = data.join(FILE);
+        let octets = match files::read_bounded(&path, FILE_LEN_MAX) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Failure::new(Exit::NotFound, "no-data", format!("{} is no installation", data.display()))
+                    .because(format!("there is no {FILE} in it"))
+                    .next("run `cradle init`, or name the data directory with --data or CRADLE_DATA"));
+            }
+            read => read.map_err(|e| Failure::file(&path, &e))?,
+        };
+        let text = String::from_utf8_lossy(&octets);
+        let config: Self = toml::from_str(&text).map_err(|e| {
+            Failure::new(Exit::Usage, "config", format!("{} is not right", path.display()))
+                .because(e)
+                .next("correct the line that is named")
+        })?;
+        config.check().map_err(|why| {
+            Failure::new(Exit::Usage, "config", format!("{} is not right", path.display()))
+                .because(why)
+                .next("correct the value that is named")
+        })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> std::result::Result<(), &'static str> {
+        if !(1..=model::contract::BATCH_LEN_MAX).contains(&self.station.tray_len) {
+            return Err("station.tray_len is from 1 to 512");
+        }
+        check_organization(&self.organization)
+    }
+
+    /// Writes the settings of a new installation.
+    pub(crate) fn write(&self, data: &Path) -> Result {
+        let text = toml::to_string_pretty(self)
+            .map_err(|e| Failure::new(Exit::Failed, "config", "the settings cannot be written").because(e))?;
+        let path = data.join(FILE);
+        files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))
+    }
+}
+
+/// An organization's name fits into a certificate. Source: RFC 5280 appendix A.1 (`ub-organization-name`).
+pub(crate) fn check_organization(name: &str) -> std::result::Result<(), &'static str> {
+    // Authorities put words of their own behind it, and `ub-common-name` is 64 too.
+    if name.trim().is_empty() || name.chars().count() > 32 || model::text::printable(name, 64) != name {
+        return Err("the organization's name is 1 to 32 printable characters");
+    }
+    Ok(())
+}
+
+/// The places of an installation.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    data: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(data: &Path) -> Self {
+        Self { data: data.to_owned() }
+    }
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+    pub(crate) fn passphrase(&self) -> PathBuf {
+        self.data.join("secrets").join("passphrase")
+    }
+    pub(crate) fn profiles(&self) -> PathBuf {
+        self.data.join("profiles")
+    }
+    pub(crate) fn device_types(&self) -> PathBuf {
+        self.data.join("device-types")
+    }
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.data.join("vault")
+    }
+}

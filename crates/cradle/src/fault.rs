@@ -1,0 +1,210 @@
+//! What the command line says when something does not work: what, why, what next, and an exit status.
+
+use adapters::store::sqlite::OpenFault;
+use model::{Fault, Reason};
+use ports::keystore::KeyFault;
+use ports::store::StoreFault;
+use std::fmt;
+
+/// The exit status of a command. Documented in the README; scripts rely on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Failed,
+    Usage,
+    Unavailable,
+    NotAuthorised,
+    NotFound,
+    Conflict,
+    Refused,
+    Partial,
+    TryAgain,
+}
+
+impl Exit {
+    pub(crate) const fn status(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unavailable => 3,
+            Self::NotAuthorised => 4,
+            Self::NotFound => 5,
+            Self::Conflict => 6,
+            Self::Refused => 7,
+            Self::Partial => 8,
+            Self::TryAgain => 75,
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) what: String,
+    pub(crate) why: String,
+    pub(crate) next: String,
+    pub(crate) code: &'static str,
+    pub(crate) exit: Exit,
+}
+
+/// What a command gives.
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure of the command itself.
+    pub(crate) fn new(exit: Exit, code: &'static str, what: impl Into<String>) -> Self {
+        Self { what: what.into(), why: String::new(), next: String::new(), code, exit }
+    }
+    pub(crate) fn because(mut self, why: impl fmt::Display) -> Self {
+        self.why = why.to_string();
+        self
+    }
+    pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = next.into();
+        self
+    }
+    /// A file could not be read or written.
+    pub(crate) fn file(path: impl AsRef<std::path::Path>, error: &std::io::Error) -> Self {
+        let exit = match error.kind() {
+            std::io::ErrorKind::NotFound => Exit::NotFound,
+            std::io::ErrorKind::AlreadyExists => Exit::Conflict,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, "file", format!("{}: {error}", path.as_ref().display()))
+            .next("check the path and its permissions")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.what)?;
+        if !self.why.is_empty() {
+            write!(f, "\n  why:  {}", self.why)?;
+        }
+        if !self.next.is_empty() {
+            write!(f, "\n  next: {}", self.next)?;
+        }
+        write!(f, "\n  code: {}", self.code)
+    }
+}
+
+/// Says of a fault what was being done.
+pub(crate) trait While<T> {
+    fn or_fail(self, doing: &str) -> Result<T>;
+}
+
+impl<T, E: Into<Fault>> While<T> for std::result::Result<T, E> {
+    fn or_fail(self, doing: &str) -> Result<T> {
+        self.map_err(|fault| of_fault(&fault.into(), doing))
+    }
+}
+
+fn of_fault(fault: &Fault, doing: &str) -> Failure {
+    match fault {
+        Fault::Malformed(what) => Failure::new(Exit::Failed, "malformed", format!("{doing} failed: malformed {what}"))
+            .next("look at it with `cradle inspect FILE`"),
+        Fault::Refused(reason) => Failure::new(exit_of(*reason), reason.code(), format!("{doing} was refused"))
+            .because(reason.what())
+            .next(reason.next()),
+        Fault::Unavailable(what) => Failure::new(Exit::Unavailable, "unavailable", format!("{doing} failed"))
+            .because(what)
+            .next("mend the cause, then repeat the command: nothing was changed by halves"),
+    }
+}
+
+/// The exit status of each reason.
+pub(crate) const fn exit_of(reason: Reason) -> Exit {
+    use Reason as R;
+    match reason {
+        R::ModuleOff | R::Sealed | R::WrongMode => Exit::Unavailable,
+        R::UnknownCaller
+        | R::SignatureInvalid
+        | R::CallerNotAllowed
+        | R::WrongSubject
+        | R::Replayed
+        | R::ModeNotCovered
+        | R::ModeNotNewer => Exit::NotAuthorised,
+        R::SerialUnknown
+        | R::ProfileUnknown
+        | R::IssuerUnknown
+        | R::TransactionUnknown
+        | R::ReleaseUnknown
+        | R::SignerUnknown => Exit::NotFound,
+        R::NameTaken | R::AlreadyRevoked | R::TransactionConflict | R::TransactionClosed | R::ListContradicts => {
+            Exit::Conflict
+        }
+        R::OutOfTime | R::ClockBackwards => Exit::TryAgain,
+        R::ListInvalid => Exit::Failed,
+        R::ProofOfPossession
+        | R::ProofMissing
+        | R::NameMismatch
+        | R::CaRequested
+        | R::ExtensionNotAllowed
+        | R::TemplateNotAllowed
+        | R::WeakKey
+        | R::KeyTypeNotAllowed
+        | R::KeyInUse
+        | R::NoGrant
+        | R::GrantExpired
+        | R::GrantSpent
+        | R::RightMissing
+        | R::RightExpired
+        | R::RightSpent
+        | R::LintFailed
+        | R::OutlivesIssuer
+        | R::IssuerRevoked
+        | R::IssuerNotAllowed
+        | R::UpstreamSignature
+        | R::CountersignatureInvalid
+        | R::BothSignaturesInvalid
+        | R::ImageMismatch
+        | R::ImageTooLong
+        | R::ReleaseRolledBack
+        | R::ReleaseExpired
+        | R::WrongHardware
+        | R::NotOnList
+        | R::AlreadyProvisioned
+        | R::SerialTaken
+        | R::BoardTaken
+        | R::WrongType
+        | R::BoardSilent
+        | R::BoardRefused
+        | R::FlashMismatch
+        | R::ChallengeFailed
+        | R::KeyChanged
+        | R::BoardHeld => Exit::Refused,
+    }
+}
+
+impl From<OpenFault> for Failure {
+    fn from(fault: OpenFault) -> Self {
+        match &fault {
+            OpenFault::InUse => Self::new(Exit::TryAgain, "in-use", "the data directory is in use")
+                .because(&fault)
+                .next("wait until the other command has ended, then repeat this one"),
+            OpenFault::Missing => Self::new(Exit::NotFound, "no-data", "there is no installation here")
+                .because(&fault)
+                .next("run `cradle init`, or name the data directory with --data"),
+            OpenFault::Newer(_) => Self::new(Exit::Failed, "newer-data", "the data were written by a newer cradle")
+                .because(&fault)
+                .next("use that version, or a newer one"),
+            OpenFault::Engine(_) => Self::new(Exit::Unavailable, "store", "the store cannot be opened")
+                .because(&fault)
+                .next("check the disk and the permissions of the data directory"),
+        }
+    }
+}
+
+impl From<StoreFault> for Failure {
+    fn from(fault: StoreFault) -> Self {
+        of_fault(&fault.into(), "reading or writing the records")
+    }
+}
+
+impl From<KeyFault> for Failure {
+    fn from(fault: KeyFault) -> Self {
+        let exit = if fault == KeyFault::Locked { Exit::NotAuthorised } else { Exit::Unavailable };
+        Self::new(exit, "key", "a key cannot be opened").because(fault).next(
+            "check the passphrase (--passphrase-file, CRADLE_PASSPHRASE_FILE, or secrets/passphrase in the data directory)",
+        )
+    }
+}

@@ -1,0 +1,323 @@
+//! The mode authority of a box: keeps the operator's order, switches, hands out leases.
+//!
+//! A change drains and stops what must be off, proves it, and only then starts what may be on. Between the two records
+//! of a change both modes bind, so a crash at any step leaves the stricter.
+
+use crate::compose::{Workshop, operator_label};
+use crate::fault::{Exit, Failure, Result, While};
+use adapters::bus::LocalBus;
+use adapters::sockets;
+use authority::Authority;
+use identity::registry::Registry;
+use model::audit::Event;
+use model::callers::Callers;
+use model::contract::Subject;
+use model::contract::authority::Done;
+use model::contract::supervisor::{Lease, Seal};
+use model::mode::{Binding, Leave, Order, Statement};
+use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
+use ports::bus::Served;
+use ports::directory::{Caller, Directory};
+use ports::link::{MODE_STATEMENT, answer, verify_statement};
+use ports::store::ModeStore;
+use ports::store::mode::ModeRow;
+use ports::{Link, Service, jws};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a lease lasts. A module whose supervisor is gone is off after it.
+const LEASE_MS: u64 = 30_000;
+/// How often leases are renewed: three times in their life, so that two may be late.
+const RENEW_MS: u64 = 10_000;
+/// The modules that this supervisor starts and stops, in the order of starting. The gateway is none of them yet.
+const STARTED: [Module; 4] = [Module::Identity, Module::Authority, Module::Software, Module::Provisioning];
+
+/// What modules are made of.
+pub(crate) struct Assembly {
+    pub(crate) workshop: Workshop,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) bus: Arc<LocalBus>,
+}
+
+/// A module that runs. Dropping it drains its calls and wipes its key.
+struct Running {
+    _served: Box<dyn Served>,
+    link: Arc<Link>,
+}
+
+/// Keeps the mode of this box.
+pub(crate) struct Supervisor {
+    shared: Arc<Shared>,
+    _served: Box<dyn Served>,
+    stop: Option<SyncSender<()>>,
+    renewing: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    assembly: Assembly,
+    link: Arc<Link>,
+    console: Arc<Link>,
+    running: Mutex<BTreeMap<Module, Running>>,
+    // Only one thread changes the mode or hands out leases at a time.
+    row: Mutex<ModeRow>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Supervisor {
+    /// Starts the modules that the recorded mode lets run. An interrupted change leaves the stricter of both modes.
+    pub(crate) fn start(assembly: Assembly, console: Arc<Link>) -> Result<Self> {
+        let row = assembly.workshop.store.mode()?.ok_or_else(|| {
+            Failure::new(Exit::Failed, "half-made", "this installation was not finished")
+                .because("no operator ever ordered a mode")
+                .next("remove the data directory and run `cradle init` again")
+        })?;
+        let link = assembly.link(Module::Supervisor)?;
+        let shared = Arc::new(Shared {
+            assembly,
+            console,
+            running: Mutex::default(),
+            row: Mutex::new(row),
+            link: Arc::clone(&link),
+        });
+        shared.renew(&mut locked(&shared.row))?;
+        let served = link.serve(Arc::new(Answering(Arc::clone(&shared)))).or_fail("starting the supervisor")?;
+        shared.start_missing()?;
+        let (stop, stopped) = sync_channel(1);
+        let renewer = Arc::clone(&shared);
+        let renewing = std::thread::Builder::new().name("leases".into()).spawn(move || {
+            while stopped.recv_timeout(Duration::from_millis(RENEW_MS)) == Err(RecvTimeoutError::Timeout) {
+                // A lease that cannot be renewed ends by itself: that is what leases are for.
+                let _closed_at_its_end = renewer.renew(&mut locked(&renewer.row));
+            }
+        });
+        let renewing = renewing
+            .map_err(|e| Failure::new(Exit::Unavailable, "thread", "the supervisor cannot be started").because(e))?;
+        Ok(Self { shared, _served: served, stop: Some(stop), renewing: Some(renewing) })
+    }
+
+    /// The mode of this box.
+    pub(crate) fn row(&self) -> ModeRow {
+        locked(&self.shared.row).clone()
+    }
+
+    /// The link of a module that runs.
+    pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
+        let running = locked(&self.shared.running);
+        let link = running.get(&module).map(|r| Arc::clone(&r.link));
+        link.ok_or(Fault::Refused(Reason::ModuleOff)).or_fail(&format!("reaching {module}"))
+    }
+
+    /// Takes an operator's order and enters its mode.
+    pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
+        let workshop = &self.shared.assembly.workshop;
+        let previous = self.row();
+        let directory = &self.shared.assembly.directory;
+        let now = workshop.clock.now();
+        let epoch = verify_statement(&previous.statement, directory, now).map_or(0, |s| s.epoch) + 1;
+        let statement = sign_order(workshop, order, epoch, operator, why)?;
+        verify_statement(&statement, directory, now).or_fail("checking the mode statement")?;
+        record_order(workshop, order, epoch, operator, why, &statement)?;
+        {
+            let mut row = locked(&self.shared.row);
+            (row.order, row.statement) = (order, statement);
+        }
+        self.enter(order.at_rest())?;
+        Ok(self.row())
+    }
+
+    /// Enters a mode that the order covers.
+    pub(crate) fn enter(&self, mode: Mode) -> Result {
+        let row = self.row();
+        if !row.order.covers(mode) {
+            return Err(Fault::Refused(Reason::ModeNotCovered)).or_fail(&format!("entering {mode}"));
+        }
+        if row.binding == Binding::settled(mode) {
+            return Ok(());
+        }
+        let between = Binding { current: row.binding.current, pending: Some(mode) };
+        self.shared.bind(between)?;
+        self.shared.stop_forbidden(between);
+        self.shared.prove(between)?;
+        self.shared.bind(Binding::settled(mode))?;
+        self.shared.start_missing()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(renewing) = self.renewing.take() {
+            let _ended_already = renewing.join();
+        }
+        locked(&self.shared.running).clear();
+    }
+}
+
+/// Signs an order with an operator's key.
+pub(crate) fn sign_order(
+    workshop: &Workshop,
+    order: Order,
+    epoch: u64,
+    operator: &OperatorName,
+    why: &str,
+) -> Result<String> {
+    let key = workshop.key(&operator_label(operator)).map_err(|failure| {
+        failure.next(format!(
+            "check the operator's name ({operator}) and the passphrase; see `cradle mode set --operator`"
+        ))
+    })?;
+    let statement =
+        Statement { order, epoch, at: workshop.clock.now(), operator: operator.clone(), reason: why.to_owned() };
+    let payload = serde_json::to_vec(&statement)
+        .map_err(|e| Failure::new(Exit::Failed, "mode", "the order cannot be written").because(e))?;
+    let jws = jws::sign(MODE_STATEMENT, &payload, key.as_ref()).or_fail("signing the order")?;
+    String::from_utf8(jws).map_err(|e| Failure::new(Exit::Failed, "mode", "the order cannot be written").because(e))
+}
+
+/// Records an order.
+pub(crate) fn record_order(
+    workshop: &Workshop,
+    order: Order,
+    epoch: u64,
+    operator: &OperatorName,
+    why: &str,
+    statement: &str,
+) -> Result {
+    let event = Event::ModeOrdered { order, epoch, operator: operator.to_string(), reason: why.to_owned() };
+    Ok(workshop.store.order(order, statement, event, workshop.clock.now())?)
+}
+
+impl Shared {
+    fn now(&self) -> UnixTime {
+        self.assembly.workshop.clock.now()
+    }
+
+    /// Records other modes and hands out leases for them.
+    fn bind(&self, binding: Binding) -> Result {
+        let mut row = locked(&self.row);
+        row.epoch = self.assembly.workshop.store.bind(binding, self.now())?;
+        row.binding = binding;
+        self.renew(&mut row)
+    }
+
+    /// Hands a lease to every module that runs, to the console, and to the supervisor itself.
+    fn renew(&self, row: &mut ModeRow) -> Result {
+        self.take_own(&self.link, Module::Supervisor, row)?;
+        self.take_own(&self.console, Module::Console, row)?;
+        let modules: Vec<Module> = locked(&self.running).keys().copied().collect();
+        for module in modules {
+            self.link.call(&self.lease(module, row)).or_fail(&format!("handing a lease to {module}"))?;
+        }
+        Ok(())
+    }
+
+    fn lease(&self, module: Module, row: &ModeRow) -> Lease {
+        let until = self.now().plus_ms(LEASE_MS);
+        Lease { module, statement: row.statement.clone(), binding: row.binding, epoch: row.epoch, until }
+    }
+
+    // The supervisor and the console do not answer on the bus for leases; they take theirs here, by the same check.
+    fn take_own(&self, link: &Link, module: Module, row: &ModeRow) -> Result {
+        let statement = verify_statement(&row.statement, &self.assembly.directory, self.now())
+            .or_fail("checking the recorded mode statement")?;
+        link.gate().take(&self.lease(module, row), &statement).or_fail("taking the recorded mode")
+    }
+
+    fn stop_forbidden(&self, binding: Binding) {
+        // Taken out of the map first, so that what drains may still look at it.
+        let forbidden: Vec<Running> = {
+            let mut running = locked(&self.running);
+            let names: Vec<_> = running.keys().copied().filter(|m| !binding.permits(*m)).collect();
+            names.iter().filter_map(|module| running.remove(module)).collect()
+        };
+        drop(forbidden);
+    }
+
+    /// Proves that what must be off is off: nobody answers for it, and without the gateway no socket listens.
+    fn prove(&self, binding: Binding) -> Result {
+        let awake = self.assembly.bus.serving().into_iter().find(|module| !binding.permits(*module));
+        let listening =
+            if binding.permits(Module::Gateway) { Vec::new() } else { sockets::listening_beyond_loopback() };
+        let why = match (awake, listening.first()) {
+            (None, None) => return Ok(()),
+            (Some(module), _) => format!("{module} still answers"),
+            (None, Some(socket)) => format!("a socket still listens on {socket}"),
+        };
+        Err(Failure::new(Exit::Unavailable, "not-off", "the mode was not changed")
+            .because(why)
+            .next("the stricter of both modes stays in force; end what still runs, then repeat `cradle mode set`"))
+    }
+
+    fn start_missing(self: &Arc<Self>) -> Result {
+        let mut row = locked(&self.row);
+        for module in STARTED {
+            let wanted = row.binding.leave(module) == Leave::On;
+            if wanted && !locked(&self.running).contains_key(&module) {
+                let started = self.start_module(module)?;
+                locked(&self.running).insert(module, started);
+            }
+        }
+        self.renew(&mut row)
+    }
+
+    fn start_module(&self, module: Module) -> Result<Running> {
+        let workshop = &self.assembly.workshop;
+        let link = self.assembly.link(module)?;
+        let doing = format!("starting {module}");
+        let service: Arc<dyn Service> = match module {
+            Module::Authority => {
+                let km = Authority::start(workshop.authority_setting()?).or_fail(&doing)?;
+                Arc::new(km).on(&link)
+            }
+            Module::Identity => {
+                identity::Identity::on(Registry::new(workshop.store.clone(), workshop.config.maker_pen), &link)
+            }
+            Module::Software => Arc::new(Quiet),
+            Module::Provisioning => Arc::new(Quiet),
+            Module::Gateway | Module::Console | Module::Supervisor => {
+                return Err(Failure::new(Exit::Failed, "module", format!("{module} is not started here")));
+            }
+        };
+        let served = link.serve(service).or_fail(&doing)?;
+        Ok(Running { _served: served, link })
+    }
+}
+
+/// A module that only calls, and answers nothing but its lease.
+struct Quiet;
+
+impl Service for Quiet {
+    fn answer(&self, _: &Caller, _: Subject, _: &RawValue) -> std::result::Result<Box<RawValue>, Fault> {
+        Err(Reason::WrongSubject.into())
+    }
+}
+
+/// The supervisor on the bus.
+struct Answering(Arc<Shared>);
+
+impl Service for Answering {
+    fn answer(&self, caller: &Caller, subject: Subject, body: &RawValue) -> std::result::Result<Box<RawValue>, Fault> {
+        if subject != Subject::ModeSeal {
+            return Err(Reason::WrongSubject.into());
+        }
+        answer(body, |Seal { reason }| {
+            let shared = &self.0;
+            let mut row = locked(&shared.row);
+            row.epoch = shared.assembly.workshop.store.seal(caller.module, reason, shared.now())?;
+            row.binding = Binding::settled(Mode::Sealed);
+            // From here on every gate is closed; the modules are stopped when the one that called has returned.
+            shared
+                .renew(&mut row)
+                .map_err(|_| Fault::unavailable("not every module could be told; its lease will end"))?;
+            Ok(Done {})
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! What a command prints: a table for people, or JSON and CSV for programs. Data go to standard output, all else to
+//! standard error.
+
+use crate::fault::{Exit, Failure, Result};
+use clap::ValueEnum;
+use comfy_table::{Table, presets::NOTHING};
+use model::text::printable;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::{IsTerminal, Write};
+
+/// How data are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table or a few lines, for people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// One JSON object on each line.
+    Jsonl,
+    /// RFC 4180 with a header line.
+    Csv,
+}
+
+/// Where and how a command prints.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    format: Format,
+    quiet: bool,
+}
+
+/// Longest text in a cell of a table.
+const CELL_MAX: usize = 120;
+
+impl Output {
+    pub(crate) const fn new(format: Format, quiet: bool) -> Self {
+        Self { format, quiet }
+    }
+
+    pub(crate) const fn is_human(&self) -> bool {
+        matches!(self.format, Format::Human)
+    }
+    pub(crate) const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether a progress bar would be seen.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.quiet && std::io::stderr().is_terminal()
+    }
+
+    /// Prints rows: a table for people, with the columns that are named.
+    pub(crate) fn rows<T: Serialize>(&self, columns: &[&str], rows: &[T]) -> Result {
+        let values = rows.iter().map(value).collect::<Result<Vec<_>>>()?;
+        match self.format {
+            Format::Human => {
+                let mut table = Table::new();
+                table.load_style(NOTHING).set_header(columns.iter().map(|c| c.replace('_', " ")));
+                for value in &values {
+                    table.add_row(columns.iter().map(|column| printable(&cell(value.get(*column)), CELL_MAX)));
+                }
+                let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+                self.print(&text)
+            }
+            Format::Json => self.print(&format!("{}\n", pretty(&Value::Array(values))?)),
+            Format::Jsonl => values.iter().try_for_each(|value| self.print(&format!("{value}\n"))),
+            Format::Csv => self.csv(columns, &values),
+        }
+    }
+
+    /// Prints one thing: for people the text, for programs its fields.
+    pub(crate) fn one<T: Serialize>(&self, thing: &T, human: impl FnOnce() -> String) -> Result {
+        match self.format {
+            Format::Human => self.print(&human()),
+            Format::Json => self.print(&format!("{}\n", pretty(&value(thing)?)?)),
+            Format::Jsonl => self.print(&format!("{}\n", value(thing)?)),
+            Format::Csv => {
+                let value = value(thing)?;
+                let columns: Vec<_> = value.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
+                let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+                self.csv(&columns, std::slice::from_ref(&value))
+            }
+        }
+    }
+
+    /// Prints one JSON object on a line, now: for programs that follow along.
+    pub(crate) fn line<T: Serialize>(&self, thing: &T) -> Result {
+        self.print(&format!("{}\n", value(thing)?))
+    }
+
+    /// Says something that is not data.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            // Nobody is left to be told if standard error is gone.
+            let _gone = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// Says why the command failed.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        let text = if self.is_human() {
+            format!("cradle: {failure}")
+        } else {
+            let Failure { what, why, next, code, .. } = failure;
+            serde_json::json!({"error": {"code": code, "what": what, "why": why, "next": next}}).to_string()
+        };
+        let _gone = writeln!(std::io::stderr(), "{text}");
+    }
+
+    fn csv(&self, columns: &[&str], values: &[Value]) -> Result {
+        let quote = |text: String| {
+            // A formula would be run by a spreadsheet.
+            let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text };
+            let plain = !text.contains([',', '"', '\n', '\r']);
+            if plain { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+        };
+        let line = |cells: Vec<String>| format!("{}\r\n", cells.join(","));
+        let mut text = line(columns.iter().map(|c| quote((*c).to_owned())).collect());
+        for value in values {
+            text.push_str(&line(columns.iter().map(|column| quote(cell(value.get(*column)))).collect()));
+        }
+        self.print(&text)
+    }
+
+    pub(crate) fn print(&self, text: &str) -> Result {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| {
+            // A reader that had enough (`| head`) is no failure of ours, but there is nobody to go on for.
+            Failure::new(Exit::Failed, "output", "standard output was closed").because(e)
+        })
+    }
+}
+
+fn value<T: Serialize>(thing: &T) -> Result<Value> {
+    serde_json::to_value(thing)
+        .map_err(|e| Failure::new(Exit::Failed, "output", "a result cannot be written").because(e))
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|e| Failure::new(Exit::Failed, "output", "a result cannot be written").because(e))
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
