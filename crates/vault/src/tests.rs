@@ -30,6 +30,8 @@ fn image(len: usize) -> Vec<u8> {
     (0..len).map(|k| u8::try_from((k * k + 7 * k) % 251).unwrap()).collect()
 }
 
+type Found = Result<Vec<u8>, VaultFault>;
+
 struct Rig(TempDir);
 
 impl Rig {
@@ -49,7 +51,7 @@ impl Rig {
     fn put(&self, image: &[u8]) -> BlobName {
         self.vault().put(&mut &*image, u64::try_from(image.len()).unwrap()).unwrap()
     }
-    fn read(&self, name: &BlobName) -> Result<Vec<u8>, VaultFault> {
+    fn read(&self, name: &BlobName) -> Found {
         read(&self.vault(), name)
     }
     fn names(&self) -> Vec<String> {
@@ -58,19 +60,32 @@ impl Rig {
         names.sort();
         names
     }
-    /// Puts an image, changes its file, and says what is read.
-    fn changed(&self, image: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, VaultFault> {
+    /// Puts an image whose file will be changed.
+    fn changes(&self, image: &[u8]) -> Changes {
         let name = self.put(image);
-        let mut blob = fs::read(self.path(&name.0)).unwrap();
-        change(&mut blob);
-        fs::write(self.path(&name.0), blob).unwrap();
-        let read = self.read(&name);
-        self.vault().remove(&name).unwrap();
-        read
+        let path = self.path(&name.0);
+        Changes { vault: self.vault(), name, blob: fs::read(&path).unwrap(), path }
     }
 }
 
-fn read(vault: &DirectoryVault, name: &BlobName) -> Result<Vec<u8>, VaultFault> {
+struct Changes {
+    vault: DirectoryVault,
+    name: BlobName,
+    path: PathBuf,
+    blob: Vec<u8>,
+}
+
+impl Changes {
+    /// What is read when the file, as it was put, is changed.
+    fn read(&self, change: impl FnOnce(&mut Vec<u8>)) -> Found {
+        let mut changed = self.blob.clone();
+        change(&mut changed);
+        fs::write(&self.path, changed).unwrap();
+        read(&self.vault, &self.name)
+    }
+}
+
+fn read(vault: &DirectoryVault, name: &BlobName) -> Found {
     let mut out = Vec::new();
     let mut blob = vault.open(name)?;
     match blob.read_to_end(&mut out) {
@@ -124,7 +139,7 @@ fn one_without_recipients_only_reads() {
 }
 
 /// A blob that another program made, after the documentation. Provenance: `testdata/PROVENANCE.toml`.
-fn foreign(name: &str, reader: VaultPrivateKey) -> Result<Vec<u8>, VaultFault> {
+fn foreign(name: &str, reader: VaultPrivateKey) -> Found {
     let blobs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vault");
     let vault = DirectoryVault::open(&blobs, vec![], Some(reader), Arc::new(Random)).unwrap();
     read(&vault, &BlobName(name.into()))
@@ -152,13 +167,11 @@ fn one_image_is_written_in_one_way() {
 #[test]
 fn no_octet_may_be_changed() {
     let rig = Rig::new();
-    let len = HEADER_LEN + 10 + 16;
-    for at in 0..len {
+    let changed = rig.changes(&image(10));
+    assert_eq!(changed.read(|blob| assert_eq!(blob.len(), HEADER_LEN + 10 + 16)).unwrap(), image(10));
+    for at in 0..HEADER_LEN + 10 + 16 {
         for flip in [1, 0x80, 0xff] {
-            let found = rig.changed(&image(10), |blob| {
-                assert_eq!(blob.len(), len);
-                blob[at] ^= flip;
-            });
+            let found = changed.read(|blob| blob[at] ^= flip);
             assert_eq!(found, Err(VaultFault::Unreadable), "octet {at}, {flip:#x}");
         }
     }
@@ -166,22 +179,24 @@ fn no_octet_may_be_changed() {
 #[test]
 fn no_cut_is_read() {
     let rig = Rig::new();
+    let changed = rig.changes(&image(10));
     for len in 0..HEADER_LEN + 10 + 16 {
-        assert_eq!(rig.changed(&image(10), |blob| blob.truncate(len)), Err(VaultFault::Unreadable), "{len}");
+        assert_eq!(changed.read(|blob| blob.truncate(len)), Err(VaultFault::Unreadable), "{len}");
     }
+    let changed = rig.changes(&image(2 * CHUNK_LEN + 100));
     let near = |at: usize| at - 17..at + 18;
     let (first, second) = (HEADER_LEN + SEALED_LEN, HEADER_LEN + 2 * SEALED_LEN);
     for len in near(first).chain(near(second)) {
-        let found = rig.changed(&image(2 * CHUNK_LEN + 100), |blob| blob.truncate(len));
-        assert_eq!(found, Err(VaultFault::Unreadable), "{len}");
+        assert_eq!(changed.read(|blob| blob.truncate(len)), Err(VaultFault::Unreadable), "{len}");
     }
 }
 #[test]
 fn nothing_may_be_added() {
     let rig = Rig::new();
-    for more in [1, 16, 17, SEALED_LEN, 2 * SEALED_LEN] {
-        for len in [0, 10, CHUNK_LEN] {
-            let found = rig.changed(&image(len), |blob| blob.extend(vec![0; more]));
+    for len in [0, 10, CHUNK_LEN] {
+        let changed = rig.changes(&image(len));
+        for more in [1, 16, 17, SEALED_LEN, 2 * SEALED_LEN] {
+            let found = changed.read(|blob| blob.extend(vec![0; more]));
             assert_eq!(found, Err(VaultFault::Unreadable), "{more} behind {len}");
         }
     }
@@ -195,7 +210,8 @@ fn chunks(blob: &mut Vec<u8>, order: &[usize]) {
 #[test]
 fn no_chunk_may_be_moved_repeated_or_left_out() {
     let rig = Rig::new();
-    let found = |order: &[usize]| rig.changed(&image(4 * CHUNK_LEN), |blob| chunks(blob, order));
+    let changed = rig.changes(&image(4 * CHUNK_LEN));
+    let found = |order: &[usize]| changed.read(|blob| chunks(blob, order));
     assert_eq!(found(&[0, 1, 2, 3]).unwrap(), image(4 * CHUNK_LEN));
     for order in
         [&[1, 0, 2, 3][..], &[0, 2, 1, 3], &[0, 0, 1, 2, 3], &[0, 1, 3], &[0, 1, 2], &[3], &[0, 1, 2, 3, 3], &[]]
@@ -208,8 +224,8 @@ fn no_chunk_of_another_blob() {
     let rig = Rig::new();
     let other = fs::read(rig.path(&rig.put(&image(2 * CHUNK_LEN)).0)).unwrap();
     let second = HEADER_LEN + SEALED_LEN;
-    let found = rig.changed(&image(2 * CHUNK_LEN), |blob| blob[second..].copy_from_slice(&other[second..]));
-    assert_eq!(found, Err(VaultFault::Unreadable));
+    let changed = rig.changes(&image(2 * CHUNK_LEN));
+    assert_eq!(changed.read(|blob| blob[second..].copy_from_slice(&other[second..])), Err(VaultFault::Unreadable));
 }
 #[test]
 fn no_blob_under_another_name() {
