@@ -9,3 +9,4 @@ pub mod store;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+pub mod vault;

@@ -29,6 +29,21 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// [`VaultFault`]
     fn remove(&self, name: &BlobName) -> Result<(), VaultFault>;
+
+    /// The names of all blobs, in no order.
+    ///
+    /// # Errors
+    /// [`VaultFault`]
+    fn list(&self) -> Result<Vec<BlobName>, VaultFault>;
+}
+
+/// Opens images that lie on this box under a name that an operator gave.
+pub trait ImageSource: Send + Sync {
+    /// Opens an image for reading.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] if it is no name of this source; [`Fault::Unavailable`] if it cannot be opened.
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Fault>;
 }
 
 /// The vault could not do it.
@@ -44,7 +59,12 @@ pub enum VaultFault {
     Source,
     /// The medium failed.
     Medium(&'static str),
+    /// The medium did not confirm that it keeps what was written. What it keeps is not known, and asking again would
+    /// not tell: the process must end.
+    NotDurable,
 }
+
+const NOT_DURABLE: &str = "the medium did not confirm what was written; the process must end";
 
 impl std::fmt::Display for VaultFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -54,6 +74,7 @@ impl std::fmt::Display for VaultFault {
             Self::TooLong => "the image is longer than was announced",
             Self::Source => "the image cannot be read",
             Self::Medium(what) => what,
+            Self::NotDurable => NOT_DURABLE,
         })
     }
 }
@@ -66,6 +87,7 @@ impl From<VaultFault> for Fault {
             VaultFault::TooLong => Fault::Refused(model::Reason::ImageTooLong),
             VaultFault::Source => Fault::unavailable("the image cannot be read"),
             VaultFault::Medium(what) => Fault::unavailable(what),
+            VaultFault::NotDurable => Fault::unavailable(NOT_DURABLE),
         }
     }
 }

@@ -52,6 +52,8 @@ pub trait SoftwareStore: AuditSink {
 
     /// Stores a release, if its counter is higher than that of any other for its device types; one row for each.
     ///
+    /// Rows with the counter and the metadata of a stored row take its place: so a release whose image or
+    /// countersignature was damaged is repaired by importing it again. All rows or none.
     /// # Errors
     /// [`StoreFault`]; the inner error is [`Reason::ReleaseRolledBack`].
     fn store(&self, rows: &[ReleaseRow]) -> Result<Result<(), Reason>, StoreFault>;

@@ -1,0 +1,20 @@
+//! The calls that sm answers.
+
+use crate::Software;
+use model::contract::Subject;
+use model::contract::software::{Import, Trust};
+use model::{Fault, Reason};
+use ports::directory::Caller;
+use ports::link::{Service, answer};
+use serde_json::value::RawValue;
+
+impl Service for Software {
+    fn answer(&self, _caller: &Caller, subject: Subject, body: &RawValue) -> Result<Box<RawValue>, Fault> {
+        match subject {
+            Subject::SoftwareImport => answer(body, |call: Import| self.import(&call)),
+            Subject::SoftwareTrust => answer(body, |call: Trust| self.trust(&call)),
+            // Default deny: whatever subjects there are, these two are ours.
+            _ => Err(Reason::WrongSubject.into()),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A store, a vault and a stick in memory, which fail when they are told to.
+#![allow(missing_docs, unreachable_pub)]
+
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use model::audit::Entry;
+use model::contract::software::{Import, Imported, Trust};
+use model::{DeviceType, Digest, Fault, Reason, UnixTime};
+use ports::store::software::{ReleaseRow, SignerRow};
+use ports::store::{AuditSink, SoftwareStore, StoreFault};
+use ports::vault::{BlobName, ImageSource, Vault, VaultFault};
+use ports::{Clock, SignFault, Signer};
+use software::{Parts, Software};
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use update::{Draft, Image, Release, Threshold};
+use x509::{KeyType, PublicKey};
+
+pub struct Key(Ed25519KeyPair, PublicKey);
+
+pub fn key(n: u8) -> Key {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[n; 32]).unwrap();
+    let public = PublicKey::from_bits(KeyType::Ed25519, pair.public_key().as_ref()).unwrap();
+    Key(pair, public)
+}
+impl Signer for Key {
+    fn public_key(&self) -> &PublicKey {
+        &self.1
+    }
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignFault> {
+        Ok(self.0.sign(message).as_ref().to_vec())
+    }
+}
+
+#[derive(Default)]
+pub struct World {
+    pub rows: Mutex<Vec<ReleaseRow>>,
+    pub signers: Mutex<Vec<SignerRow>>,
+    pub log: Mutex<Vec<Entry>>,
+    pub blobs: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub files: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Octets that were read from files.
+    pub read: Arc<AtomicU64>,
+    pub now_s: AtomicU64,
+    /// The n-th call of store or vault fails from here on. 0: none.
+    pub fail_from: AtomicU64,
+    pub calls: AtomicU64,
+}
+
+impl World {
+    fn fails(&self) -> bool {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let from = self.fail_from.load(Ordering::SeqCst);
+        from != 0 && call >= from
+    }
+    fn try_store(&self) -> Result<(), StoreFault> {
+        if self.fails() { Err(StoreFault::Engine("store")) } else { Ok(()) }
+    }
+    fn try_vault(&self) -> Result<(), VaultFault> {
+        if self.fails() { Err(VaultFault::Medium("vault")) } else { Ok(()) }
+    }
+    pub fn blob_names(&self) -> Vec<String> {
+        self.blobs.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+impl AuditSink for World {
+    fn append(&self, entries: Vec<Entry>) -> Result<(), StoreFault> {
+        self.try_store()?;
+        self.log.lock().unwrap().extend(entries);
+        Ok(())
+    }
+}
+
+impl SoftwareStore for World {
+    fn signers(&self) -> Result<Vec<SignerRow>, StoreFault> {
+        self.try_store()?;
+        Ok(self.signers.lock().unwrap().clone())
+    }
+    fn trust(&self, signer: &SignerRow, key: Digest, _at: UnixTime) -> Result<(), StoreFault> {
+        self.try_store()?;
+        assert_eq!(key, x509::sha256(&signer.key));
+        let mut signers = self.signers.lock().unwrap();
+        if !signers.contains(signer) {
+            signers.push(signer.clone());
+        }
+        Ok(())
+    }
+    fn store(&self, new: &[ReleaseRow]) -> Result<Result<(), Reason>, StoreFault> {
+        self.try_store()?;
+        let mut rows = self.rows.lock().unwrap();
+        let replaces = |old: &ReleaseRow| {
+            new.iter()
+                .any(|n| (&n.device_type, n.counter, &n.metadata) == (&old.device_type, old.counter, &old.metadata))
+        };
+        let older = |n: &ReleaseRow| {
+            rows.iter().any(|old| old.device_type == n.device_type && old.counter >= n.counter && !replaces(old))
+        };
+        if new.iter().any(older) {
+            return Ok(Err(Reason::ReleaseRolledBack));
+        }
+        let kept: Vec<_> = rows.iter().filter(|old| !replaces(old)).cloned().collect();
+        *rows = new.iter().cloned().chain(kept).collect();
+        Ok(Ok(()))
+    }
+    fn newest(&self, device_type: &DeviceType) -> Result<Option<ReleaseRow>, StoreFault> {
+        self.try_store()?;
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.iter().filter(|row| row.device_type == *device_type).max_by_key(|row| row.counter).cloned())
+    }
+    fn releases(&self) -> Result<Vec<ReleaseRow>, StoreFault> {
+        self.try_store()?;
+        Ok(self.rows.lock().unwrap().clone())
+    }
+}
+
+impl Vault for World {
+    fn put(&self, source: &mut dyn Read, len_max: u64) -> Result<BlobName, VaultFault> {
+        self.try_vault()?;
+        let mut octets = Vec::new();
+        source.take(len_max + 1).read_to_end(&mut octets).map_err(|_| VaultFault::Source)?;
+        if u64::try_from(octets.len()).unwrap() > len_max {
+            return Err(VaultFault::TooLong);
+        }
+        self.try_vault()?;
+        let mut blobs = self.blobs.lock().unwrap();
+        let name = format!("blob-{}", self.calls.load(Ordering::SeqCst));
+        blobs.insert(name.clone(), octets);
+        Ok(BlobName(name))
+    }
+    fn open(&self, name: &BlobName) -> Result<Box<dyn Read + Send>, VaultFault> {
+        self.try_vault()?;
+        let octets = self.blobs.lock().unwrap().get(&name.0).cloned().ok_or(VaultFault::Missing)?;
+        Ok(Box::new(Cursor::new(octets)))
+    }
+    fn remove(&self, name: &BlobName) -> Result<(), VaultFault> {
+        self.try_vault()?;
+        self.blobs.lock().unwrap().remove(&name.0).map(|_| ()).ok_or(VaultFault::Missing)
+    }
+    fn list(&self) -> Result<Vec<BlobName>, VaultFault> {
+        self.try_vault()?;
+        Ok(self.blobs.lock().unwrap().keys().cloned().map(BlobName).collect())
+    }
+}
+
+struct Counted<R>(R, Arc<AtomicU64>);
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(out)?;
+        self.1.fetch_add(u64::try_from(read).unwrap(), Ordering::SeqCst);
+        Ok(read)
+    }
+}
+
+impl ImageSource for World {
+    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Fault> {
+        if name == "endless" {
+            return Ok(Box::new(Counted(std::io::repeat(7), Arc::clone(&self.read))));
+        }
+        let octets = self.files.lock().unwrap().get(name).cloned().ok_or(Fault::unavailable("no such file"))?;
+        Ok(Box::new(Counted(Cursor::new(octets), Arc::clone(&self.read))))
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_s(self.now_s.load(Ordering::SeqCst))
+    }
+}
+
+pub const NOW_S: u64 = 1_790_000_000;
+pub const MAKER: u8 = 1;
+pub const SM: u8 = 2;
+
+/// sm in a world in which the maker's key is registered and `image` lies on a stick.
+pub fn rig() -> (Arc<World>, Software) {
+    let world = Arc::new(World::default());
+    world.now_s.store(NOW_S, Ordering::SeqCst);
+    let sm = sm(&world, SM);
+    sm.trust(&Trust { signer: "maker".into(), key: key(MAKER).1.spki().to_vec().into() }).unwrap();
+    world.files.lock().unwrap().insert("image".into(), image());
+    (world, sm)
+}
+pub fn sm(world: &Arc<World>, own_key: u8) -> Software {
+    Software::new(Parts {
+        store: Arc::<World>::clone(world),
+        vault: Arc::<World>::clone(world),
+        images: Arc::<World>::clone(world),
+        clock: Arc::<World>::clone(world),
+        signer: Arc::new(key(own_key)),
+        threshold: Threshold::ONE,
+    })
+}
+
+pub fn image() -> Vec<u8> {
+    (0..100_000_u32).map(|n| n.to_le_bytes()[1]).collect()
+}
+pub fn release(counter: u64) -> Release {
+    Release {
+        target: "gateway-os.img".parse().unwrap(),
+        name: "gateway-os".parse().unwrap(),
+        version: format!("1.0.{counter}").parse().unwrap(),
+        counter,
+        hardware_ids: vec!["type.a".parse().unwrap(), "type.b".parse().unwrap()],
+        metadata_version: 1,
+        expires: UnixTime::from_s(NOW_S + 1000),
+    }
+}
+pub fn signed(release: &Release, by: u8) -> Vec<u8> {
+    let mut draft = Draft::new(release, Image::measure(&mut image().as_slice()).unwrap()).unwrap();
+    let key = key(by);
+    draft.sign(&key.1, |message| key.sign(message)).unwrap();
+    draft.write()
+}
+pub fn import(counter: u64) -> Import {
+    Import { metadata: signed(&release(counter), MAKER).into(), image: "image".into() }
+}
+pub fn imported(counter: u64) -> Imported {
+    let image = image();
+    Imported { release: format!("gateway-os 1.0.{counter}"), image: x509::sha256(&image), length: 100_000 }
+}
