@@ -18,5 +18,7 @@ pub use fault::{Fault, Reason};
 pub use mode::Mode;
 pub use module::Module;
 pub use octets::{Base64, Digest, Nonce, TransactionId};
-pub use text::{AuthorityName, BoardId, DeviceId, DeviceSerial, DeviceType, Entity, OperatorName, ProfileName, StationName};
+pub use text::{
+    AuthorityName, BoardId, DeviceId, DeviceSerial, DeviceType, Entity, OperatorName, ProfileName, StationName,
+};
 pub use time::UnixTime;

@@ -221,8 +221,10 @@ impl fmt::Display for Entity {
 impl FromStr for Entity {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        const SHAPE: BadName =
-            BadName { kind: "subject", shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME" };
+        const SHAPE: BadName = BadName {
+            kind: "subject",
+            shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME",
+        };
         match text.split_once(':') {
             Some(("urn", _)) => text.parse().map(Self::Device),
             Some(("authority", name)) => name.parse().map(Self::Authority),

@@ -1,7 +1,9 @@
 //! Calls that km answers.
 
 use super::{Call, Subject};
-use crate::{AuthorityName, Base64, DeviceType, Digest, Entity, Fault, ProfileName, StationName, TransactionId, UnixTime};
+use crate::{
+    AuthorityName, Base64, DeviceType, Digest, Entity, Fault, ProfileName, StationName, TransactionId, UnixTime,
+};
 use serde::{Deserialize, Serialize};
 
 /// Asks for certificates. Each request is answered on its own: a bad one never fails the others.
