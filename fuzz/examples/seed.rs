@@ -94,8 +94,11 @@ impl Seeds {
     }
 }
 
+/// What it is called, and its octets.
+type File = (String, Vec<u8>);
+
 /// The files of a folder in the order of their names, without `.der`.
-fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Box<dyn Error>> {
+fn files(folder: &Path) -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
