@@ -101,7 +101,8 @@ mod levels {
     }
     #[test]
     fn a_crate_without_a_level_is_found() {
-        let tree = Tree::new().depending("new", "").with("crates/new/src/lib.rs", "");
+        let sections = "[dependencies]\nlow = { path = \"../low\" }\n";
+        let tree = Tree::new().depending("new", sections).with("crates/new/src/lib.rs", "");
         tree.check(&["levels crates/new/Cargo.toml:2"]);
     }
     #[test]

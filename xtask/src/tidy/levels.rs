@@ -18,8 +18,11 @@ pub(super) fn check(workspace: &Workspace, findings: &mut Vec<Finding>) {
             ));
         }
         for dependency in &c.dependencies {
-            findings.extend(up_or_aside(workspace, &known, c, dependency));
             findings.extend(driver(workspace, c, dependency));
+            // Without a place there is no up or down.
+            if is_placed {
+                findings.extend(up_or_aside(workspace, &known, c, dependency));
+            }
         }
     }
     let named =
