@@ -1,0 +1,110 @@
+//! Makes the seeds in `fuzz/corpus` from the golden octets in `testdata`, and some more of values that are rare there.
+//! Run it after adding golden octets: `cargo run --manifest-path fuzz/Cargo.toml --no-default-features --example seed`.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use x509::extension::{self, BasicConstraints, GeneralName, KeyUsage};
+use x509::name::Attribute;
+use x509::{CertReqMsg, Certificate, CertificateList, CertificationRequest, Extension, Name, PublicKey, oids, pem};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let seeds = Seeds { corpus: root.join("corpus") };
+    let golden = |folder: &str| files(&root.join("../testdata").join(folder));
+    for (name, der) in golden("rfc2986")? {
+        seeds.put("csr", &name, &der)?;
+        if let Ok(request) = CertificationRequest::decode(&der) {
+            seeds.parts(&name, &request.subject, &request.public_key, &request.extensions)?;
+        }
+    }
+    for (name, der) in golden("rfc4211")? {
+        seeds.put("crmf", &name, &der)?;
+        if let Some(subject) = CertReqMsg::decode_only(&der).ok().and_then(|m| m.cert_template.subject) {
+            seeds.put("name", &name, subject.der())?;
+        }
+    }
+    for (name, der) in golden("rfc5280")? {
+        if CertificateList::decode(&der).is_ok() {
+            seeds.put("crl", &name, &der)?;
+        } else if let Ok(certificate) = Certificate::decode(&der) {
+            let tbs = certificate.tbs();
+            seeds.put("certificate", &name, &der)?;
+            seeds.put("tbs_certificate", &name, certificate.tbs_der())?;
+            seeds.put("pem", &name, pem::encode("CERTIFICATE", &der).as_bytes())?;
+            seeds.parts(&name, &tbs.subject, &tbs.subject_public_key, &tbs.extensions)?;
+        }
+    }
+    rare(&seeds)
+}
+
+/// Values that other programs seldom write.
+fn rare(seeds: &Seeds) -> Result<(), Box<dyn Error>> {
+    for (name, ca, path_len) in [("none", false, None), ("ca", true, None), ("ca-3", true, Some(3))] {
+        seeds.put("basic_constraints", name, &BasicConstraints { ca, path_len }.extension().value)?;
+    }
+    for (name, bits) in [("first", 1), ("ca", 0x60), ("ninth", 0x100), ("all", 0x1ff)] {
+        seeds.put("key_usage", name, &KeyUsage(bits).extension().value)?;
+    }
+    let purposes = [oids::SERVER_AUTH, oids::CLIENT_AUTH, oids::CODE_SIGNING];
+    seeds.put("extended_key_usage", "three", &extension::extended_key_usage(&purposes).value)?;
+    let address = GeneralName::Other(vec![0x87, 4, 192, 0, 2, 1]);
+    let names = [GeneralName::Dns("a.example".into()), GeneralName::Uri("urn:x:y".into()), address];
+    seeds.put("subject_alt_name", "three", &extension::subject_alt_name(&names, false).value)?;
+    let types = [oids::COUNTRY, oids::ORGANIZATION, oids::SERIAL_NUMBER, oids::DOMAIN_COMPONENT];
+    let texts = ["XX", "Maße & Söhne, \u{202e}", "SN-1", "example"];
+    let attributes = types.into_iter().zip(texts).map(|(oid, text)| Attribute { oid, text: text.into() });
+    seeds.put("name", "four", Name::write(&attributes.collect::<Vec<_>>()).der())?;
+    let bmp = [0x30, 17, 0x31, 15, 0x30, 13, 6, 3, 0x55, 4, 3, 0x1e, 6, 0, b'x', 0x20, 0xac, 0, b'y'];
+    seeds.put("name", "bmp", &bmp)?;
+    let text = format!("subject=/CN=x\r\n{}", pem::encode("X509 CRL", &[0x30, 0]).replace('\n', "\r\n"));
+    seeds.put("pem", "crlf-after-text", text.as_bytes())
+}
+
+struct Seeds {
+    corpus: PathBuf,
+}
+
+impl Seeds {
+    fn put(&self, target: &str, name: &str, octets: &[u8]) -> Result<(), Box<dyn Error>> {
+        let folder = self.corpus.join(target);
+        fs::create_dir_all(&folder)?;
+        // The same octets under another name teach nothing.
+        let is_new = files(&folder)?.iter().all(|(other, known)| known != octets || other == name);
+        if is_new {
+            fs::write(folder.join(name), octets)?;
+        }
+        Ok(())
+    }
+
+    fn parts(&self, from: &str, name: &Name, key: &PublicKey, of: &[Extension]) -> Result<(), Box<dyn Error>> {
+        self.put("name", from, name.der())?;
+        self.put("public_key", from, key.spki())?;
+        for Extension { oid, value, .. } in of {
+            let target = match *oid {
+                oids::BASIC_CONSTRAINTS => "basic_constraints",
+                oids::KEY_USAGE => "key_usage",
+                oids::EXTENDED_KEY_USAGE => "extended_key_usage",
+                oids::SUBJECT_ALT_NAME => "subject_alt_name",
+                _ => continue,
+            };
+            self.put(target, from, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// What it is called, and its octets.
+type File = (String, Vec<u8>);
+
+/// The files of a folder in the order of their names, without `.der`.
+fn files(folder: &Path) -> Result<Vec<File>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().trim_end_matches(".der").to_owned();
+        files.push((name, fs::read(entry.path())?));
+    }
+    files.sort();
+    Ok(files)
+}

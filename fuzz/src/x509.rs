@@ -1,0 +1,141 @@
+//! What the decoders of `x509` must keep to: no octets make them panic, and what they read is written the same again.
+
+use ::x509::certificate::TbsCertificate;
+use ::x509::crl::{CertificateList, CrlHead};
+use ::x509::extension::{self, BasicConstraints, KeyUsage};
+use ::x509::{CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, crl, crmf, csr, pem, weak};
+
+/// PKCS #10 requests.
+pub fn csr(octets: &[u8]) {
+    let Ok(read) = CertificationRequest::decode(octets) else { return };
+    assert_eq!(csr::write_signed(&read.info, read.algorithm, &read.signature), octets, "written otherwise");
+    let _ = read.verify();
+    // What the request leaves out, the attributes, we write empty; only at the limit does that matter.
+    if octets.len() > csr::CSR_LEN_MAX - 16 {
+        return;
+    }
+    // A client that writes what it has read asks for the same.
+    let info = csr::write_info(&read.subject, &read.public_key, &read.extensions);
+    let again = CertificationRequest::decode(&csr::write_signed(&info, read.algorithm, &read.signature));
+    let again = again.expect("what we write, we read");
+    assert_eq!(
+        (again.subject, again.public_key, again.extensions),
+        (read.subject, read.public_key, read.extensions),
+        "asks for something else"
+    );
+}
+
+/// CRMF messages.
+pub fn crmf(octets: &[u8]) {
+    let Ok(read) = CertReqMsg::decode_only(octets) else { return };
+    let _ = read.verify();
+    let again = CertReqMsg::decode_only(&crmf::write_only(&read.cert_request, &read.proof_of_possession));
+    let again = again.expect("what we write, we read");
+    assert_eq!(again.cert_request, read.cert_request);
+    assert_eq!(again.cert_req_id, read.cert_req_id);
+    assert_eq!(again.proof_of_possession, read.proof_of_possession);
+    assert_eq!(again.cert_template.public_key, read.cert_template.public_key);
+}
+
+/// Certificates.
+pub fn certificate(octets: &[u8]) {
+    let Ok(read) = Certificate::decode(octets) else { return };
+    assert_eq!(read.der(), octets);
+    assert_eq!(TbsCertificate::decode(read.tbs_der()).as_ref(), Ok(read.tbs()));
+    rewrite(read.tbs(), read.tbs_der());
+    let _ = read.basic_constraints();
+    let _ = read.verify(&read.tbs().subject_public_key);
+    let _ = read.verify_issued_by(&read, read.tbs().not_before);
+}
+
+/// What an issuer signs.
+pub fn tbs_certificate(octets: &[u8]) {
+    let Ok(read) = TbsCertificate::decode(octets) else { return };
+    rewrite(&read, octets);
+}
+
+fn rewrite(tbs: &TbsCertificate, octets: &[u8]) {
+    // We never write a certificate without extensions, so the writer need not leave the field out.
+    if !tbs.extensions.is_empty() {
+        assert_eq!(tbs.write(), octets, "written otherwise");
+    }
+}
+
+/// Revocation lists.
+pub fn crl(octets: &[u8]) {
+    let Ok(read) = CertificateList::decode(octets) else { return };
+    assert_eq!(csr::write_signed(&read.tbs_der, read.algorithm, &read.signature), octets, "written otherwise");
+    let issuer_key = PublicKey::from_bits(KeyType::Ed25519, &[9; 32]).expect("32 octets are a key");
+    let _ = read.verify(&issuer_key);
+    let head = CrlHead {
+        signature: read.algorithm,
+        issuer: &read.issuer,
+        issuer_key: &issuer_key,
+        this_update: read.this_update,
+        next_update: read.next_update,
+        crl_number: read.crl_number,
+    };
+    let tbs = crl::write_tbs(&head, &read.revoked);
+    let again = CertificateList::decode(&csr::write_signed(&tbs, read.algorithm, &read.signature));
+    let again = again.expect("what we write, we read");
+    assert_eq!(again.revoked, read.revoked);
+    assert_eq!(
+        (again.issuer, again.this_update, again.next_update, again.crl_number),
+        (read.issuer, read.this_update, read.next_update, read.crl_number)
+    );
+}
+
+/// Names.
+pub fn name(octets: &[u8]) {
+    let Ok(read) = Name::decode(octets) else { return };
+    assert_eq!(read.der(), octets);
+    assert!(!read.to_string().contains(|c: char| c.is_control()), "a name must not move the cursor of who reads it");
+    // Our writer chooses the string types itself, and not every text fits into the type that its attribute demands.
+    if let Ok(again) = Name::decode(Name::write(read.attributes()).der()) {
+        assert!(again.says(&read), "{again} is not {read}");
+    }
+}
+
+/// Public keys.
+pub fn public_key(octets: &[u8]) {
+    let Ok(read) = PublicKey::decode(octets) else { return };
+    assert_eq!(read.spki(), octets);
+    assert_eq!(PublicKey::from_bits(read.key_type(), read.bits()).as_ref(), Ok(&read), "written otherwise");
+    assert_eq!(read.rsa().is_some(), matches!(read.key_type(), KeyType::Rsa(_)));
+    let _ = weak::check(&read);
+}
+
+/// PEM texts.
+pub fn pem(octets: &[u8]) {
+    const LABELS: [&str; 4] = ["CERTIFICATE", "CERTIFICATE REQUEST", "X509 CRL", "PUBLIC KEY"];
+    let _ = pem::der_or_pem(octets, &LABELS);
+    let Some((label, der)) = pem::decode(octets) else { return };
+    if let Some(label) = LABELS.into_iter().find(|l| *l == label) {
+        assert_eq!(pem::decode(pem::encode(label, &der).as_bytes()), Some((label.to_owned(), der)));
+    }
+}
+
+/// Values of basicConstraints.
+pub fn basic_constraints(octets: &[u8]) {
+    let Some(read) = BasicConstraints::decode(octets) else { return };
+    assert_eq!(read.extension().value, octets, "written otherwise");
+}
+
+/// Values of keyUsage.
+pub fn key_usage(octets: &[u8]) {
+    let Some(read) = KeyUsage::decode(octets) else { return };
+    // Not the same octets: the decoder takes trailing zero bits, which X.690 §11.2.2 leaves out and old encoders write.
+    assert_eq!(KeyUsage::decode(&read.extension().value), Some(read), "written otherwise");
+}
+
+/// Values of extKeyUsage.
+pub fn extended_key_usage(octets: &[u8]) {
+    let Some(read) = extension::decode_extended_key_usage(octets) else { return };
+    assert_eq!(extension::extended_key_usage(&read).value, octets, "written otherwise");
+}
+
+/// Values of subjectAltName.
+pub fn subject_alt_name(octets: &[u8]) {
+    let Some(read) = extension::decode_subject_alt_name(octets) else { return };
+    assert_eq!(extension::subject_alt_name(&read, false).value, octets, "written otherwise");
+}

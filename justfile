@@ -1,0 +1,47 @@
+# What people do here often. `just` without a word lists it. Nothing needs `just`: each line can be typed.
+
+[private]
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Starts Cradle
+run *ARGUMENTS:
+    ./run {{ ARGUMENTS }}
+
+# Everything that must hold before a change is merged
+test:
+    ./test
+
+# Holds the workspace to STYLE.md and layers.toml, in a second
+tidy:
+    cargo xtask tidy
+
+# Licences, bans and sources of what we build on
+deny:
+    PATH="$PWD/target/tools/bin:$PATH" cargo deny --all-features check bans licenses sources
+
+# Known holes in what we build on; asks the network
+advisories:
+    PATH="$PWD/target/tools/bin:$PATH" cargo deny --all-features check advisories
+
+# Lets libFuzzer look for octets that break TARGET (or all), for so long
+fuzz TARGET="all" SECONDS="60":
+    fuzz/run {{ TARGET }} {{ SECONDS }}
+
+# Makes the seeds of the fuzz targets anew from testdata/
+seeds:
+    cargo run --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --example seed
+
+# The slow rigs: for a night, not for a change
+long:
+    PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
+    fuzz/run all 600
+    rigs/kill9 --long
+
+# Measures; never a gate, because the next machine is slower
+bench:
+    cargo bench --workspace
+
+# Makes the foreign octets of testdata/ anew (other keys, so other octets)
+golden:
+    testdata/make/golden.sh
