@@ -31,3 +31,29 @@ impl Entropy for SystemEntropy {
         }
     }
 }
+
+/// Measures how long something takes, unmoved by changes of the clock. For progress, records and benchmarks; nothing is
+/// decided on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that measures time")]
+        Self(std::time::Instant::now())
+    }
+
+    /// Nanoseconds since the beginning.
+    #[must_use]
+    pub fn ns(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since the beginning.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
+        self.ns() / 1_000_000
+    }
+}

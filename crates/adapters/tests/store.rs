@@ -148,9 +148,9 @@ fn a_grant_is_reserved_with_the_intent_and_spent_with_the_record() {
     let store = b.open();
     let ca = ready(&store);
     let intent = row(one(&store, draft(&store, ca, 1)));
-    assert_eq!((grant(&store, 1).reserved, grant(&store, 1).spent), (1, 0));
+    assert_eq!(grant(&store, 1).used, 1);
     assert!(record(&store, intent, 1));
-    assert_eq!((grant(&store, 1).reserved, grant(&store, 1).spent), (0, 1));
+    assert_eq!(grant(&store, 1).used, 1);
     assert!(!record(&store, intent, 1), "an intent is completed once");
 }
 #[test]
@@ -225,7 +225,7 @@ fn a_serial_number_is_intended_once() {
     issue(&store, ca, 1);
     let twin = IntentDraft { serial: serial(1), ..draft(&store, ca, 2) };
     assert!(store.intend(vec![twin]).is_err());
-    assert_eq!(grant(&store, 2).reserved, 0, "what failed had no effect");
+    assert_eq!(grant(&store, 2).used, 0, "what failed had no effect");
     issue(&store, ca, 3);
 }
 #[test]
@@ -245,7 +245,7 @@ fn a_closed_intent_is_revoked_and_its_grant_and_transaction_are_free() {
     let ca = ready(&store);
     let intent = row(one(&store, draft(&store, ca, 1)));
     store.close(vec![intent], "the signature failed", NOW).unwrap();
-    assert_eq!(grant(&store, 1).reserved, 0);
+    assert_eq!(grant(&store, 1).used, 0);
     assert!(!record(&store, intent, 1), "a closed intent is not completed");
     let revoked: Vec<_> = store.revoked(ca).unwrap().iter().map(|r| r.serial_number).collect();
     assert_eq!(revoked, [serial(1)]);
@@ -263,7 +263,7 @@ fn what_a_crash_left_open_is_closed_at_the_next_start() {
     let closed = store.close_left_open(NOW).unwrap();
     assert_eq!(closed.iter().map(|c| (c.serial, c.transaction_id)).collect::<Vec<_>>(), [(serial(1), transaction(1))]);
     assert_eq!(store.close_left_open(NOW).unwrap(), []);
-    assert_eq!(grant(&store, 1).reserved, 0);
+    assert_eq!(grant(&store, 1).used, 0);
 }
 #[test]
 fn a_right_is_spent_with_its_grant() {
@@ -276,12 +276,12 @@ fn a_right_is_spent_with_its_grant() {
     let vouched = |n| IntentDraft { right: Some(right.id), ..draft(&store, ca, n) };
     let intent = row(one(&store, vouched(1)));
     refused(one(&store, vouched(2)), Reason::RightSpent);
-    assert_eq!(grant(&store, 2).reserved, 0, "the grant is free again");
+    assert_eq!(grant(&store, 2).used, 0, "the grant is free again");
     record(&store, intent, 1);
     let right = store.right(&line, &sensor).unwrap().unwrap();
-    assert_eq!((right.reserved, right.spent), (0, 1));
+    assert_eq!(right.used, 1);
     store.entitle(&line, &sensor, 2, NOW.plus_s(100), NOW).unwrap();
-    assert_eq!(store.right(&line, &sensor).unwrap().unwrap().spent, 1, "what was spent stays spent");
+    assert_eq!(store.right(&line, &sensor).unwrap().unwrap().used, 1, "what was spent stays spent");
 }
 #[test]
 fn a_confirmed_certificate_is_not_rejected() {
@@ -306,7 +306,7 @@ fn a_rejected_certificate_is_revoked_and_its_grant_is_free() {
     issue(&store, ca, 1);
     let reject = || store.confirm(&station(), vec![(transaction(1), Verdict::Rejected)], NOW).unwrap()[0];
     assert_eq!((reject(), reject()), (Ok(()), Ok(())));
-    assert_eq!((grant(&store, 1).reserved, grant(&store, 1).spent), (0, 0));
+    assert_eq!(grant(&store, 1).used, 0);
     assert_eq!(store.revoked(ca).unwrap().len(), 1);
     row(one(&store, IntentDraft { serial: serial(50), key: digest(50), ..draft(&store, ca, 1) }));
 }
@@ -469,7 +469,7 @@ fn a_lost_certificate_is_found() {
 #[test]
 fn an_intent_without_log_is_found() {
     let sql = "INSERT INTO issuance SELECT 99, x'0199', authority, x'99', requester, grant_id, right_id, profile, key,
-        tbs, at, 0 FROM issuance WHERE id = 1";
+        tbs, at, 0, 0 FROM issuance WHERE id = 1";
     deep_finds(sql, "D2");
 }
 #[test]
@@ -478,11 +478,11 @@ fn another_intent_is_found() {
 }
 #[test]
 fn a_grant_that_was_refilled_is_found() {
-    deep_finds("UPDATE grant_ SET spent = 0 WHERE id = 3", "D5");
+    deep_finds("UPDATE grant_ SET used = 0 WHERE id = 3", "D5");
 }
 #[test]
 fn an_intent_that_was_closed_in_silence_is_found() {
-    deep_finds("UPDATE issuance SET state = 3 WHERE state = 0", "D4");
+    deep_finds("UPDATE issuance SET state = 2 WHERE id = 4", "D4");
 }
 #[test]
 fn a_revocation_that_was_taken_back_is_found() {

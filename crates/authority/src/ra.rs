@@ -145,7 +145,7 @@ impl Ra {
         let grant = grant.ok_or(Reason::NoGrant)?;
         let request = Request::decode(&call.evidence)?;
         // A grant that is used up may have been used by this very transaction.
-        if grant.reserved.saturating_add(grant.spent) >= grant.quota {
+        if grant.used >= grant.quota {
             let before = self.setting.store.repeated(caller, call.transaction_id, grant.id, request.key())?;
             if let Some((certificate, authority)) = before {
                 let ca = self.cas.by_id(authority).ok_or(Reason::IssuerUnknown)?;
@@ -283,17 +283,14 @@ impl Ra {
     /// Every refusal leaves its reason in the audit log. What only failed for now leaves nothing.
     fn remember_refusals(&self, call: &Certify, batch: &[Progress]) {
         let at = self.now();
-        let refused = call.requests.iter().zip(batch).filter_map(|(request, progress)| match progress {
-            Progress::Failed(Fault::Refused(reason)) => Some(Entry {
-                at,
-                by: Module::Authority,
-                event: Event::CertificateRefused {
-                    subject: request.subject.to_string(),
-                    transaction: request.transaction_id,
-                    reason: *reason,
-                },
-            }),
-            _ => None,
+        let refused = call.requests.iter().zip(batch).filter_map(|(request, progress)| {
+            let Progress::Failed(Fault::Refused(reason)) = progress else { return None };
+            let event = Event::CertificateRefused {
+                subject: request.subject.to_string(),
+                transaction: request.transaction_id,
+                reason: *reason,
+            };
+            Some(Entry { at, by: Module::Authority, event })
         });
         let entries: Vec<_> = refused.collect();
         if !entries.is_empty() {

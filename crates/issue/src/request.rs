@@ -157,7 +157,7 @@ impl Request<Parsed> {
         if now > right.until {
             return Err(Reason::RightExpired.into());
         }
-        if right.reserved.saturating_add(right.spent) >= right.quota {
+        if right.used >= right.quota {
             return Err(Reason::RightSpent.into());
         }
         Ok(Request { asked: self.asked, state: Verified { right: Some(right.id) } })
@@ -192,7 +192,7 @@ impl Request<Verified> {
         if now > grant.until {
             return Err(Reason::GrantExpired.into());
         }
-        if grant.reserved.saturating_add(grant.spent) >= grant.quota {
+        if grant.used >= grant.quota {
             return Err(Reason::GrantSpent.into());
         }
         if self.state.right.is_some() && !profile.ra_verified() {

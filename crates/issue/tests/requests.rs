@@ -32,10 +32,10 @@ fn crmf(name: &str) -> Evidence {
 fn grant(profile: &str) -> Grant {
     let subject = "urn:dev:ops:32473-sensor-SN0001".parse().unwrap();
     let (until, profile) = (NOW.plus_s(10), profile.parse().unwrap());
-    Grant { id: 1, subject, profile, until, quota: 1, reserved: 0, spent: 0 }
+    Grant { id: 1, subject, profile, until, quota: 1, used: 0 }
 }
 fn right() -> Right {
-    Right { id: 9, until: NOW.plus_s(10), quota: 5, reserved: 1, spent: 3 }
+    Right { id: 9, until: NOW.plus_s(10), quota: 5, used: 4 }
 }
 
 struct Key(EcdsaKeyPair, PublicKey);
@@ -201,12 +201,8 @@ fn a_grant_that_ended_is_refused() {
     with_grant(|g| g.until = UnixTime::from_ms(NOW.ms() - 1), Some(Reason::GrantExpired));
 }
 #[test]
-fn a_grant_that_is_spent_is_refused() {
-    with_grant(|g| g.spent = 1, Some(Reason::GrantSpent));
-}
-#[test]
-fn a_grant_that_is_reserved_is_refused() {
-    with_grant(|g| g.reserved = 1, Some(Reason::GrantSpent));
+fn a_grant_that_is_used_up_is_refused() {
+    with_grant(|g| g.used = 1, Some(Reason::GrantSpent));
 }
 #[test]
 fn a_grant_for_another_profile_is_refused() {

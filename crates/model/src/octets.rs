@@ -77,8 +77,17 @@ macro_rules! fixed_octets {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-                text.parse().map_err(|_| de::Error::custom(concat!(stringify!($len), " octets in hexadecimal expected")))
+                struct Text;
+                impl de::Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!(stringify!($len), " octets in hexadecimal"))
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                d.deserialize_str(Text)
             }
         }
     };
@@ -139,8 +148,17 @@ impl Serialize for Base64 {
 }
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(|_| de::Error::custom("base64 expected"))
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = Base64;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
+                STANDARD.decode(text).map(Base64).map_err(|_| E::custom("base64 expected"))
+            }
+        }
+        d.deserialize_str(Text)
     }
 }
 

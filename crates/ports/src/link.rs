@@ -15,7 +15,7 @@ use model::contract::authority::Done;
 use model::contract::supervisor::Lease;
 use model::contract::{Call, MESSAGE_LEN_MAX, Subject};
 use model::mode::Statement;
-use model::{Fault, Module, Nonce, Reason, StationName, UnixTime};
+use model::{Digest, Fault, Module, Nonce, Reason, StationName, UnixTime};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +24,9 @@ pub const MODE_STATEMENT: &str = "cradle-mode";
 
 /// How long a caller waits if it does not say: an issuing batch on a busy box takes well under a second.
 pub const PATIENCE_MS: u64 = 30_000;
+
+/// The digest of a body that is still to be hashed.
+const UNSET: Digest = Digest::new([0; 32]);
 
 /// What a [`Link`] is made of.
 #[derive(Clone)]
@@ -121,17 +124,18 @@ impl Link {
             nonce,
             mode: held.binding,
             epoch: held.epoch,
-            body: &body,
+            body: UNSET,
         };
-        let message = envelope::seal(CALL, &claims, self.parts.signer.as_ref())?;
-        let reply = self.parts.bus.call(call.to(), C::SUBJECT, &message, claims.deadline)?;
+        let deadline = claims.deadline;
+        let message = envelope::seal(CALL, claims, &body, self.parts.signer.as_ref())?;
+        let reply = self.parts.bus.call(call.to(), C::SUBJECT, &message, deadline)?;
         self.open_answer::<C>(&reply, call.to(), nonce)
     }
 
     fn open_answer<C: Call>(&self, reply: &[u8], from: Module, nonce: Nonce) -> Result<C::Reply, Fault> {
         let now = self.now();
         let opened = Opened::open(ANSWER, reply, &self.parts.directory, now)?;
-        let claims = opened.claims()?;
+        let claims = opened.claims();
         if claims.from != from || claims.to != self.parts.module || claims.subject != C::SUBJECT {
             return Err(Reason::WrongSubject.into());
         }
@@ -139,12 +143,12 @@ impl Link {
             return Err(Reason::Replayed.into());
         }
         let body: Result<C::Reply, Fault> =
-            serde_json::from_str(claims.body.get()).map_err(|_| Fault::malformed("the body of the answer"))?;
+            serde_json::from_str(opened.body().get()).map_err(|_| Fault::malformed("the body of the answer"))?;
         body
     }
 
     /// Checks everything that a call must be before anybody acts on it.
-    fn admit(&self, claims: &Claims<'_>, arrived_under: Subject, now: UnixTime) -> Result<(), Reason> {
+    fn admit(&self, claims: &Claims, arrived_under: Subject, now: UnixTime) -> Result<(), Reason> {
         if claims.subject != arrived_under || claims.to != self.parts.module {
             return Err(Reason::WrongSubject);
         }
@@ -206,30 +210,31 @@ impl Handler for Answering {
         } else {
             Opened::open(CALL, message, &self.link.parts.directory, now)
         };
-        let claims = opened.as_ref().map_err(|reason| *reason).and_then(Opened::claims);
-        let admitted = claims.as_ref().map_err(|reason| *reason).and_then(|c| self.link.admit(c, subject, now));
-        let body = match (&opened, &claims, admitted) {
-            (Ok(opened), Ok(claims), Ok(())) => self.act(opened.caller(), claims, now),
-            (_, _, refused) => {
+        let admitted =
+            opened.as_ref().map_err(|reason| *reason).and_then(|o| self.link.admit(o.claims(), subject, now));
+        let body = match (&opened, admitted) {
+            (Ok(opened), Ok(())) => self.act(opened, now),
+            (_, refused) => {
                 let reason = refused.err().unwrap_or(Reason::SignatureInvalid);
                 self.record(subject, message, opened.as_ref().ok(), reason, now);
                 Err(reason.into())
             }
         };
-        self.seal(subject, claims.as_ref().ok(), &body)
+        self.seal(subject, opened.as_ref().ok().map(Opened::claims), &body)
     }
 }
 
 impl Answering {
-    fn act(&self, caller: &Caller, claims: &Claims<'_>, now: UnixTime) -> Result<Box<RawValue>, Fault> {
-        if claims.subject != Subject::ModeLease {
-            return self.service.answer(caller, claims.subject, claims.body);
+    fn act(&self, opened: &Opened<'_>, now: UnixTime) -> Result<Box<RawValue>, Fault> {
+        let subject = opened.claims().subject;
+        if subject != Subject::ModeLease {
+            return self.service.answer(opened.caller(), subject, opened.body());
         }
-        let done = self.link.take_lease(claims.body, now)?;
+        let done = self.link.take_lease(opened.body(), now)?;
         serde_json::value::to_raw_value(&done).map_err(|_| Fault::unavailable("the answer cannot be written"))
     }
 
-    fn record(&self, subject: Subject, message: &[u8], opened: Option<&Opened>, reason: Reason, now: UnixTime) {
+    fn record(&self, subject: Subject, message: &[u8], opened: Option<&Opened<'_>>, reason: Reason, now: UnixTime) {
         let event = Event::MessageRefused {
             subject: subject.to_string(),
             caller: opened.map_or_else(|| "unknown".to_owned(), |o| o.caller().to_string()),
@@ -241,7 +246,7 @@ impl Answering {
     }
 
     // An answer to a call whose claims cannot be believed goes to nobody in particular: the nonce is zero.
-    fn seal(&self, subject: Subject, claims: Option<&Claims<'_>>, body: &Result<Box<RawValue>, Fault>) -> Vec<u8> {
+    fn seal(&self, subject: Subject, claims: Option<&Claims>, body: &Result<Box<RawValue>, Fault>) -> Vec<u8> {
         let parts = &self.link.parts;
         let now = self.link.now();
         let held = self.link.gate.open(now).ok();
@@ -256,9 +261,9 @@ impl Answering {
             nonce: claims.map_or(Nonce::new([0; 16]), |c| c.nonce),
             mode: held.map_or(model::mode::Binding::settled(model::Mode::Sealed), |h| h.binding),
             epoch: held.map_or(0, |h| h.epoch),
-            body: &body,
+            body: UNSET,
         };
         // An empty answer is no answer: the caller finds no seal on it.
-        envelope::seal(ANSWER, &answer, parts.signer.as_ref()).unwrap_or_default()
+        envelope::seal(ANSWER, answer, &body, parts.signer.as_ref()).unwrap_or_default()
     }
 }

@@ -5,7 +5,7 @@ mod ca;
 mod cert;
 mod crl;
 mod explain;
-mod init;
+pub(crate) mod init;
 mod inspect;
 mod mode;
 mod profile;

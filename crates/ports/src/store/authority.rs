@@ -22,10 +22,9 @@ pub struct Grant {
     pub until: UnixTime,
     /// How many certificates.
     pub quota: u32,
-    /// How many are being made.
-    pub reserved: u32,
-    /// How many were made.
-    pub spent: u32,
+    /// How many were made, or are being made: a use is reserved with the intent, spent with the record, and given back
+    /// if the intent is closed.
+    pub used: u32,
 }
 
 /// Leave for a station to vouch for devices of one type.
@@ -37,10 +36,8 @@ pub struct Right {
     pub until: UnixTime,
     /// How many devices.
     pub quota: u32,
-    /// How many are being made.
-    pub reserved: u32,
-    /// How many were made.
-    pub spent: u32,
+    /// How many it vouched for, or is vouching for; counted as in [`Grant::used`].
+    pub used: u32,
 }
 
 /// A certification authority as km keeps it.

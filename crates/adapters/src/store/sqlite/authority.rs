@@ -22,7 +22,7 @@ use x509::SerialNumber;
 use x509::crl::RevokedCertificate;
 use x509::serial::InstanceEpoch;
 
-const GRANT: &str = "SELECT g.id, g.until, g.quota, g.reserved, g.spent FROM grant_ g
+const GRANT: &str = "SELECT g.id, g.until, g.quota, g.used FROM grant_ g
     JOIN word w ON w.id = g.profile WHERE g.subject = ?1 AND w.text = ?2";
 
 const CERTIFICATE: &str = "SELECT i.id, i.serial, a.name, g.subject, w.text, p.digest, i.transaction_id, i.at, i.state,
@@ -90,7 +90,9 @@ fn matching(c: &Connection, filter: &CertificateFilter) -> rusqlite::Result<Vec<
 impl AuthorityStore for SqliteStore {
     fn grants(&self, wanted: &[(&Entity, &ProfileName)]) -> Result<Vec<Option<Grant>>, StoreFault> {
         self.read(|c| {
-            let mut statement = c.prepare_cached(GRANT)?;
+            // One snapshot for all of them: a read lock for each would cost more than the row.
+            let snapshot = c.unchecked_transaction()?;
+            let mut statement = snapshot.prepare_cached(GRANT)?;
             let find = |(subject, profile): &(&Entity, &ProfileName)| {
                 let row = statement.query_row((subject.to_string(), profile.as_str()), |row| {
                     Ok(Grant {
@@ -99,8 +101,7 @@ impl AuthorityStore for SqliteStore {
                         profile: (*profile).clone(),
                         until: UnixTime::from_ms(row.get(1)?),
                         quota: row.get(2)?,
-                        reserved: row.get(3)?,
-                        spent: row.get(4)?,
+                        used: row.get(3)?,
                     })
                 });
                 row.optional()
@@ -120,7 +121,7 @@ impl AuthorityStore for SqliteStore {
             c.prepare_cached(
                 "SELECT c.der, i.authority FROM issuance i JOIN word w ON w.id = i.requester
                  JOIN certificate c ON c.id = i.id
-                 WHERE i.transaction_id = ?1 AND i.state < 3 AND i.grant_id = ?2 AND i.key = ?3
+                 WHERE i.transaction_id = ?1 AND i.attempt = 0 AND i.grant_id = ?2 AND i.key = ?3
                  AND w.text = ?4",
             )?
             .query_row((transaction_id.octets(), grant, key.octets(), requester.to_string()), |row| {
@@ -132,19 +133,16 @@ impl AuthorityStore for SqliteStore {
 
     fn right(&self, station: &StationName, device_type: &DeviceType) -> Result<Option<Right>, StoreFault> {
         self.read(|c| {
-            c.prepare_cached(
-                "SELECT id, until, quota, reserved, spent FROM right_ WHERE station = ?1 AND device_type = ?2",
-            )?
-            .query_row((station.as_str(), device_type.as_str()), |row| {
-                Ok(Right {
-                    id: row.get(0)?,
-                    until: UnixTime::from_ms(row.get(1)?),
-                    quota: row.get(2)?,
-                    reserved: row.get(3)?,
-                    spent: row.get(4)?,
+            c.prepare_cached("SELECT id, until, quota, used FROM right_ WHERE station = ?1 AND device_type = ?2")?
+                .query_row((station.as_str(), device_type.as_str()), |row| {
+                    Ok(Right {
+                        id: row.get(0)?,
+                        until: UnixTime::from_ms(row.get(1)?),
+                        quota: row.get(2)?,
+                        used: row.get(3)?,
+                    })
                 })
-            })
-            .optional()
+                .optional()
         })
     }
 
@@ -247,7 +245,7 @@ impl AuthorityStore for SqliteStore {
                 new += u32::try_from(added).unwrap_or_default();
             }
             if new > 0 {
-                let event = Event::GrantsDeposited { count: u64::from(new), origin };
+                let event = Event::GrantsDeposited { count: u64::from(new), origin: origin.clone() };
                 tx.audit(&entry(at, Module::Authority, event))?;
             }
             Ok(new)
@@ -269,6 +267,7 @@ impl AuthorityStore for SqliteStore {
                  ON CONFLICT (station, device_type) DO UPDATE SET until = ?3, quota = ?4",
             )?
             .execute((&station, &device_type, until.ms(), quota))?;
+            let (station, device_type) = (station.clone(), device_type.clone());
             let event = Event::Entitled { station, device_type, quota: u64::from(quota), until };
             tx.audit(&entry(at, Module::Authority, event))
         })
@@ -286,7 +285,7 @@ impl AuthorityStore for SqliteStore {
         self.write(move |tx| {
             let added = tx
                 .statement("INSERT OR IGNORE INTO authority (name, key, issuer) VALUES (?1, ?2, ?3)")?
-                .execute((name.as_str(), key, issuer.as_ref().map(AuthorityName::as_str)))?;
+                .execute((name.as_str(), &key, issuer.as_ref().map(AuthorityName::as_str)))?;
             if added == 0 {
                 return Ok(Err(Reason::NameTaken));
             }
@@ -297,7 +296,7 @@ impl AuthorityStore for SqliteStore {
             tx.statement(
                 "INSERT OR IGNORE INTO grant_ (subject, profile, until, quota, origin) VALUES (?1, ?2, ?3, 1, ?4)",
             )?
-            .execute((Entity::Authority(name).to_string(), profile, until, origin))?;
+            .execute((Entity::Authority(name.clone()).to_string(), profile, until, origin))?;
             Ok(Ok(id))
         })
     }
@@ -309,7 +308,7 @@ impl AuthorityStore for SqliteStore {
                 .statement(
                     "UPDATE authority SET certificate = ?2 WHERE id = ?1 AND certificate IS NULL RETURNING name",
                 )?
-                .query_row((id, certificate), |row| row.get(0))
+                .query_row((id, &certificate), |row| row.get(0))
                 .optional()?;
             let authority = name.ok_or(WriteFault::Corrupt("the authority is not being made"))?;
             tx.audit(&entry(at, Module::Authority, Event::AuthorityCreated { authority, key }))

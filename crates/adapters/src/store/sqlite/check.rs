@@ -4,7 +4,7 @@
 //! the intents that are open at one moment is held in memory.
 
 use super::SqliteStore;
-use super::issuance::{CLOSED, CONFIRMED, INTENDED, ISSUED, REJECTED};
+use super::issuance::{CLOSED, STANDING};
 use super::read::{fit, parse};
 use model::audit::{Entry, Event};
 use model::{AuthorityName, Digest};
@@ -150,11 +150,12 @@ impl Walk<'_> {
             let serial: SerialNumber = fit(row, 1)?;
             self.find("D2", serial, "an intent is not in the audit log");
         }
-        let left: Vec<_> = self.open.iter().map(|(serial, intent)| (*serial, intent.state)).collect();
-        for (serial, state) in left {
-            match state {
-                INTENDED => self.counts.open_intents += 1,
-                _ => self.find("D2", serial, "the end of an intent is not in the audit log"),
+        let left: Vec<_> = self.open.iter().map(|(serial, intent)| (*serial, intent.id, intent.state)).collect();
+        for (serial, id, state) in left {
+            if state == STANDING && self.der(id)?.is_none() {
+                self.counts.open_intents += 1;
+            } else {
+                self.find("D2", serial, "the end of an intent is not in the audit log");
             }
         }
         Ok(())
@@ -192,22 +193,24 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn der(&self, id: u64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.connection
+            .prepare_cached("SELECT der FROM certificate WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()
+    }
+
     fn close(&mut self, serial: &str) -> Option<(SerialNumber, Intent)> {
         self.open.remove_entry(&SerialNumber::from_hex(serial)?)
     }
 
     fn certificate(&mut self, serial: SerialNumber, intent: &Intent, digest: &Digest) -> rusqlite::Result<()> {
-        let der: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached("SELECT der FROM certificate WHERE id = ?1")?
-            .query_row([intent.id], |row| row.get(0))
-            .optional()?;
-        let Some(der) = der else {
+        let Some(der) = self.der(intent.id)? else {
             self.find("D3", serial, "an issued certificate is not stored");
             return Ok(());
         };
         self.counts.certificates += 1;
-        if !matches!(intent.state, ISSUED | CONFIRMED | REJECTED) {
+        if intent.state == CLOSED {
             self.find("D3", serial, "an issued certificate is recorded as not issued");
         }
         let Ok(read) = Certificate::decode(&der) else {
@@ -232,17 +235,16 @@ impl Walk<'_> {
 
     fn grants(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT g.subject, g.reserved, g.spent, g.quota,
-             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state = 0),
-             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state IN (1, 2)) FROM grant_ g",
+            "SELECT g.subject, g.used, g.quota,
+             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state < 2) FROM grant_ g",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let n = |column| row.get::<_, u64>(column);
-            if n(1)? != n(4)? || n(2)? != n(5)? {
-                self.find("D5", row.get::<_, String>(0)?, "the grant was not reserved or spent as often as used");
+            if n(1)? != n(3)? {
+                self.find("D5", row.get::<_, String>(0)?, "the grant was not counted as often as it was used");
             }
-            if n(1)? + n(2)? > n(3)? {
+            if n(3)? > n(2)? {
                 self.find("D5", row.get::<_, String>(0)?, "the grant was used more often than it allows");
             }
         }
@@ -252,7 +254,7 @@ impl Walk<'_> {
     fn revocations(&mut self) -> rusqlite::Result<()> {
         let one = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
         let revoked = one("SELECT count(*) FROM revocation")?;
-        let strays = one("SELECT count(*) FROM issuance i WHERE i.state IN (3, 4)
+        let strays = one("SELECT count(*) FROM issuance i WHERE i.state IN (2, 3)
              AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.issuance = i.id)")?;
         let logged = one("SELECT count(*) FROM audit WHERE instr(entry, '\"event\":{\"revoked\":') > 0
              OR instr(entry, '\"event\":{\"intent-closed\":') > 0")?;
@@ -315,7 +317,7 @@ impl Walk<'_> {
                 Some(serial) => self
                     .connection
                     .prepare_cached(
-                        "SELECT g.subject = ?2 AND i.state IN (1, 2) FROM issuance i
+                        "SELECT g.subject = ?2 AND i.state < 2 FROM issuance i
                          JOIN grant_ g ON g.id = i.grant_id WHERE i.serial = ?1",
                     )?
                     .query_row((serial.octets(), &name), |row| row.get(0))

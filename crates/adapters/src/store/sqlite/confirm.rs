@@ -1,6 +1,6 @@
 //! What happens to a certificate after it was recorded: confirmed, rejected, revoked.
 
-use super::issuance::{CONFIRMED, ISSUED, REJECTED};
+use super::issuance::{CONFIRMED, REJECTED, STANDING};
 use super::read::fit;
 use super::writer::Tx;
 use super::{SqliteStore, WriteFault, entry};
@@ -31,7 +31,7 @@ impl SqliteStore {
         let requester = requester.to_string();
         self.write(move |tx| {
             let requester = tx.word(&requester)?;
-            verdicts.into_iter().map(|(id, verdict)| confirm(tx, requester, id, verdict, at)).collect()
+            verdicts.iter().map(|(id, verdict)| confirm(tx, requester, *id, *verdict, at)).collect()
         })
     }
 
@@ -43,7 +43,10 @@ impl SqliteStore {
     ) -> Result<Result<(), Reason>, StoreFault> {
         self.write(move |tx| {
             let known = tx
-                .statement("SELECT id, authority FROM issuance WHERE serial = ?1 AND state IN (1, 2)")?
+                .statement(
+                    "SELECT i.id, i.authority FROM issuance i JOIN certificate c ON c.id = i.id
+                     WHERE i.serial = ?1 AND i.state < 2",
+                )?
                 .query_row([serial.octets()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
                 .optional()?;
             match known {
@@ -63,8 +66,10 @@ fn confirm(
 ) -> Result<Result<(), Reason>, WriteFault> {
     let known = tx
         .statement(
-            "SELECT id, serial, authority, state, grant_id, right_id FROM issuance
-             WHERE transaction_id = ?1 AND requester = ?2 ORDER BY id DESC LIMIT 1",
+            "SELECT i.id, i.serial, i.authority, i.state, i.grant_id, i.right_id FROM issuance i
+             LEFT JOIN certificate c ON c.id = i.id
+             WHERE i.transaction_id = ?1 AND i.requester = ?2 AND (i.state <> 0 OR c.id IS NOT NULL)
+             ORDER BY i.attempt = 0 DESC, i.id DESC LIMIT 1",
         )?
         .query_row((transaction_id.octets(), requester), |row| {
             Ok(Known {
@@ -79,15 +84,16 @@ fn confirm(
         .optional()?;
     let Some(known) = known else { return Ok(Err(Reason::TransactionUnknown)) };
     match (known.state, verdict) {
-        (ISSUED, Verdict::Accepted) => {
+        (STANDING, Verdict::Accepted) => {
             set_state(tx, known.id, CONFIRMED)?;
             audit(tx, &known, true, at)?;
             Ok(Ok(()))
         }
         // A verdict that is repeated has no second effect.
         (CONFIRMED, Verdict::Accepted) | (REJECTED, Verdict::Rejected) => Ok(Ok(())),
-        (ISSUED, Verdict::Rejected) => {
+        (STANDING, Verdict::Rejected) => {
             set_state(tx, known.id, REJECTED)?;
+            tx.statement("UPDATE issuance SET attempt = id WHERE id = ?1")?.execute([known.id])?;
             free(tx, &known)?;
             audit(tx, &known, false, at)?;
             let reason = RevocationReason::CessationOfOperation;
@@ -104,9 +110,9 @@ fn set_state(tx: &Tx<'_>, id: u64, state: u8) -> Result<(), WriteFault> {
 }
 
 fn free(tx: &Tx<'_>, known: &Known) -> Result<(), WriteFault> {
-    tx.statement("UPDATE grant_ SET spent = spent - 1 WHERE id = ?1")?.execute([known.grant])?;
+    tx.statement("UPDATE grant_ SET used = used - 1 WHERE id = ?1")?.execute([known.grant])?;
     if let Some(right) = known.right {
-        tx.statement("UPDATE right_ SET spent = spent - 1 WHERE id = ?1")?.execute([right])?;
+        tx.statement("UPDATE right_ SET used = used - 1 WHERE id = ?1")?.execute([right])?;
     }
     Ok(())
 }

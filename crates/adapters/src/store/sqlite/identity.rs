@@ -82,7 +82,7 @@ impl IdentityStore for SqliteStore {
     fn deposited(&self, rows: &[u64]) -> Result<(), StoreFault> {
         let rows = rows.to_vec();
         self.write(move |tx| {
-            for row in rows {
+            for row in &rows {
                 tx.statement("DELETE FROM pending_grant WHERE id = ?1")?.execute([row])?;
             }
             Ok(())
@@ -112,7 +112,7 @@ impl IdentityStore for SqliteStore {
                 .statement("UPDATE device SET stolen = ?2, at = ?3 WHERE name = ?1 AND stolen <> ?2")?
                 .execute((&device, stolen, at.ms()))?;
             if marked == 1 {
-                tx.audit(&entry(at, Module::Identity, Event::DeviceMarked { device, stolen }))?;
+                tx.audit(&entry(at, Module::Identity, Event::DeviceMarked { device: device.clone(), stolen }))?;
                 return Ok(Ok(()));
             }
             let known = tx.statement("SELECT 1 FROM device WHERE name = ?1")?.exists([&device])?;

@@ -8,16 +8,17 @@ use model::{Digest, Module, Reason, UnixTime};
 use ports::store::authority::{ClosedIntent, IntentDraft, IntentOutcome, RecordDraft};
 use ports::{DurableIntent, DurableRecord, StoreFault};
 use rusqlite::OptionalExtension;
+use std::collections::BTreeMap;
 use x509::{SerialNumber, sha256};
 
 /// How far the clock may be behind the latest record: what an NTP daemon steps without saying so.
 const CLOCK_SLACK_MS: u64 = 5_000;
 
-pub(super) const INTENDED: u8 = 0;
-pub(super) const ISSUED: u8 = 1;
-pub(super) const CONFIRMED: u8 = 2;
-pub(super) const CLOSED: u8 = 3;
-pub(super) const REJECTED: u8 = 4;
+/// Open, or issued if the certificate stands beside it.
+pub(super) const STANDING: u8 = 0;
+pub(super) const CONFIRMED: u8 = 1;
+pub(super) const CLOSED: u8 = 2;
+pub(super) const REJECTED: u8 = 3;
 
 /// What the transaction found out of a draft. It becomes an outcome when it is durable.
 enum Reserved {
@@ -29,31 +30,27 @@ enum Reserved {
 
 impl SqliteStore {
     pub(super) fn intend_all(&self, drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
-        let reserved = self.write(move |tx| {
+        let reserved: Vec<Reserved> = self.write(move |tx| {
             let requesters = drafts.iter().map(|d| tx.word(&d.requester.to_string())).collect::<Result<Vec<_>, _>>()?;
             drafts.iter().zip(requesters).map(|(draft, requester)| intend(tx, draft, requester)).collect()
         })?;
-        let reserved: Vec<Reserved> = reserved;
         Ok(reserved.into_iter().map(outcome).collect())
     }
 
     pub(super) fn record_all(&self, drafts: Vec<RecordDraft>) -> Result<Vec<Option<DurableRecord>>, StoreFault> {
         let recorded: Vec<Option<(SerialNumber, Digest)>> =
-            self.write(move |tx| drafts.into_iter().map(|draft| record(tx, &draft)).collect())?;
+            self.write(move |tx| drafts.iter().map(|draft| record(tx, draft)).collect())?;
         let durable = |(serial, digest)| DurableRecord::assert_durable(serial, digest);
         Ok(recorded.into_iter().map(|row| row.map(durable)).collect())
     }
 
     pub(super) fn close_all(&self, intents: Vec<u64>, why: &'static str, at: UnixTime) -> Result<(), StoreFault> {
-        self.write(move |tx| intents.into_iter().try_for_each(|id| close(tx, id, why, at).map(|_| ())))
+        self.write(move |tx| intents.iter().try_for_each(|id| close(tx, *id, why, at).map(|_| ())))
     }
 
     pub(super) fn close_all_left_open(&self, at: UnixTime) -> Result<Vec<ClosedIntent>, StoreFault> {
         self.write(move |tx| {
-            let open: Vec<u64> = {
-                let mut statement = tx.statement("SELECT id FROM issuance WHERE state = 0 ORDER BY id")?;
-                statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
-            };
+            let open = tx.open_intents();
             let why = "the process ended between intent and record";
             open.into_iter().filter_map(|id| close(tx, id, why, at).transpose()).collect()
         })
@@ -73,34 +70,34 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
     if draft.at.ms().saturating_add(CLOCK_SLACK_MS) < tx.latest_ms() {
         return Ok(Reserved::Refused(Reason::ClockBackwards));
     }
-    if let Some(repeated) = repeated(tx, draft, requester)? {
-        return Ok(repeated);
+    let profile = profile_version(tx, &draft.profile_digest)?;
+    let added = tx
+        .statement(
+            "INSERT INTO issuance
+         (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0) ON CONFLICT (transaction_id, attempt) DO NOTHING",
+        )?
+        .execute((
+            draft.serial.octets(),
+            draft.authority,
+            draft.transaction_id.octets(),
+            requester,
+            draft.grant,
+            draft.right,
+            profile,
+            draft.key.octets(),
+            draft.tbs_digest.octets(),
+            draft.at.ms(),
+        ))?;
+    if added == 0 {
+        return repeated(tx, draft, requester);
     }
-    if key_is_anothers(tx, draft)? {
-        return Ok(Reserved::Refused(Reason::KeyInUse));
-    }
-    if let Some(reason) = reserve(tx, draft)? {
+    let row = u64::try_from(tx.connection().last_insert_rowid()).unwrap_or_default();
+    let refused = if key_is_anothers(tx, draft)? { Some(Reason::KeyInUse) } else { reserve(tx, draft)? };
+    if let Some(reason) = refused {
+        tx.statement("DELETE FROM issuance WHERE id = ?1")?.execute([row])?;
         return Ok(Reserved::Refused(reason));
     }
-    let profile = profile_version(tx, &draft.profile_digest)?;
-    tx.statement(
-        "INSERT INTO issuance
-         (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0)",
-    )?
-    .execute((
-        draft.serial.octets(),
-        draft.authority,
-        draft.transaction_id.octets(),
-        requester,
-        draft.grant,
-        draft.right,
-        profile,
-        draft.key.octets(),
-        draft.tbs_digest.octets(),
-        draft.at.ms(),
-    ))?;
-    let row = u64::try_from(tx.connection().last_insert_rowid()).unwrap_or_default();
     let event = Event::Intended {
         serial: draft.serial.to_string(),
         tbs: draft.tbs_digest,
@@ -108,56 +105,48 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
         transaction: draft.transaction_id,
     };
     tx.audit(&entry(draft.at, Module::Authority, event))?;
+    tx.opened(row, draft.serial);
     Ok(Reserved::Row(row, draft.serial, draft.tbs_digest))
 }
 
-/// What is known of the draft's transaction, if it was used before.
-fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Option<Reserved>, WriteFault> {
-    let known = tx
-        .statement(
-            "SELECT id, state, grant_id, key, requester, authority FROM issuance
-             WHERE transaction_id = ?1 AND state < 3",
-        )?
-        .query_row([draft.transaction_id.octets()], |row| {
-            let same = row.get::<_, u64>(2)? == draft.grant
-                && row.get::<_, Vec<u8>>(3)? == draft.key.octets()
-                && row.get::<_, i64>(4)? == requester;
-            Ok((row.get::<_, u64>(0)?, row.get::<_, u8>(1)?, same, row.get::<_, u64>(5)?))
-        })
-        .optional()?;
-    Ok(match known {
-        None => None,
-        Some((.., false, _)) => Some(Reserved::Refused(Reason::TransactionConflict)),
-        Some((_, INTENDED, true, _)) => Some(Reserved::InProgress),
-        Some((id, _, true, authority)) => {
-            let der = tx
-                .statement("SELECT der FROM certificate WHERE id = ?1")?
-                .query_row([id], |row| row.get(0))
-                .optional()?;
-            let der = der.ok_or(WriteFault::Corrupt("an issued certificate is not stored"))?;
-            Some(Reserved::Repeated(der, authority))
-        }
+/// What is known of the draft's transaction, which was used before.
+fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved, WriteFault> {
+    let mut known = tx.statement(
+        "SELECT i.grant_id = ?2 AND i.key = ?3 AND i.requester = ?4, c.der, i.authority FROM issuance i
+         LEFT JOIN certificate c ON c.id = i.id WHERE i.transaction_id = ?1 AND i.attempt = 0",
+    )?;
+    let parameters = (draft.transaction_id.octets(), draft.grant, draft.key.octets(), requester);
+    let (same, der, authority) = known
+        .query_row(parameters, |row| Ok((row.get::<_, bool>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get(2)?)))?;
+    Ok(match (same, der) {
+        (false, _) => Reserved::Refused(Reason::TransactionConflict),
+        (true, Some(der)) => Reserved::Repeated(der, authority),
+        (true, None) => Reserved::InProgress,
     })
 }
 
 fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
     // The same subject may have its key certified again, under another profile or at renewal.
-    let mut statement = tx.statement(
-        "SELECT 1 FROM issuance i JOIN grant_ g ON g.id = i.grant_id
-         WHERE substr(i.key, 1, 8) = substr(?1, 1, 8) AND i.key = ?1
-         AND g.subject <> (SELECT subject FROM grant_ WHERE id = ?2) LIMIT 1",
+    let mut uses = tx.statement(
+        "SELECT grant_id FROM issuance WHERE substr(key, 1, 8) = substr(?1, 1, 8) AND key = ?1 AND grant_id <> ?2",
     )?;
-    Ok(statement.exists((draft.key.octets(), draft.grant))?)
+    let mut uses = uses.query((draft.key.octets(), draft.grant))?;
+    while let Some(row) = uses.next()? {
+        let mut others = tx.statement(
+            "SELECT 1 FROM grant_ WHERE id = ?1 AND subject <> (SELECT subject FROM grant_ WHERE id = ?2)",
+        )?;
+        if others.exists((row.get::<_, u64>(0)?, draft.grant))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reserves the grant and the right. Gives the reason if one of them does not leave it.
 fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFault> {
     let at = draft.at.ms();
     let reserved = tx
-        .statement(
-            "UPDATE grant_ SET reserved = reserved + 1
-             WHERE id = ?1 AND until >= ?2 AND reserved + spent < quota",
-        )?
+        .statement("UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
         .execute((draft.grant, at))?;
     if reserved == 0 {
         let until: Option<u64> = tx
@@ -172,19 +161,44 @@ fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFaul
     }
     let Some(right) = draft.right else { return Ok(None) };
     let reserved = tx
-        .statement(
-            "UPDATE right_ SET reserved = reserved + 1
-             WHERE id = ?1 AND until >= ?2 AND reserved + spent < quota",
-        )?
+        .statement("UPDATE right_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
         .execute((right, at))?;
     if reserved == 0 {
-        tx.statement("UPDATE grant_ SET reserved = reserved - 1 WHERE id = ?1")?.execute([draft.grant])?;
+        give_back(tx, draft.grant, None)?;
         return Ok(Some(Reason::RightSpent));
     }
     Ok(None)
 }
 
-fn profile_version(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
+/// The intents that are open, and the highest row.
+pub(super) fn restore(connection: &rusqlite::Connection) -> rusqlite::Result<(BTreeMap<u64, SerialNumber>, u64)> {
+    // Below the floor nothing is open, however many there are.
+    let mut open = connection.prepare(
+        "SELECT id, serial FROM issuance WHERE id >= ?1 AND state = 0
+         AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = issuance.id)",
+    )?;
+    let open = open.query_map([floor(connection)?], |row| Ok((row.get(0)?, fit(row, 1)?)))?;
+    let open = open.collect::<rusqlite::Result<_>>()?;
+    let highest: Option<u64> = connection.query_row("SELECT max(id) FROM issuance", [], |row| row.get(0))?;
+    Ok((open, highest.unwrap_or(0)))
+}
+
+/// No intent with a lower row is open. Written with every commit that moves it ([`super::writer`]).
+fn floor(connection: &rusqlite::Connection) -> rusqlite::Result<u64> {
+    let stored = connection.prepare_cached("SELECT value FROM counter WHERE name = 'open_intent_floor'");
+    Ok(stored?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+fn profile_version(tx: &mut Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
+    if let Some(id) = tx.known_profile(digest) {
+        return Ok(id);
+    }
+    let id = profile_row(tx, digest)?;
+    tx.learn_profile(*digest, id);
+    Ok(id)
+}
+
+fn profile_row(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
     let mut find = tx.statement("SELECT id FROM profile_version WHERE digest = ?1")?;
     if let Some(id) = find.query_row([digest.octets()], |row| row.get(0)).optional()? {
         return Ok(id);
@@ -195,36 +209,33 @@ fn profile_version(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
 
 fn record(tx: &mut Tx<'_>, draft: &RecordDraft) -> Result<Option<(SerialNumber, Digest)>, WriteFault> {
     // Only an intent that is open, and was for this serial number, is completed.
-    let done = tx
-        .statement(
-            "UPDATE issuance SET state = 1 WHERE id = ?1 AND serial = ?2 AND state = 0 RETURNING grant_id, right_id",
-        )?
-        .query_row((draft.intent, draft.serial.octets()), |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, Option<u64>>(1)?))
-        })
-        .optional()?;
-    let Some((grant, right)) = done else { return Ok(None) };
+    if !tx.is_open(draft.intent, draft.serial) {
+        return Ok(None);
+    }
     tx.statement("INSERT INTO certificate (id, der) VALUES (?1, ?2)")?.execute((draft.intent, &draft.certificate))?;
-    spend(tx, grant, right)?;
     let digest = sha256(&draft.certificate);
     let event = Event::Issued { serial: draft.serial.to_string(), certificate: digest };
     tx.audit(&entry(draft.at, Module::Authority, event))?;
+    tx.closed(draft.intent);
     Ok(Some((draft.serial, digest)))
 }
 
-fn spend(tx: &Tx<'_>, grant: u64, right: Option<u64>) -> Result<(), WriteFault> {
-    tx.statement("UPDATE grant_ SET reserved = reserved - 1, spent = spent + 1 WHERE id = ?1")?.execute([grant])?;
+fn give_back(tx: &Tx<'_>, grant: u64, right: Option<u64>) -> Result<(), WriteFault> {
+    tx.statement("UPDATE grant_ SET used = used - 1 WHERE id = ?1")?.execute([grant])?;
     if let Some(right) = right {
-        tx.statement("UPDATE right_ SET reserved = reserved - 1, spent = spent + 1 WHERE id = ?1")?.execute([right])?;
+        tx.statement("UPDATE right_ SET used = used - 1 WHERE id = ?1")?.execute([right])?;
     }
     Ok(())
 }
 
 /// Ends an intent of which nobody knows whether it was signed: its serial number is revoked, its grant is free again.
 fn close(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<ClosedIntent>, WriteFault> {
+    if !tx.open_intents().contains(&id) {
+        return Ok(None);
+    }
     let open = tx
         .statement(
-            "UPDATE issuance SET state = 3 WHERE id = ?1 AND state = 0
+            "UPDATE issuance SET state = 2, attempt = id WHERE id = ?1
              RETURNING serial, transaction_id, authority, grant_id, right_id",
         )?
         .query_row([id], |row| {
@@ -233,10 +244,7 @@ fn close(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<Clo
         })
         .optional()?;
     let Some((closed, authority, grant, right)) = open else { return Ok(None) };
-    tx.statement("UPDATE grant_ SET reserved = reserved - 1 WHERE id = ?1")?.execute([grant])?;
-    if let Some(right) = right {
-        tx.statement("UPDATE right_ SET reserved = reserved - 1 WHERE id = ?1")?.execute([right])?;
-    }
+    give_back(tx, grant, right)?;
     // RFC 5280 §5.3.1: what may exist and must not be believed is "unspecified"; nobody's key is compromised.
     tx.statement("INSERT INTO revocation (issuance, authority, at, reason) VALUES (?1, ?2, ?3, 0)")?.execute((
         id,
@@ -245,5 +253,6 @@ fn close(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<Clo
     ))?;
     let event = Event::IntentClosed { serial: closed.serial.to_string(), why: why.to_owned() };
     tx.audit(&entry(at, Module::Authority, event))?;
+    tx.closed(id);
     Ok(Some(closed))
 }

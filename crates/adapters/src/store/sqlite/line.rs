@@ -65,7 +65,7 @@ impl LineStore for SqliteStore {
                 "INSERT INTO release_floor (device_type, counter) VALUES (?1, ?2)
                  ON CONFLICT (device_type) DO UPDATE SET counter = max(counter, ?2)",
             )?
-            .execute((device_type, counter))?;
+            .execute((&device_type, counter))?;
             Ok(())
         })
     }

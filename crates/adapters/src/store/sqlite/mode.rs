@@ -33,8 +33,8 @@ impl ModeStore for SqliteStore {
                 "INSERT INTO mode (id, ordered, statement, binding, epoch) VALUES (1, ?1, ?2, ?3, 0)
                  ON CONFLICT (id) DO UPDATE SET ordered = ?1, statement = ?2",
             )?
-            .execute((order.name(), statement, sealed))?;
-            tx.audit(&entry(at, Module::Supervisor, event))
+            .execute((order.name(), &statement, sealed))?;
+            tx.audit(&entry(at, Module::Supervisor, event.clone()))
         })
     }
 

@@ -1,9 +1,9 @@
 -- Schema 1. Keys of one kind stand together in time: rows are appended, and the index of serial numbers and of
 -- transactions grows at its end, because both begin with the time.
 
-CREATE TABLE meta (
-  key TEXT PRIMARY KEY,
-  value BLOB NOT NULL
+CREATE TABLE counter (
+  name TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Epochs of serial numbers: one for each opening, written before the first serial number.
@@ -38,10 +38,9 @@ CREATE TABLE grant_ (
   profile INTEGER NOT NULL REFERENCES word (id),
   until INTEGER NOT NULL,
   quota INTEGER NOT NULL,
-  reserved INTEGER NOT NULL DEFAULT 0,
-  spent INTEGER NOT NULL DEFAULT 0,
+  used INTEGER NOT NULL DEFAULT 0, -- issuances that stand: open, issued or confirmed
   origin INTEGER NOT NULL REFERENCES word (id),
-  CHECK (reserved >= 0 AND spent >= 0 AND reserved + spent <= quota),
+  CHECK (used BETWEEN 0 AND quota),
   UNIQUE (subject, profile)
 ) STRICT;
 
@@ -51,13 +50,13 @@ CREATE TABLE right_ (
   device_type TEXT NOT NULL,
   until INTEGER NOT NULL,
   quota INTEGER NOT NULL,
-  reserved INTEGER NOT NULL DEFAULT 0,
-  spent INTEGER NOT NULL DEFAULT 0,
-  CHECK (reserved >= 0 AND spent >= 0),
+  used INTEGER NOT NULL DEFAULT 0,
+  CHECK (used >= 0),
   UNIQUE (station, device_type)
 ) STRICT;
 
--- One row for each signature that a key was asked for: written before (state 0), completed after.
+-- One row for each signature that a key was asked for, written before. It is open until its certificate stands in the
+-- next table, or it is closed; so a record is one row more and no row changed.
 CREATE TABLE issuance (
   id INTEGER PRIMARY KEY,
   serial BLOB NOT NULL UNIQUE,
@@ -70,10 +69,10 @@ CREATE TABLE issuance (
   key BLOB NOT NULL,
   tbs BLOB NOT NULL,
   at INTEGER NOT NULL,
-  state INTEGER NOT NULL -- 0 intended, 1 issued, 2 confirmed, 3 closed, 4 rejected
+  state INTEGER NOT NULL, -- 0 open or issued, 1 confirmed, 2 closed, 3 rejected
+  attempt INTEGER NOT NULL DEFAULT 0 -- 0 while the transaction stands; its own id when it was closed or rejected
 ) STRICT;
-CREATE UNIQUE INDEX issuance_transaction ON issuance (transaction_id) WHERE state < 3;
-CREATE INDEX issuance_open ON issuance (state) WHERE state = 0;
+CREATE UNIQUE INDEX issuance_transaction ON issuance (transaction_id, attempt);
 CREATE INDEX issuance_grant ON issuance (grant_id);
 CREATE INDEX issuance_key ON issuance (substr(key, 1, 8));
 

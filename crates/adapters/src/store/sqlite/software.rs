@@ -40,9 +40,9 @@ impl SoftwareStore for SqliteStore {
         self.write(move |tx| {
             let added = tx
                 .statement("INSERT OR IGNORE INTO signer (key, name, spki) VALUES (?1, ?2, ?3)")?
-                .execute((key.octets(), &signer, spki))?;
+                .execute((key.octets(), &signer, &spki))?;
             if added == 1 {
-                tx.audit(&entry(at, Module::Software, Event::SignerTrusted { signer, key }))?;
+                tx.audit(&entry(at, Module::Software, Event::SignerTrusted { signer: signer.clone(), key }))?;
             }
             Ok(())
         })
@@ -52,16 +52,20 @@ impl SoftwareStore for SqliteStore {
         let rows = rows.to_vec();
         self.write(move |tx| {
             for row in &rows {
+                // The same release may be imported again, to mend what was damaged at rest.
+                let again = tx
+                    .statement("SELECT 1 FROM release WHERE device_type = ?1 AND counter = ?2 AND metadata = ?3")?
+                    .exists((row.device_type.as_str(), row.counter, &row.metadata))?;
                 let highest: Option<u64> = tx
                     .statement("SELECT max(counter) FROM release WHERE device_type = ?1")?
                     .query_row([row.device_type.as_str()], |row| row.get(0))?;
-                if highest.is_some_and(|highest| row.counter <= highest) {
+                if highest.is_some_and(|highest| row.counter <= highest) && !again {
                     return Ok(Err(Reason::ReleaseRolledBack));
                 }
             }
             for row in &rows {
                 tx.statement(
-                    "INSERT INTO release
+                    "INSERT OR REPLACE INTO release
                      (name, device_type, counter, metadata, countersignature, blob, image, length, at)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?

@@ -4,13 +4,15 @@
 
 use super::{Opening, WriteFault, fault};
 use crate::store::merkle::Edge;
+use model::Digest;
 use model::audit::Entry;
 use ports::{Signer, StoreFault};
 use rusqlite::{CachedStatement, Connection};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use x509::SerialNumber;
 
 /// Most jobs in one transaction. Each is a batch of up to 512 rows; a longer transaction would only make those wait who
 /// came first.
@@ -18,51 +20,36 @@ const JOBS_MAX: usize = 64;
 /// Jobs that may wait; who comes later waits before the queue.
 const QUEUE_MAX: usize = 256;
 
-/// Tells a thread what became of its job.
-type Answer = Box<dyn FnOnce(Result<(), StoreFault>) + Send>;
-
-/// Answers that wait for the commit, and what is known of their jobs already.
-type Answers = Vec<(Answer, Result<(), StoreFault>)>;
-
 /// Something to write.
 trait Job: Send {
-    /// Writes it. Gives what is to be called when it is durable, or was not.
-    fn run(self: Box<Self>, tx: &mut Tx<'_>) -> (Result<(), WriteFault>, Answer);
-    /// Does not write it.
-    fn refuse(self: Box<Self>) -> Answer;
+    /// Writes it. May be asked again, if the transaction was rolled back for somebody else's sake.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), WriteFault>;
+    /// Tells the caller what became of it.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFault>);
 }
 
 struct Work<F, R> {
     write: F,
+    value: Option<R>,
     tell: SyncSender<Result<R, StoreFault>>,
 }
 
 impl<F, R> Job for Work<F, R>
 where
-    F: FnOnce(&mut Tx<'_>) -> Result<R, WriteFault> + Send,
-    R: Send + 'static,
+    F: Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send,
+    R: Send,
 {
-    fn run(self: Box<Self>, tx: &mut Tx<'_>) -> (Result<(), WriteFault>, Answer) {
-        let Self { write, tell } = *self;
-        let (outcome, value) = match write(tx) {
-            Ok(value) => (Ok(()), Some(value)),
-            Err(failure) => (Err(failure), None),
-        };
-        let answer = move |committed: Result<(), StoreFault>| {
-            // A caller that went away needs no answer.
-            let _gone = tell.send(committed.and_then(|()| value.ok_or(ROLLED_BACK)));
-        };
-        (outcome, Box::new(answer))
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), WriteFault> {
+        self.value = Some((self.write)(tx)?);
+        Ok(())
     }
-    fn refuse(self: Box<Self>) -> Answer {
-        let tell = self.tell;
-        Box::new(move |refused| {
-            let _gone = tell.send(refused.and(Err(ROLLED_BACK)));
-        })
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFault>) {
+        let Self { value, tell, .. } = *self;
+        let none = StoreFault::Engine("the transaction was rolled back");
+        // A caller that went away needs no answer.
+        let _gone = tell.send(outcome.and_then(|()| value.ok_or(none)));
     }
 }
-
-const ROLLED_BACK: StoreFault = StoreFault::Engine("the transaction was rolled back");
 
 /// The thread that writes.
 pub(super) struct Writer {
@@ -75,14 +62,26 @@ pub(super) struct Writer {
 struct Known {
     edge: Edge,
     words: HashMap<String, i64>,
+    profiles: HashMap<Digest, i64>,
+    open: BTreeMap<u64, SerialNumber>,
+    highest: u64,
     latest_ms: u64,
 }
 
 /// A transaction that is being written, and what will be known when it is committed.
 pub(super) struct Tx<'c> {
     connection: &'c Connection,
-    words: &'c HashMap<String, i64>,
-    fresh: Vec<(String, i64)>,
+    known: &'c Known,
+    learnt: Learnt,
+}
+
+/// What a transaction changes of what is known.
+#[derive(Default)]
+struct Learnt {
+    words: Vec<(String, i64)>,
+    profiles: Vec<(Digest, i64)>,
+    opened: BTreeMap<u64, SerialNumber>,
+    closed: HashSet<u64>,
     edge: Edge,
     latest_ms: u64,
 }
@@ -91,6 +90,7 @@ impl Writer {
     pub(super) fn start(connection: Connection, opening: &Opening) -> rusqlite::Result<Self> {
         let mut known = Known::default();
         (known.edge, known.latest_ms) = super::audit::restore(&connection)?;
+        (known.open, known.highest) = super::issuance::restore(&connection)?;
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || {
@@ -102,10 +102,10 @@ impl Writer {
 
     pub(super) fn run<R: Send + 'static>(
         &self,
-        f: impl FnOnce(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
+        f: impl Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
     ) -> Result<R, StoreFault> {
         let (tell, told) = sync_channel(1);
-        let job: Box<dyn Job> = Box::new(Work { write: f, tell });
+        let job: Box<dyn Job> = Box::new(Work { write: f, value: None, tell });
         let queue = self.queue.as_ref().ok_or(StoreFault::Closing)?;
         queue.send(job).map_err(|_| StoreFault::Closing)?;
         told.recv().map_err(|_| StoreFault::Closing)?
@@ -134,99 +134,111 @@ struct Loop {
     jobs: Receiver<Box<dyn Job>>,
 }
 
-/// What is known anew after a commit.
-struct Learnt {
-    fresh: Vec<(String, i64)>,
-    edge: Edge,
-    latest_ms: u64,
+impl Known {
+    fn learn(&mut self, learnt: Learnt) {
+        self.edge = learnt.edge;
+        self.latest_ms = learnt.latest_ms;
+        if self.words.len() < WORDS_MAX {
+            self.words.extend(learnt.words);
+        }
+        if self.profiles.len() < WORDS_MAX {
+            self.profiles.extend(learnt.profiles);
+        }
+        self.highest = learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.highest);
+        self.open.extend(learnt.opened);
+        for id in learnt.closed {
+            self.open.remove(&id);
+        }
+    }
 }
 
 impl Loop {
     fn run(mut self) {
         while let Ok(first) = self.jobs.recv() {
-            let (answers, learnt) = self.transaction(first);
-            if let Some(learnt) = learnt {
-                self.known.edge = learnt.edge;
-                self.known.latest_ms = learnt.latest_ms;
-                if self.known.words.len() < WORDS_MAX {
-                    self.known.words.extend(learnt.fresh);
+            let mut jobs = vec![first];
+            match self.together(&mut jobs) {
+                Ok(learnt) => {
+                    self.known.learn(learnt);
+                    jobs.into_iter().for_each(|job| job.answer(Ok(())));
                 }
-            }
-            for (answer, outcome) in answers {
-                answer(outcome);
+                // One of them cannot be written. Which one is found by writing each on its own.
+                Err(_) if jobs.len() > 1 => jobs.into_iter().for_each(|job| self.alone(job)),
+                Err(failure) => jobs.into_iter().for_each(|job| job.answer(Err(failure))),
             }
         }
     }
 
-    /// Writes the first job and those that wait behind it, and commits.
-    fn transaction(&self, first: Box<dyn Job>) -> (Answers, Option<Learnt>) {
-        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
-            return (vec![(first.refuse(), Err(fault(&error)))], None);
-        }
-        let mut tx = Tx {
-            connection: &self.connection,
-            words: &self.known.words,
-            fresh: Vec::new(),
-            edge: self.known.edge.clone(),
-            latest_ms: self.known.latest_ms,
-        };
-        let mut answers = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            let (done, answer) = tx.run(job);
-            answers.push((answer, done));
-            next = match self.jobs.try_recv() {
-                Ok(job) if answers.len() < JOBS_MAX => Some(job),
-                Ok(job) => {
-                    let (done, answer) = tx.run(job);
-                    answers.push((answer, done));
-                    None
+    /// Writes the first job, and those that come while it is written, in one transaction.
+    fn together(&self, jobs: &mut Vec<Box<dyn Job>>) -> Result<Learnt, StoreFault> {
+        self.transaction(|tx| {
+            let mut next = 0;
+            while let Some(job) = jobs.get_mut(next) {
+                job.run(tx)?;
+                next += 1;
+                if next == jobs.len() && next < JOBS_MAX {
+                    jobs.extend(self.jobs.try_recv());
                 }
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
-        }
-        #[cfg(feature = "control-answer-before-commit")]
-        let answers = {
-            answers.into_iter().for_each(|(answer, done): (Answer, _)| answer(done));
-            Answers::new()
-        };
-        match tx.commit(&self.log) {
-            Ok(()) => (answers, Some(Learnt { fresh: tx.fresh, edge: tx.edge, latest_ms: tx.latest_ms })),
-            Err(failure) => {
-                let _nothing_was_committed = self.connection.execute_batch("ROLLBACK");
-                (answers.into_iter().map(|(answer, done)| (answer, done.and(Err(failure)))).collect(), None)
             }
+            #[cfg(feature = "control-answer-before-commit")]
+            std::mem::take(jobs).into_iter().for_each(|job| job.answer(Ok(())));
+            Ok(())
+        })
+    }
+
+    fn alone(&mut self, mut job: Box<dyn Job>) {
+        match self.transaction(|tx| job.run(tx)) {
+            Ok(learnt) => {
+                self.known.learn(learnt);
+                job.answer(Ok(()));
+            }
+            Err(failure) => job.answer(Err(failure)),
         }
+    }
+
+    fn transaction(&self, write: impl FnOnce(&mut Tx<'_>) -> Result<(), WriteFault>) -> Result<Learnt, StoreFault> {
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| fault(&e))?;
+        let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
+        let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
+        let mut tx = Tx { connection: &self.connection, known: &self.known, learnt };
+        let committed = write(&mut tx).map_err(StoreFault::from).and_then(|()| tx.commit(&self.log));
+        if committed.is_err() {
+            let _nothing_was_committed = self.connection.execute_batch("ROLLBACK");
+        }
+        committed.map(|()| tx.learnt)
     }
 }
 
 impl<'c> Tx<'c> {
-    /// Runs one job. What a failed one wrote is taken back, and the others go on.
-    fn run(&mut self, job: Box<dyn Job>) -> (Result<(), StoreFault>, Answer) {
-        let (edge, latest_ms, fresh) = (self.edge.clone(), self.latest_ms, self.fresh.len());
-        let begun = self.simple("SAVEPOINT job");
-        if let Err(error) = begun {
-            return (Err(fault(&error)), job.refuse());
-        }
-        let (done, answer) = job.run(self);
-        let ended = match &done {
-            Ok(()) => self.simple("RELEASE job"),
-            Err(_) => self.simple("ROLLBACK TO job").and_then(|()| self.simple("RELEASE job")),
-        };
-        if done.is_err() || ended.is_err() {
-            (self.edge, self.latest_ms) = (edge, latest_ms);
-            self.fresh.truncate(fresh);
-        }
-        (done.map_err(StoreFault::from).and(ended.map_err(|e| fault(&e))), answer)
+    fn write_floor(&self, floor: u64) -> rusqlite::Result<usize> {
+        self.statement("INSERT OR REPLACE INTO counter (name, value) VALUES ('open_intent_floor', ?1)")?
+            .execute([floor])
     }
 
-    fn simple(&self, sql: &str) -> rusqlite::Result<()> {
-        self.statement(sql)?.execute([]).map(|_| ())
-    }
-
-    fn commit(&mut self, log: &Log) -> Result<(), StoreFault> {
-        super::audit::checkpoint(self.connection, &self.edge, &log.name, log.key.as_ref())?;
+    fn commit(&self, log: &Log) -> Result<(), StoreFault> {
+        if !self.learnt.opened.is_empty() || !self.learnt.closed.is_empty() {
+            let highest = self.learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.known.highest);
+            let floor = self.open_ids().next().unwrap_or(highest + 1);
+            self.write_floor(floor).map_err(|e| fault(&e))?;
+        }
+        super::audit::checkpoint(self.connection, &self.learnt.edge, &log.name, log.key.as_ref())?;
         self.connection.execute_batch("COMMIT").map_err(|e| fault(&e))
+    }
+
+    fn open_ids(&self) -> impl Iterator<Item = u64> {
+        // Rows grow, so what was opened now comes behind what was open before.
+        let ids = self.known.open.keys().chain(self.learnt.opened.keys());
+        ids.filter(|id| !self.learnt.closed.contains(id)).copied()
+    }
+
+    /// The intents that are open.
+    pub(super) fn open_intents(&self) -> Vec<u64> {
+        self.open_ids().collect()
+    }
+
+    /// Whether the intent of this row is open, and for this serial number.
+    pub(super) fn is_open(&self, id: u64, serial: SerialNumber) -> bool {
+        let open = self.known.open.get(&id).or_else(|| self.learnt.opened.get(&id));
+        open == Some(&serial) && !self.learnt.closed.contains(&id)
     }
 
     /// A prepared statement.
@@ -242,30 +254,51 @@ impl<'c> Tx<'c> {
     /// Appends an entry to the audit log.
     pub(super) fn audit(&mut self, entry: &Entry) -> Result<(), WriteFault> {
         let octets = serde_json::to_vec(entry).map_err(|_| WriteFault::Corrupt("an audit entry cannot be written"))?;
-        self.latest_ms = self.latest_ms.max(entry.at.ms());
+        self.learnt.latest_ms = self.learnt.latest_ms.max(entry.at.ms());
         super::audit::append(self, &octets)
     }
 
     /// The tree over the audit log.
     pub(super) const fn edge(&mut self) -> &mut Edge {
-        &mut self.edge
+        &mut self.learnt.edge
     }
 
     /// The latest time in the audit log, in milliseconds.
     pub(super) const fn latest_ms(&self) -> u64 {
-        self.latest_ms
+        self.learnt.latest_ms
     }
 
     /// The row of a word, which is made if there is none.
     pub(super) fn word(&mut self, text: &str) -> Result<i64, WriteFault> {
-        let fresh = || self.fresh.iter().find(|(word, _)| word == text).map(|(_, id)| *id);
-        if let Some(id) = self.words.get(text).copied().or_else(fresh) {
+        let fresh = || self.learnt.words.iter().find(|(word, _)| word == text).map(|(_, id)| *id);
+        if let Some(id) = self.known.words.get(text).copied().or_else(fresh) {
             return Ok(id);
         }
         self.statement("INSERT OR IGNORE INTO word (text) VALUES (?1)")?.execute([text])?;
         let id = self.statement("SELECT id FROM word WHERE text = ?1")?.query_row([text], |row| row.get(0))?;
-        self.fresh.push((text.to_owned(), id));
+        self.learnt.words.push((text.to_owned(), id));
         Ok(id)
+    }
+
+    /// The row of a profile's version, if it was met before.
+    pub(super) fn known_profile(&self, digest: &Digest) -> Option<i64> {
+        let fresh = || self.learnt.profiles.iter().find(|(known, _)| known == digest).map(|(_, id)| *id);
+        self.known.profiles.get(digest).copied().or_else(fresh)
+    }
+
+    /// Remembers the row of a profile's version.
+    pub(super) fn learn_profile(&mut self, digest: Digest, id: i64) {
+        self.learnt.profiles.push((digest, id));
+    }
+
+    /// Remembers that an intent is open.
+    pub(super) fn opened(&mut self, id: u64, serial: SerialNumber) {
+        self.learnt.opened.insert(id, serial);
+    }
+
+    /// Remembers that an intent is completed or closed.
+    pub(super) fn closed(&mut self, id: u64) {
+        self.learnt.closed.insert(id);
     }
 }
 

@@ -1,0 +1,202 @@
+//! Certificates from request to durable record.
+
+use super::boards::{Kind, requests};
+use super::limit::{IssueLimit, cores, fsync_ns};
+use super::{Measurement, Said, Scratch, number, octets_in, peak_memory, per_s};
+use crate::cli::init::{Plan, make};
+use crate::compose::{Installation, Workshop};
+use crate::config::{Config, Places, StationConfig};
+use crate::fault::{Exit, Failure, Result, While};
+use adapters::clock::Stopwatch;
+use issue::{Issuer, Profile};
+use model::contract::BATCH_LEN_MAX;
+use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, GrantOffer};
+use model::mode::Order;
+use model::{Fault, Mode, Module, ProfileName};
+use ports::Link;
+use ports::store::AuthorityStore;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use x509::{Certificate, KeyType};
+
+/// Certificates from request to durable record, over the signed local bus and SQLite FULL.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Certificates in each measurement.
+    #[arg(long, default_value_t = 30_000)]
+    count: u64,
+    /// Requests in one message.
+    #[arg(long, default_value_t = 256)]
+    batch: usize,
+    /// Clients that ask at the same time; three for each core if not given.
+    #[arg(long)]
+    clients: Option<usize>,
+    /// A directory on the disk to be measured; a directory in it is made and removed.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Only measurements whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// An installation that certifies, in a directory of its own.
+pub(crate) struct Rig {
+    pub(crate) installation: Installation,
+    pub(crate) station: Arc<Link>,
+    profile: ProfileName,
+    _scratch: Scratch,
+}
+
+impl Rig {
+    /// Makes the installation, in the mode in which devices are certified.
+    pub(crate) fn new(dir: &Path, key_type: KeyType) -> Result<Self> {
+        let scratch = Scratch::new(dir)?;
+        let places = Places::of(&scratch.0.join("data"));
+        let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
+        let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
+        let station = StationConfig::default();
+        let config = Config { organization: "Bench".into(), maker_pen: 32473, name, demo: true, station };
+        let plan = Plan { config, operator, key_type: key_type.to_string(), bare: false, passphrase: None };
+        let workshop = make(&places, &plan)?;
+        let installation = Installation::start(workshop)?;
+        installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;
+        let station = installation.supervisor.link(Module::Provisioning)?;
+        let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
+        Ok(Self { installation, station, profile, _scratch: scratch })
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.installation.workshop
+    }
+
+    /// Makes requests, and leaves the grants that they need.
+    pub(crate) fn requests(
+        &self,
+        series: &str,
+        count: u64,
+        key_type: KeyType,
+        kind: Kind,
+    ) -> Result<Vec<CertifyRequest>> {
+        let now = self.workshop().clock.now();
+        let requests = requests(series, count, key_type, kind, &self.profile, now)?;
+        let until = now.plus_s(86_400);
+        let offer =
+            |r: &CertifyRequest| GrantOffer { subject: r.subject.clone(), profile: r.profile.clone(), until, quota: 1 };
+        for batch in requests.chunks(BATCH_LEN_MAX) {
+            let offers: Vec<_> = batch.iter().map(offer).collect();
+            self.workshop().store.deposit("bench", &offers, now)?;
+        }
+        if kind == Kind::CrmfVouched {
+            let bench = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no type").because(e))?;
+            self.workshop().store.entitle(&self.workshop().config.name, &bench, u32::MAX, until, now)?;
+        }
+        Ok(requests)
+    }
+
+    /// The limit for these requests.
+    pub(crate) fn limit(&self, key_type: KeyType, kind: Kind) -> Result<IssueLimit> {
+        let profiles = self.workshop().authority_setting()?.profiles;
+        let profile: &Arc<Profile> = profiles
+            .get(&self.profile)
+            .ok_or_else(|| Failure::new(Exit::Failed, "bench", "the profile idevid is missing"))?;
+        let rows = self.workshop().store.authorities()?;
+        let factory = rows.iter().find(|row| row.name.as_str() == "factory");
+        let issuer = factory.and_then(|row| Issuer::of(row.name.clone(), &Certificate::decode(&row.certificate).ok()?));
+        let issuer = issuer.ok_or_else(|| Failure::new(Exit::Failed, "bench", "the factory authority is missing"))?;
+        IssueLimit::new(key_type, kind, profile, issuer)
+    }
+}
+
+/// Asks for certificates; all must be given.
+pub(crate) fn certify(link: &Link, requests: Vec<CertifyRequest>) -> Result<Certified> {
+    let certified = link.call(&Certify { requests }).or_fail("certifying")?;
+    let failed = certified.answers.iter().find_map(|answer| match answer {
+        Answer::Issued { .. } => None,
+        Answer::Failed(fault) => Some(fault.clone()),
+    });
+    match failed {
+        None => Ok(certified),
+        Some(fault) => Err(fault).or_fail("certifying"),
+    }
+}
+
+/// Has all requests certified by clients at the same time. Gives the duration of the whole and of each call, in
+/// nanoseconds.
+fn drive(link: &Link, requests: Vec<CertifyRequest>, batch: usize, clients: usize) -> Result<(u64, Vec<u64>)> {
+    let batches: Vec<Vec<CertifyRequest>> = requests.chunks(batch).map(<[_]>::to_vec).collect();
+    let queue = Mutex::new(batches.into_iter().rev().collect::<Vec<_>>());
+    let durations = Mutex::new(Vec::new());
+    let watch = Stopwatch::start();
+    let outcomes: Vec<Result> = std::thread::scope(|scope| {
+        let client = || {
+            loop {
+                let Some(requests) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return Ok(()) };
+                let call = Stopwatch::start();
+                certify(link, requests)?;
+                durations.lock().unwrap_or_else(PoisonError::into_inner).push(call.ns());
+            }
+        };
+        let threads: Vec<_> = (0..clients).map(|_| scope.spawn(client)).collect();
+        let broken = || Err(Fault::unavailable("a client broke down")).or_fail("certifying");
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| broken())).collect()
+    });
+    let ns = watch.ns();
+    outcomes.into_iter().collect::<Result<Vec<()>>>()?;
+    Ok((ns, durations.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
+    if !(1..=BATCH_LEN_MAX).contains(&arguments.batch) || arguments.count == 0 {
+        return Err(Failure::new(Exit::Usage, "usage", "--batch is from 1 to 512, --count at least 1"));
+    }
+    for key_type in [KeyType::P256, KeyType::Ed25519] {
+        let kinds = [Kind::Csr, Kind::Crmf, Kind::CrmfVouched];
+        let name = |kind: Kind| format!("issue {key_type} {}", kind.name());
+        let one = format!("issue {key_type} csr, one at a time");
+        let wanted: Vec<_> = kinds.into_iter().filter(|kind| name(*kind).contains(&arguments.only)).collect();
+        if wanted.is_empty() && !one.contains(&arguments.only) {
+            continue;
+        }
+        for kind in wanted {
+            said.doing(&format!("{}: {} certificates", name(kind), arguments.count));
+            said.say(many(&name(kind), key_type, kind, arguments)?)?;
+        }
+        if one.contains(&arguments.only) {
+            said.say(single(&one, key_type, arguments)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Many clients, many requests.
+fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Result<Measurement> {
+    let rig = Rig::new(&arguments.dir, key_type)?;
+    let warm = rig.requests("WARM", 512, key_type, kind)?;
+    let requests = rig.requests("SN", arguments.count, key_type, kind)?;
+    let limit = rig.limit(key_type, kind)?;
+    let clients = arguments.clients.unwrap_or(3 * cores());
+    drive(&rig.station, warm, arguments.batch, clients)?;
+    // The limit before and behind, because a shared machine is not the same a second later.
+    let before = limit.per_s(700)?;
+    let (ns, durations) = drive(&rig.station, requests, arguments.batch, clients)?;
+    let behind = limit.per_s(700)?;
+    let measured = per_s(arguments.count, ns);
+    let mut measurement =
+        Measurement::of(name, Some(f64::midpoint(before, behind)), Some(measured)).with_durations(durations);
+    measurement.rss_bytes = peak_memory();
+    measurement.disk_bytes = Some(octets_in(rig.workshop().places.data()));
+    Ok(measurement)
+}
+
+/// One client, one request at a time. The limit is one fsync and the primitives on one core.
+fn single(name: &str, key_type: KeyType, arguments: &Arguments) -> Result<Measurement> {
+    let rig = Rig::new(&arguments.dir, key_type)?;
+    let count = arguments.count.min(300);
+    let requests = rig.requests("ONE", count, key_type, Kind::Csr)?;
+    let limit = rig.limit(key_type, Kind::Csr)?;
+    let fsync = fsync_ns(&arguments.dir)?;
+    let primitives = 1e9 / (limit.per_s(300)? / number(u64::try_from(cores()).unwrap_or(1)));
+    let (ns, durations) = drive(&rig.station, requests, 1, 1)?;
+    let limit_per_s = 1e9 / (number(fsync) + primitives);
+    Ok(Measurement::of(name, Some(limit_per_s), Some(per_s(count, ns))).with_durations(durations))
+}
