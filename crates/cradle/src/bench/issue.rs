@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Requests in one message.
     #[arg(long, default_value_t = 256)]
     batch: usize,
-    /// Clients that ask at the same time; three for each core if not given.
+    /// Clients that ask at the same time; four for each core if not given.
     #[arg(long)]
     clients: Option<usize>,
     /// A directory on the disk to be measured; a directory in it is made and removed.
@@ -174,7 +174,7 @@ fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Res
     let warm = rig.requests("WARM", 512, key_type, kind)?;
     let requests = rig.requests("SN", arguments.count, key_type, kind)?;
     let limit = rig.limit(key_type, kind)?;
-    let clients = arguments.clients.unwrap_or(3 * cores());
+    let clients = arguments.clients.unwrap_or(4 * cores());
     drive(&rig.station, warm, arguments.batch, clients)?;
     // The limit before and behind, because a shared machine is not the same a second later.
     let before = limit.per_s(700)?;

@@ -30,7 +30,7 @@ enum Reserved {
 
 impl SqliteStore {
     pub(super) fn intend_all(&self, drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
-        let reserved: Vec<Reserved> = self.write(move |tx| {
+        let reserved: Vec<Reserved> = self.write_rows(drafts.len(), move |tx| {
             let requesters = drafts.iter().map(|d| tx.word(&d.requester.to_string())).collect::<Result<Vec<_>, _>>()?;
             drafts.iter().zip(requesters).map(|(draft, requester)| intend(tx, draft, requester)).collect()
         })?;
@@ -39,7 +39,7 @@ impl SqliteStore {
 
     pub(super) fn record_all(&self, drafts: Vec<RecordDraft>) -> Result<Vec<Option<DurableRecord>>, StoreFault> {
         let recorded: Vec<Option<(SerialNumber, Digest)>> =
-            self.write(move |tx| drafts.iter().map(|draft| record(tx, draft)).collect())?;
+            self.write_rows(drafts.len(), move |tx| drafts.iter().map(|draft| record(tx, draft)).collect())?;
         let durable = |(serial, digest)| DurableRecord::assert_durable(serial, digest);
         Ok(recorded.into_iter().map(|row| row.map(durable)).collect())
     }

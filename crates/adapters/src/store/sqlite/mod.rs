@@ -152,8 +152,17 @@ impl SqliteStore {
         &self,
         f: impl Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
     ) -> Result<R, StoreFault> {
+        self.write_rows(1, f)
+    }
+
+    /// The same for a batch of rows.
+    fn write_rows<R: Send + 'static>(
+        &self,
+        rows: usize,
+        f: impl Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
+    ) -> Result<R, StoreFault> {
         match &self.writer {
-            Some(writer) => writer.run(f),
+            Some(writer) => writer.run(rows, f),
             None => Err(StoreFault::Engine("the store was opened for reading only")),
         }
     }
