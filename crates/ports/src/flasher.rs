@@ -31,8 +31,13 @@ pub trait Board: Send {
 
     /// Writes an image, reads it back and compares.
     ///
+    /// `image` must end after exactly `length` octets: it is read to its end, so that a reader which authenticates what
+    /// it reads has had its say before this returns. `progress` hears how much of the work is done, reading back
+    /// included: in octets of the image, never falling, `length` only at the end.
+    ///
     /// # Errors
-    /// [`BoardFault::Mismatch`] if what was read back differs.
+    /// [`BoardFault::Mismatch`] if what was read back differs; [`BoardFault::Source`] if `image` failed, or was shorter
+    /// or longer than `length`.
     fn flash(&mut self, image: &mut dyn Read, length: u64, progress: &mut dyn FnMut(u64)) -> Result<(), BoardFault>;
 
     /// Writes something small beside the image: trust anchors before the key, certificates after it.
@@ -101,6 +106,9 @@ pub enum BoardFault {
     Silent,
     /// It, or the program that speaks with it, refused; the text is made printable.
     Refused(String),
+    /// The fixture failed, not the board: its line, its medium, its program or how it is set up; the text is made
+    /// printable.
+    Fixture(String),
     /// What was read back is not what was written.
     Mismatch,
     /// The octets to write could not be read; nothing is known of the board.
@@ -112,6 +120,7 @@ impl fmt::Display for BoardFault {
         match self {
             Self::Silent => f.write_str("the board does not answer"),
             Self::Refused(what) => write!(f, "the board refused: {what}"),
+            Self::Fixture(what) => write!(f, "the fixture failed: {what}"),
             Self::Mismatch => f.write_str("what was read back is not what was written"),
             Self::Source => f.write_str("the image could not be read while it was written"),
         }

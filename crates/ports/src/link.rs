@@ -92,6 +92,12 @@ impl Link {
         &self.gate
     }
 
+    /// Who is who.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.parts.directory
+    }
+
     /// The module's name and place.
     #[must_use]
     pub fn caller(&self) -> Caller {
