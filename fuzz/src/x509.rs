@@ -92,7 +92,7 @@ pub fn name(octets: &[u8]) {
     assert!(!read.to_string().contains(|c: char| c.is_control()), "a name must not move the cursor of who reads it");
     // Our writer chooses the string types itself, and not every text fits into the type that its attribute demands.
     if let Ok(again) = Name::decode(Name::write(read.attributes()).der()) {
-        assert!(again.says(&read), "{again} is not {read}");
+        assert!(again.attributes() == read.attributes(), "{again} is not {read}");
     }
 }
 

@@ -52,6 +52,7 @@ pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
 fn with_temporary(path: &Path, octets: &[u8], publish: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let no_parent = || io::Error::from(io::ErrorKind::InvalidInput);
     let directory = path.parent().ok_or_else(no_parent)?;
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let name = path.file_name().ok_or_else(no_parent)?;
     let mut temporary = std::ffi::OsString::from(".new-");
     temporary.push(name);

@@ -3,6 +3,8 @@
 pub mod bus;
 pub mod clock;
 pub mod files;
+pub mod flasher;
+pub mod images;
 pub mod keystore;
 pub mod sockets;
 pub mod store;

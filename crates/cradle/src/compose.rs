@@ -1,14 +1,16 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
-use crate::config::{Config, Places};
+use crate::config::{Config, Places, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{Assembly, Supervisor};
 use adapters::bus::LocalBus;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
+use adapters::images::FileImages;
 use adapters::keystore::FileKeystore;
 use adapters::store::SqliteStore;
 use adapters::store::sqlite::Opening;
+use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
 use model::callers::{CALLERS_TOML, Callers};
@@ -18,10 +20,13 @@ use ports::keystore::KeyUri;
 use ports::link::Parts;
 use ports::store::AuthorityStore;
 use ports::store::authority::CertificateFilter;
+use ports::vault::{Vault, VaultFault};
 use ports::{Clock, Entropy, Keystore, Link, Signer};
+use software::Software;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use update::Threshold;
 use x509::{Certificate, PublicKey};
 use zeroize::Zeroizing;
 
@@ -48,6 +53,10 @@ pub(crate) struct Workshop {
 /// The label of a module's key.
 pub(crate) fn module_label(module: Module) -> String {
     format!("module.{module}")
+}
+/// The label of the key with which a module reads the vault.
+pub(crate) fn vault_label(module: Module) -> String {
+    format!("vault.{module}")
 }
 /// The label of an operator's key.
 pub(crate) fn operator_label(operator: &OperatorName) -> String {
@@ -132,6 +141,35 @@ impl Workshop {
             profiles: profiles(&self.places)?,
             organization: self.config.organization.clone(),
         })
+    }
+
+    /// The vault, for one who reads with its own key. Only sm, who writes, names who may read.
+    pub(crate) fn vault(&self, reader: Module) -> Result<Arc<dyn Vault>> {
+        let broken =
+            |fault: VaultFault| Failure::new(Exit::Unavailable, "vault", "the vault cannot be opened").because(fault);
+        let key = VaultPrivateKey::from_pkcs8(&self.keystore.kept(&vault_label(reader))?).map_err(broken)?;
+        let VaultConfig { software, provisioning } = &self.config.vault;
+        let recipients = if reader == Module::Software {
+            [software, provisioning].map(|key| VaultPublicKey::new(*key.octets())).to_vec()
+        } else {
+            Vec::new()
+        };
+        let vault = DirectoryVault::open(&self.places.vault(), recipients, Some(key), Arc::clone(&self.entropy));
+        Ok(Arc::new(vault.map_err(broken)?))
+    }
+
+    /// sm, on what is stored. What an interruption left in the vault is swept up first.
+    pub(crate) fn software(&self) -> Result<Software> {
+        let software = Software::new(software::Parts {
+            store: self.store.clone(),
+            vault: self.vault(Module::Software)?,
+            images: Arc::new(FileImages),
+            signer: self.key(&module_label(Module::Software))?,
+            clock: Arc::clone(&self.clock),
+            threshold: Threshold::ONE,
+        });
+        software.sweep().or_fail("tidying the vault")?;
+        Ok(software)
     }
 
     /// The key of a module or operator.

@@ -2,7 +2,7 @@
 
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
-use model::StationName;
+use model::{Digest, StationName};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,18 @@ pub(crate) struct Config {
     /// How a station works.
     #[serde(default)]
     pub(crate) station: StationConfig,
+    /// The public keys of those who may read stored images.
+    pub(crate) vault: VaultConfig,
+}
+
+/// The public keys of those who may read stored images, X25519 in hexadecimal digits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VaultConfig {
+    /// sm's.
+    pub(crate) software: Digest,
+    /// pm's.
+    pub(crate) provisioning: Digest,
 }
 
 /// How a station works.

@@ -169,6 +169,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::BoardSilent
         | R::BoardRefused
         | R::FlashMismatch
+        | R::SoftwareMissing
         | R::ChallengeFailed
         | R::KeyChanged
         | R::BoardHeld => Exit::Refused,

@@ -5,6 +5,7 @@ mod cli;
 mod compose;
 mod config;
 mod fault;
+mod line;
 mod mode;
 mod output;
 mod progress;

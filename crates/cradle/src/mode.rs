@@ -13,6 +13,7 @@ use model::audit::Event;
 use model::callers::Callers;
 use model::contract::Subject;
 use model::contract::authority::Done;
+use model::contract::identity::DepositPending;
 use model::contract::supervisor::{Lease, Seal};
 use model::mode::{Binding, Leave, Order, Statement};
 use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
@@ -258,14 +259,21 @@ impl Shared {
 
     fn start_missing(self: &Arc<Self>) -> Result {
         let mut row = locked(&self.row);
+        let mut started_anew = Vec::new();
         for module in STARTED {
             let wanted = row.binding.leave(module) == Leave::On;
             if wanted && !locked(&self.running).contains_key(&module) {
                 let started = self.start_module(module)?;
                 locked(&self.running).insert(module, started);
+                started_anew.push(module);
             }
         }
-        self.renew(&mut row)
+        self.renew(&mut row)?;
+        // What the registry could not leave at km while km was off, it leaves now.
+        if started_anew.contains(&Module::Authority) && row.binding.permits(Module::Identity) {
+            self.link.call(&DepositPending {}).or_fail("leaving grants at the authority")?;
+        }
+        Ok(())
     }
 
     fn start_module(&self, module: Module) -> Result<Running> {
@@ -280,7 +288,7 @@ impl Shared {
             Module::Identity => {
                 identity::Identity::on(Registry::new(workshop.store.clone(), workshop.config.maker_pen), &link)
             }
-            Module::Software => Arc::new(Quiet),
+            Module::Software => Arc::new(workshop.software()?),
             Module::Provisioning => Arc::new(Quiet),
             Module::Gateway | Module::Console | Module::Supervisor => {
                 return Err(Failure::new(Exit::Failed, "module", format!("{module} is not started here")));

@@ -16,3 +16,13 @@ pub(crate) fn bar(output: Output, what: &'static str, len: u64) -> ProgressBar {
     bar.set_message(what);
     bar
 }
+
+/// The same for octets.
+pub(crate) fn bytes(output: Output, what: &'static str, len: u64) -> ProgressBar {
+    let bar = bar(output, what, len);
+    let style = ProgressStyle::with_template("{msg:>12} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    if let Ok(style) = style {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}

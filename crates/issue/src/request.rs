@@ -204,7 +204,9 @@ impl Request<Verified> {
         let kind = Reason::ProfileUnknown;
         let subject = profile.subject(&grant.subject, organization).ok_or(kind)?;
         let alt_name = profile.alt_name(&grant.subject, organization).ok_or(kind)?;
-        if self.asked.subject.as_ref().is_some_and(|asked| !asked.says(&subject)) {
+        // A request may say less than is registered, and never anything else.
+        let registered = |attribute| subject.attributes().contains(attribute);
+        if self.asked.subject.as_ref().is_some_and(|asked| !asked.attributes().iter().all(registered)) {
             return Err(Reason::NameMismatch.into());
         }
         self.asked.extensions.iter().try_for_each(|asked| compare(asked, profile, alt_name.as_ref()))?;

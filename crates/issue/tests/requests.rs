@@ -383,3 +383,22 @@ fn a_certificate_that_would_outlive_its_issuer_is_shortened_or_refused_as_the_pr
     let read = x509::certificate::TbsCertificate::decode(drafted.octets()).unwrap();
     assert_eq!(read.not_after, NOW.plus_s(100));
 }
+
+fn signed_by(key: &Key, attributes: &[(x509::name::Attribute, bool)]) -> Evidence {
+    let attributes: Vec<_> = attributes.iter().filter(|(_, on)| *on).map(|(a, _)| a.clone()).collect();
+    let info = x509::csr::write_info(&x509::Name::write(&attributes), key.public_key(), &[]);
+    Evidence::Pkcs10(x509::csr::write_signed(&info, key.algorithm(), &key.sign(&info).unwrap()).into())
+}
+
+#[test]
+fn a_request_may_say_less_than_is_registered_and_nothing_else() {
+    let attribute = |oid, text: &str| x509::name::Attribute { oid, text: text.into() };
+    let serial = attribute(x509::oids::SERIAL_NUMBER, "SN0001");
+    let another = attribute(x509::oids::SERIAL_NUMBER, "SN0002");
+    let unit = attribute(x509::oids::ORGANIZATIONAL_UNIT, "SN0001");
+    let key = Key::new();
+    check(&signed_by(&key, &[(serial.clone(), true)]), "idevid", Ok(()));
+    check(&signed_by(&key, &[(another.clone(), true)]), "idevid", Err(Reason::NameMismatch));
+    check(&signed_by(&key, &[(serial.clone(), true), (another, true)]), "idevid", Err(Reason::NameMismatch));
+    check(&signed_by(&key, &[(serial, true), (unit, true)]), "idevid", Err(Reason::NameMismatch));
+}

@@ -89,7 +89,7 @@ reasons! {
     ProofMissing = "proof-missing": "the request brings no proof that its sender holds the key";
         "sign the request, or send it through a station that may vouch for the device (`cradle station entitle`)",
     NameMismatch = "name-mismatch": "the request asks for a name that is not the registered one";
-        "leave the subject empty or use the registered name; a name comes from the registration, never from the request",
+        "leave the subject empty, or write only what is registered; a name comes from the registration, never from the request",
     CaRequested = "ca-requested": "the request asks to become a certification authority";
         "leave basicConstraints CA:TRUE and keyCertSign out; authorities are made by `cradle ca create`",
     ExtensionNotAllowed = "extension-not-allowed": "the request asks for an extension that the profile does not give";
@@ -203,6 +203,8 @@ reasons! {
         "see the adapter's message in the log, then run the station again",
     FlashMismatch = "flash-mismatch": "what was read back is not what was written";
         "run the station again; if it repeats, the board's memory is bad",
+    SoftwareMissing = "software-missing": "the board does not carry the software of its device type";
+        "flash it first, in the mode provision-software or provision",
     ChallengeFailed = "challenge-failed": "the board could not prove that it holds the certified key";
         "set the board aside: its key is not the one that was certified",
     KeyChanged = "key-changed": "the board now has another key than the one that was certified";

@@ -1,11 +1,12 @@
 //! Verified software onto blank boards. Algorithm: "software onto a blank device", steps 3 and 4.
 
+use crate::line::Flashing;
 use crate::release::Release;
 use crate::station::{Leaves, Station, Watch, Work};
 use crate::tray::{Place, Stage, Tray};
-use model::Fault;
 use model::contract::identity::{Step, StepDone};
 use model::lifecycle::{Device, Flashed, Registered};
+use model::{Fault, Reason};
 use ports::flasher::{BoardFault, Part};
 use ports::store::line::Job;
 
@@ -19,7 +20,13 @@ struct Done {
 }
 
 impl Station {
-    pub(crate) fn flash(&self, tray: &mut Tray, release: &Release, watch: &dyn Watch) -> Result<(), Fault> {
+    pub(crate) fn flash(
+        &self,
+        tray: &mut Tray,
+        release: &Release,
+        flashing: Flashing,
+        watch: &dyn Watch,
+    ) -> Result<(), Fault> {
         let registered: Vec<_> = tray
             .places
             .iter_mut()
@@ -34,7 +41,7 @@ impl Station {
             .collect();
         let worked = self.with_hands(registered, |_, (n, place, device)| {
             let id = device.id().clone();
-            let outcome = self.flash_one(n, place, device, release, watch);
+            let outcome = self.flash_one(n, place, device, (release, flashing), watch);
             (place, id, outcome)
         });
         let mut done = Vec::new();
@@ -52,12 +59,15 @@ impl Station {
         n: usize,
         place: &mut Place,
         device: Device<Registered>,
-        release: &Release,
+        (release, flashing): (&Release, Flashing),
         watch: &dyn Watch,
     ) -> Result<Done, Leaves> {
         let (image, length) = (release.image(), release.length());
         let began = self.now();
         let continued = place.board.installed(length)? == Some(image);
+        if !continued && flashing == Flashing::Forbidden {
+            return Err(Reason::SoftwareMissing.into());
+        }
         let retries = if continued { 0 } else { self.write_image(n, place, release, watch)? };
         watch.progress(n, Work::Flash, length, length);
         place.board.write(Part::TrustAnchors, self.setting.trust_anchors.as_bytes())?;

@@ -13,5 +13,6 @@ pub mod station;
 mod tray;
 
 pub use device_type::DeviceTypeFile;
-pub use station::{Setting, Station, Watch};
+pub use line::Flashing;
+pub use station::{Setting, Station, Unwatched, Watch, Work};
 pub use tray::{Outcome, Report, Tray};

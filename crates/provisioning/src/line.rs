@@ -9,16 +9,31 @@ use model::lifecycle::Device;
 use model::{Fault, Reason};
 use ports::flasher::Identity;
 
+/// What to do with a board that does not carry the software yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flashing {
+    /// Flash it.
+    Allowed,
+    /// Set it aside: in the mode in which devices are certified nothing is flashed.
+    Forbidden,
+}
+
 impl Station {
     /// The first half: who is there, may it be provisioned, and the verified software onto it.
     ///
     /// # Errors
     /// [`Fault`] if the whole tray cannot be worked on; what concerns one board is in its report.
-    pub fn software(&self, tray: &mut Tray, release: &Release, watch: &dyn Watch) -> Result<(), Fault> {
+    pub fn software(
+        &self,
+        tray: &mut Tray,
+        release: &Release,
+        flashing: Flashing,
+        watch: &dyn Watch,
+    ) -> Result<(), Fault> {
         self.identify(tray, watch);
         self.refuse_twins(tray);
         self.admit(tray)?;
-        self.flash(tray, release, watch)
+        self.flash(tray, release, flashing, watch)
     }
 
     /// The second half: a certificate for the key of each board that was flashed, written, proved and recorded.

@@ -6,8 +6,9 @@ use ports::store::SoftwareStore;
 use ports::store::software::ReleaseRow;
 use ports::vault::{BlobName, ImageSource, Vault};
 use ports::{Clock, Signer, jws};
+use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use update::{COUNTERSIGNATURE, Current, Metadata, Release, Statement, Threshold, VerifiedImage};
+use update::{COUNTERSIGNATURE, Current, Image, Metadata, Release, Statement, Threshold, VerifiedImage};
 use x509::PublicKey;
 
 /// Longest name of an image file, in octets: that of the longest path on Linux.
@@ -42,8 +43,8 @@ impl Software {
     }
 
     /// Takes in a release: verifies it with the registered keys, compares its image while it goes encrypted into the
-    /// vault, countersigns and records it. A release that is stored already gets the same answer; if what is stored of
-    /// it is damaged, it is stored again.
+    /// vault, countersigns and records it. A release that is stored already gets the same answer, if it comes with
+    /// the same image; if what is stored of it is damaged, it is stored again.
     ///
     /// # Errors
     /// [`Fault::Malformed`] if metadata or name of the image are not well formed. [`Fault::Refused`] with
@@ -58,7 +59,11 @@ impl Software {
         let stored: Vec<ReleaseRow> =
             self.parts.store.releases()?.into_iter().filter(|row| row.metadata == octets).collect();
         if let Some(imported) = self.intact(&stored)? {
-            return Ok(imported);
+            // What is stored is right; what was brought must be it.
+            let image = self.parts.images.open(&call.image)?;
+            let brought = Image::measure(&mut image.take(imported.length.saturating_add(1)))?;
+            let same = brought.digest == imported.image && brought.length == imported.length;
+            return if same { Ok(imported) } else { Err(Reason::ImageMismatch.into()) };
         }
         let now = self.parts.clock.now();
         let metadata = metadata.verify(&self.keys()?, self.parts.threshold)?.current(now)?;

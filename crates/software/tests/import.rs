@@ -107,14 +107,24 @@ fn an_endless_image_is_read_to_one_octet_more() {
 }
 
 #[test]
-fn the_same_release_again_is_the_same_answer_and_no_work() {
+fn the_same_release_again_is_the_same_answer_and_nothing_is_stored_again() {
     let (world, sm) = rig();
     sm.import(&import(7)).unwrap();
     let before = (world.rows.lock().unwrap().clone(), world.blob_names());
-    world.files.lock().unwrap().clear();
     assert_eq!(sm.import(&import(7)), Ok(imported(7)));
     world.now_s.store(NOW_S + 2000, SeqCst);
     assert_eq!(sm.import(&import(7)), Ok(imported(7)), "expired meanwhile, but stored when it had not");
+    assert_eq!((world.rows.lock().unwrap().clone(), world.blob_names()), before);
+}
+#[test]
+fn the_same_release_with_another_image_is_refused() {
+    let (world, sm) = rig();
+    sm.import(&import(7)).unwrap();
+    let before = (world.rows.lock().unwrap().clone(), world.blob_names());
+    for other in [[image(), vec![0]].concat(), image()[1..].to_vec(), Vec::new()] {
+        world.files.lock().unwrap().values_mut().for_each(|file| *file = other.clone());
+        assert_eq!(sm.import(&import(7)), Err(Reason::ImageMismatch.into()));
+    }
     assert_eq!((world.rows.lock().unwrap().clone(), world.blob_names()), before);
 }
 #[test]

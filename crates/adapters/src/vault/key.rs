@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 /// Octets of a key, private or public. Source: RFC 7748 §5.
 pub(super) const KEY_LEN: usize = 32;
 
+/// What stands before the octets of an X25519 key in PKCS #8, version 1, without attributes. Source: RFC 8410 §7.
+const PKCS8_PREFIX: &[u8] = &[0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 4, 34, 4, 32];
+
 /// The public key of somebody who may read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VaultPublicKey([u8; KEY_LEN]);
@@ -62,6 +65,21 @@ impl VaultPrivateKey {
         Ok(Self { octets, public })
     }
 
+    /// The key in its PKCS #8 form, to be kept in a keystore. Source: RFC 8410 §7.
+    #[must_use]
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([PKCS8_PREFIX, self.octets.as_slice()].concat())
+    }
+
+    /// The key of a PKCS #8 form.
+    ///
+    /// # Errors
+    /// [`VaultFault::Medium`] if it is not that of an X25519 key.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, VaultFault> {
+        let octets = pkcs8.strip_prefix(PKCS8_PREFIX).and_then(|octets| octets.try_into().ok());
+        Self::new(Zeroizing::new(octets.ok_or(VaultFault::Medium("the vault's key is of another kind"))?))
+    }
+
     /// Its public half.
     #[must_use]
     pub const fn public_key(&self) -> VaultPublicKey {
@@ -91,6 +109,12 @@ mod tests {
         let key = VaultPrivateKey::new(Zeroizing::new(octets)).unwrap();
         assert_eq!(hex(key.public_key().octets()), "8f40c5adb68f25624ae5b214ea767a6ec94d829d3d7b5e1ad1ba6f3e2138285f");
         assert_eq!(*key.octets(), octets);
+    }
+    #[test]
+    fn a_key_survives_its_pkcs8_form() {
+        let key = VaultPrivateKey::new(Zeroizing::new([7; 32])).unwrap();
+        assert_eq!(VaultPrivateKey::from_pkcs8(&key.to_pkcs8()).unwrap().public_key(), key.public_key());
+        assert!(VaultPrivateKey::from_pkcs8(&[7; 48]).is_err());
     }
     #[test]
     fn a_private_key_is_not_shown() {

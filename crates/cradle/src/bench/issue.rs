@@ -3,9 +3,9 @@
 use super::boards::{Kind, requests};
 use super::limit::{IssueLimit, cores, fsync_ns};
 use super::{Measurement, Said, Scratch, number, octets_in, peak_memory, per_s};
-use crate::cli::init::{Plan, make};
+use crate::cli::init::{Plan, Settings, make};
 use crate::compose::{Installation, Workshop};
-use crate::config::{Config, Places, StationConfig};
+use crate::config::Places;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::clock::Stopwatch;
 use issue::{Issuer, Profile};
@@ -54,9 +54,8 @@ impl Rig {
         let places = Places::of(&scratch.0.join("data"));
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
-        let station = StationConfig::default();
-        let config = Config { organization: "Bench".into(), maker_pen: 32473, name, demo: true, station };
-        let plan = Plan { config, operator, key_type: key_type.to_string(), bare: false, passphrase: None };
+        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true };
+        let plan = Plan { settings, operator, key_type: key_type.to_string(), bare: false, passphrase: None };
         let workshop = make(&places, &plan)?;
         let installation = Installation::start(workshop)?;
         installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;

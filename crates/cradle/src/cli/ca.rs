@@ -91,7 +91,12 @@ fn row(authority: &AuthorityRow) -> Option<Row> {
 }
 
 /// An authority's certificate and those above it, as PEM.
-pub(crate) fn chain(store: &SqliteStore, name: &AuthorityName) -> Result<String> {
+fn chain(store: &SqliteStore, name: &AuthorityName) -> Result<String> {
+    Ok(chain_of(store, name)?.iter().map(|der| pem::encode("CERTIFICATE", der)).collect())
+}
+
+/// An authority's certificate and those above it, in DER.
+pub(crate) fn chain_of(store: &SqliteStore, name: &AuthorityName) -> Result<Vec<Vec<u8>>> {
     let rows = store.authorities()?;
     let find = |name: &AuthorityName| rows.iter().find(|row| row.name == *name && !row.certificate.is_empty());
     let first = find(name).ok_or_else(|| {
@@ -100,5 +105,5 @@ pub(crate) fn chain(store: &SqliteStore, name: &AuthorityName) -> Result<String>
     })?;
     let up =
         std::iter::successors(Some(first), |row| find(row.issuer.as_ref()?).filter(|above| above.name != row.name));
-    Ok(up.take(rows.len()).map(|row| pem::encode("CERTIFICATE", &row.certificate)).collect())
+    Ok(up.take(rows.len()).map(|row| row.certificate.clone()).collect())
 }

@@ -1,17 +1,18 @@
 //! `cradle init`: a new installation.
 
 use super::Common;
-use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label};
-use crate::config::{Config, Places, StationConfig, check_organization};
+use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label, vault_label};
+use crate::config::{Config, Places, StationConfig, VaultConfig, check_organization};
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{record_order, sign_order};
 use adapters::clock::SystemEntropy;
 use adapters::files;
 use adapters::keystore::FileKeystore;
+use adapters::vault::VaultPrivateKey;
 use authority::Authority;
 use model::contract::authority::{Answer, Certify, CertifyRequest, CreateAuthority, Evidence, GrantOffer};
 use model::mode::{Binding, Order};
-use model::{Entity, Fault, Mode, Module, OperatorName, StationName, TransactionId};
+use model::{Digest, Entity, Fault, Mode, Module, OperatorName, StationName, TransactionId};
 use ports::Keystore;
 use ports::clock::random;
 use ports::directory::Caller;
@@ -50,12 +51,28 @@ pub(crate) struct Arguments {
 
 /// What a new installation is made of.
 pub(crate) struct Plan {
-    pub(crate) config: Config,
+    pub(crate) settings: Settings,
     pub(crate) operator: OperatorName,
     pub(crate) key_type: String,
     pub(crate) bare: bool,
     /// The passphrase; without one, a random one is made and kept beside the keys.
     pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// What is asked for; the rest of the settings is made.
+pub(crate) struct Settings {
+    pub(crate) organization: String,
+    pub(crate) maker_pen: u32,
+    pub(crate) name: StationName,
+    pub(crate) demo: bool,
+}
+
+impl Settings {
+    fn config(&self, vault: VaultConfig) -> Config {
+        let Self { organization, maker_pen, name, demo } = self;
+        let (organization, name, station) = (organization.clone(), name.clone(), StationConfig::default());
+        Config { organization, maker_pen: *maker_pen, name, demo: *demo, station, vault }
+    }
 }
 
 #[derive(Serialize)]
@@ -80,7 +97,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     make(&places, &plan)?;
     let made = Made {
         data: places.data().display().to_string(),
-        organization: plan.config.organization.clone(),
+        organization: plan.settings.organization.clone(),
         operator: plan.operator.to_string(),
         authorities: if plan.bare { Vec::new() } else { vec!["root".into(), "factory".into()] },
         mode: Order::Provision.name().into(),
@@ -136,9 +153,8 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
         None => None,
     };
     let Arguments { maker_pen, name, key_type, bare, .. } = arguments;
-    let (maker_pen, name, station) = (*maker_pen, name.clone(), StationConfig::default());
-    let config = Config { organization, maker_pen, name, demo: false, station };
-    Ok(Plan { config, operator, key_type: key_type.clone(), bare: *bare, passphrase })
+    let settings = Settings { organization, maker_pen: *maker_pen, name: name.clone(), demo: false };
+    Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, passphrase })
 }
 
 fn question(text: &str, default: &str) -> Result<String> {
@@ -163,14 +179,19 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
     }
     shipped(&places.profiles(), &PROFILES)?;
     let keystore = compose::keystore(places, passphrase(places, plan)?);
+    let vault = VaultConfig {
+        software: vault_key(&keystore, Module::Software)?,
+        provisioning: vault_key(&keystore, Module::Provisioning)?,
+    };
+    let config = plan.settings.config(vault);
     Workshop::make_audit_key(&keystore)?;
     let audit = compose_public(&keystore)?;
     files::write_new(&places.data().join("audit.pub"), audit.as_bytes()).map_err(failed(places.data()))?;
-    let workshop = Workshop::assemble(places.clone(), plan.config.clone(), keystore)?;
+    let workshop = Workshop::assemble(places.clone(), config.clone(), keystore)?;
     let km = Authority::start(workshop.authority_setting()?).or_fail("starting the authority")?;
     create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519")?;
     for module in MODULES {
-        enrol(&km, &workshop, module_entity(module, &plan.config), "module", &module_label(module))?;
+        enrol(&km, &workshop, module_entity(module, &config), "module", &module_label(module))?;
     }
     let operator = Entity::Operator(plan.operator.clone());
     enrol(&km, &workshop, operator, "operator", &operator_label(&plan.operator))?;
@@ -181,7 +202,7 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
     drop(km);
     first_mode(&workshop, &plan.operator)?;
     // The settings are written last: without them this is no installation.
-    plan.config.write(places.data())?;
+    config.write(places.data())?;
     Ok(workshop)
 }
 
@@ -215,6 +236,14 @@ fn passphrase(places: &Places, plan: &Plan) -> Result<Zeroizing<Vec<u8>>> {
         .and_then(|()| files::write_new(&path, &secret))
         .map_err(|e| Failure::file(&path, &e))?;
     Ok(secret)
+}
+
+/// Makes the key with which a module reads the vault. Gives its public half.
+fn vault_key(keystore: &FileKeystore, module: Module) -> Result<Digest> {
+    let key = VaultPrivateKey::generate(&SystemEntropy::default())
+        .map_err(|e| Failure::new(Exit::Unavailable, "vault", "the vault's keys cannot be made").because(e))?;
+    keystore.keep(&vault_label(module), &key.to_pkcs8())?;
+    Ok(Digest::new(*key.public_key().octets()))
 }
 
 fn compose_public(keystore: &FileKeystore) -> Result<String> {

@@ -1,14 +1,18 @@
 //! The command line: `cradle NOUN VERB`. One file for each noun.
 
 mod audit;
-mod ca;
+pub(crate) mod ca;
 mod cert;
 mod crl;
+mod device;
 mod explain;
 pub(crate) mod init;
 mod inspect;
+mod list;
 mod mode;
 mod profile;
+pub(crate) mod release;
+mod station;
 mod verify;
 
 use crate::fault::Result;
@@ -19,7 +23,7 @@ use std::process::ExitCode;
 
 /// From blank board to certified device: PKI, programming station, software and identity in one binary.
 #[derive(Parser)]
-#[command(name = "cradle", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "cradle", version, max_term_width = 100)]
 struct Arguments {
     #[command(flatten)]
     common: Common,
@@ -52,6 +56,14 @@ enum Noun {
     Ca(ca::Arguments),
     /// Certificate profiles: what a certificate may say.
     Profile(profile::Arguments),
+    /// Registration lists: the devices that are expected.
+    List(list::Arguments),
+    /// Devices.
+    Device(device::Arguments),
+    /// Software releases.
+    Release(release::Arguments),
+    /// The programming station.
+    Station(station::Arguments),
     /// Certificates.
     Cert(cert::Arguments),
     /// Lists of revoked certificates.
@@ -107,6 +119,10 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Init(arguments) => init::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),
+        Noun::List(arguments) => list::run(common, arguments),
+        Noun::Device(arguments) => device::run(common, arguments),
+        Noun::Release(arguments) => release::run(common, arguments),
+        Noun::Station(arguments) => station::run(common, arguments),
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),
         Noun::Mode(arguments) => mode::run(common, arguments),
@@ -140,4 +156,14 @@ pub(crate) fn confirm(out: Output, plan: &str, name: &str) -> Result {
         return refuse("the name was not typed");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -1,0 +1,204 @@
+//! `cradle device`: the device registry.
+
+use super::Common;
+use crate::compose::Installation;
+use crate::fault::{Exit, Failure, Result};
+use adapters::store::SqliteStore;
+use model::contract::identity::Mark;
+use model::lifecycle::Custody;
+use model::{DeviceId, DeviceSerial, Entity};
+use ports::store::authority::CertificateFilter;
+use ports::store::identity::{DeviceFilter, DeviceRow};
+use ports::store::{AuthorityStore, IdentityStore};
+use serde::Serialize;
+
+/// Devices.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// List devices in the order of their lists.
+    List {
+        /// Only those that have come so far.
+        #[arg(long, value_enum)]
+        custody: Option<CustodyName>,
+        /// At most so many; 0 for all.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show one device, its certificates and what happened to it.
+    Show {
+        /// Its serial number or its name (`urn:dev:ops:...`).
+        device: String,
+    },
+    /// Mark a device as stolen: no station gives it anything. Its certificate is revoked with `cradle cert revoke`.
+    Stolen {
+        /// Its serial number or its name.
+        device: String,
+        /// Take the mark back.
+        #[arg(long)]
+        recovered: bool,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum CustodyName {
+    Planned,
+    Made,
+    Provisioned,
+}
+
+#[derive(Serialize)]
+struct Row {
+    serial: String,
+    device: String,
+    r#type: String,
+    custody: String,
+    stolen: bool,
+    board: Option<String>,
+    image: Option<String>,
+    key: Option<String>,
+    certificate: Option<String>,
+    station: Option<String>,
+    list: String,
+    profile: String,
+    touched_at: String,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: Row,
+    certificates: Vec<Held>,
+}
+
+#[derive(Serialize)]
+struct Held {
+    serial: String,
+    profile: String,
+    issued_at: String,
+    confirmed: bool,
+    revoked: Option<String>,
+}
+
+const PAGE: u32 = 1000;
+
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
+    let out = common.out();
+    match arguments.verb {
+        Verb::List { custody, limit } => {
+            let store = SqliteStore::open_to_read(&common.data)?;
+            let custody = custody.map(|name| match name {
+                CustodyName::Planned => Custody::Planned,
+                CustodyName::Made => Custody::Made,
+                CustodyName::Provisioned => Custody::Provisioned,
+            });
+            let rows = all(&store, custody, limit)?;
+            out.rows(&["serial", "type", "custody", "board", "certificate", "stolen", "list"], &rows)
+        }
+        Verb::Show { device } => {
+            let store = SqliteStore::open_to_read(&common.data)?;
+            let found = find(&store, &device)?;
+            let filter =
+                CertificateFilter { subject: Some(Entity::Device(found.id.clone())), limit: 100, ..Default::default() };
+            let held = store.certificates(&filter)?.into_iter().map(|c| Held {
+                serial: c.serial.to_string(),
+                profile: c.profile.to_string(),
+                issued_at: c.at.to_string(),
+                confirmed: c.confirmed,
+                revoked: c.revoked.map(|(at, reason)| format!("{at}, {}", reason.name())),
+            });
+            let shown = Shown { row: row(&found), certificates: held.collect() };
+            out.one(&shown, || text(&shown))
+        }
+        Verb::Stolen { device, recovered } => {
+            let found = find(&SqliteStore::open_to_read(&common.data)?, &device)?;
+            let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            let call = Mark { device: found.id.clone(), stolen: !recovered };
+            installation.ask(&call, &format!("marking {}", found.id))?;
+            let word = if recovered { "recovered" } else { "stolen" };
+            out.one(&serde_json::json!({"device": found.id, "marked": word}), || {
+                let next = found.certificate.as_ref().filter(|_| !recovered);
+                let next = next.map(|c| format!("Next: cradle cert revoke {c} --reason key-compromise\n"));
+                format!("{} is marked {word}\n{}", found.id, next.unwrap_or_default())
+            })
+        }
+    }
+}
+
+fn all(store: &SqliteStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {
+    let mut left = if limit == 0 { u32::MAX } else { limit };
+    let (mut rows, mut after) = (Vec::new(), 0);
+    while left > 0 {
+        let page = store.devices(&DeviceFilter { serial: None, custody, after, limit: PAGE.min(left) })?;
+        let Some(last) = page.last() else { break };
+        after = last.row;
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        rows.extend(page.iter().map(row));
+    }
+    Ok(rows)
+}
+
+/// A device by its serial number or its name.
+fn find(store: &SqliteStore, text: &str) -> Result<DeviceRow> {
+    let serial = match text.parse::<DeviceId>() {
+        Ok(id) => id.serial,
+        Err(_) => text
+            .parse::<DeviceSerial>()
+            .map_err(|e| Failure::new(Exit::Usage, "device", format!("{text:?} names no device")).because(e))?,
+    };
+    let found = store.devices(&DeviceFilter { serial: Some(serial), limit: 1, ..Default::default() })?.pop();
+    found.ok_or_else(|| {
+        Failure::new(Exit::NotFound, "not-on-list", format!("no list names {text}"))
+            .next("see `cradle device list`, or import a list that names it")
+    })
+}
+
+fn row(device: &DeviceRow) -> Row {
+    Row {
+        serial: device.id.serial.to_string(),
+        device: device.id.to_string(),
+        r#type: device.id.device_type.to_string(),
+        custody: device.custody.to_string(),
+        stolen: device.stolen,
+        board: device.board.as_ref().map(ToString::to_string),
+        image: device.image.map(|d| d.to_string()),
+        key: device.key.map(|d| d.to_string()),
+        certificate: device.certificate.clone(),
+        station: device.station.as_ref().map(ToString::to_string),
+        list: device.list.clone(),
+        profile: device.profile.to_string(),
+        touched_at: device.at.to_string(),
+    }
+}
+
+fn text(shown: &Shown) -> String {
+    let Shown { row, certificates } = shown;
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+    let stolen = if row.stolen { ", STOLEN" } else { "" };
+    let mut text = format!(
+        "device       {}\ntype         {}\ncustody      {}{stolen}\nboard        {}\nimage        {}\nkey          {}\nstation      {}\nlist         {}\ntouched      {}\n",
+        row.device,
+        row.r#type,
+        row.custody,
+        or_none(&row.board),
+        or_none(&row.image),
+        or_none(&row.key),
+        or_none(&row.station),
+        row.list,
+        row.touched_at,
+    );
+    for held in certificates {
+        let state = match (&held.revoked, held.confirmed) {
+            (Some(when), _) => format!("REVOKED {when}"),
+            (None, true) => "confirmed".to_owned(),
+            (None, false) => "not confirmed".to_owned(),
+        };
+        text.push_str(&format!("certificate  {} {} {}, {state}\n", held.serial, held.profile, held.issued_at));
+    }
+    text
+}

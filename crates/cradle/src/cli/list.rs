@@ -1,0 +1,86 @@
+//! `cradle list`: registration lists.
+
+use super::Common;
+use crate::compose::Installation;
+use crate::fault::{Exit, Failure, Result};
+use model::contract::identity::{BadLine, DepositPending, ImportList, ListFormat, ListImported};
+use model::{Module, UnixTime};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Registration lists: the devices that are expected.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Import a list: all of it, or nothing and the bad lines.
+    ///
+    /// CSV with a header line, or a JSON array of objects. Columns: serial, type, and if wanted board (what the
+    /// hardware says of itself) and profile (what it is certified as; idevid if left out).
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// How it is written, if the name does not tell.
+        #[arg(long, value_enum)]
+        format: Option<Written>,
+        /// What the list is called in records; the file's name if not given.
+        #[arg(long)]
+        name: Option<String>,
+        /// For how many days its devices may be certified.
+        #[arg(long, default_value_t = 365, value_name = "DAYS")]
+        days: u64,
+    },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Written {
+    Csv,
+    Json,
+}
+
+/// Longest list that is read; ics has its own limit.
+const FILE_LEN_MAX: u64 = 4 * 1024 * 1024;
+/// A hundred years.
+const DAYS_MAX: u64 = 36_525;
+
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
+    let Verb::Import { file, format, name, days } = arguments.verb;
+    let octets = adapters::files::read_bounded(&file, FILE_LEN_MAX).map_err(|e| Failure::file(&file, &e))?;
+    let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let format = match format {
+        Some(Written::Json) => ListFormat::Json,
+        Some(Written::Csv) => ListFormat::Csv,
+        None if is_json => ListFormat::Json,
+        None => ListFormat::Csv,
+    };
+    if !(1..=DAYS_MAX).contains(&days) {
+        return Err(Failure::new(Exit::Usage, "usage", format!("--days is from 1 to {DAYS_MAX}")));
+    }
+    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let until: UnixTime = installation.workshop.clock.now().plus_s(days * 86_400);
+    let name = name.or(stem).unwrap_or_default();
+    let call = ImportList { name: name.clone(), format, octets: octets.into(), until };
+    let (new, known, digest) = match installation.ask(&call, &format!("importing {}", file.display()))? {
+        ListImported::Done { new, known, digest } => (new, known, digest),
+        ListImported::Refused(bad) => return Err(refused(&file, &bad)),
+    };
+    // While km is off the grants wait; they are left at the next change to a mode in which it is awake.
+    let awake = installation.supervisor.row().binding.permits(Module::Authority);
+    if awake {
+        installation.ask(&DepositPending {}, "leaving grants at the authority")?;
+    }
+    let said = json!({"list": name, "new": new, "known": known, "sha256": digest, "granted": awake});
+    common.out().one(&said, || format!("list {name}: {new} new devices, {known} known already\n"))
+}
+
+fn refused(file: &std::path::Path, bad: &[BadLine]) -> Failure {
+    let lines: Vec<_> = bad.iter().map(|b| format!("line {}: {}", b.line, b.what)).collect();
+    Failure::new(Exit::Failed, "list-invalid", format!("{} was not imported, no line of it", file.display()))
+        .because(lines.join("\n        "))
+        .next("correct the lines that are named and import the list again")
+}

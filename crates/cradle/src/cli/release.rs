@@ -1,0 +1,237 @@
+//! `cradle release`: software, from its maker's hands into the vault.
+
+use super::Common;
+use crate::compose::Installation;
+use crate::fault::{Exit, Failure, Result, While};
+use adapters::files;
+use adapters::keystore::memory::MemoryKey;
+use adapters::store::SqliteStore;
+use model::contract::software::{Import, Trust};
+use model::{Digest, Fault, UnixTime};
+use ports::Signer;
+use ports::store::SoftwareStore;
+use serde::Serialize;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use update::{Draft, Image, NotSigned, PlainName, Release};
+use x509::{KeyType, pem};
+
+/// Software releases.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(clap::Subcommand)]
+enum Verb {
+    /// Make a maker's signing key: FILE (private, PEM) and FILE.pub.
+    ///
+    /// The private key is not encrypted. To keep it encrypted, make it with OpenSSL instead:
+    /// `openssl genpkey -algorithm ed25519`.
+    Key {
+        /// The file of the private key.
+        file: PathBuf,
+    },
+    /// Write a release's metadata for an image, unsigned.
+    Create {
+        /// The image.
+        image: PathBuf,
+        /// The release's name.
+        #[arg(long)]
+        name: String,
+        /// Its version, for people.
+        #[arg(long)]
+        version: String,
+        /// Rises with each release: nothing goes back.
+        #[arg(long)]
+        counter: u64,
+        /// The device types that it is for.
+        #[arg(long = "for", required = true, value_name = "TYPE")]
+        device_types: Vec<model::DeviceType>,
+        /// For how many days it may be taken in.
+        #[arg(long, default_value_t = 365)]
+        days: u64,
+        /// Where to write the metadata.
+        #[arg(long, default_value = "release.json")]
+        to: PathBuf,
+    },
+    /// Add a signature to a release's metadata.
+    Sign {
+        /// The metadata.
+        metadata: PathBuf,
+        /// The signer's private key, Ed25519, PKCS #8 in PEM.
+        #[arg(long)]
+        key: PathBuf,
+    },
+    /// Register a maker's public key. Needs the mode `software-import`.
+    Trust {
+        /// What the maker is called in records.
+        name: String,
+        /// The public key, Ed25519, PEM or DER.
+        key: PathBuf,
+    },
+    /// Verify a release, countersign it and keep it encrypted. Needs the mode `software-import`.
+    Import {
+        /// The metadata.
+        metadata: PathBuf,
+        /// The image.
+        image: PathBuf,
+    },
+    /// List the stored releases, newest first.
+    List,
+}
+
+#[derive(Serialize)]
+struct Row {
+    release: String,
+    device_type: String,
+    counter: u64,
+    image: String,
+    length: u64,
+    stored_at: String,
+}
+
+const METADATA_LEN_MAX: u64 = 1024 * 1024;
+const KEY_LEN_MAX: u64 = 64 * 1024;
+const DAYS_MAX: u64 = 36_525;
+
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
+    let out = common.out();
+    match arguments.verb {
+        Verb::Key { file } => {
+            let key = make_key(&file)?;
+            out.one(&json!({"private": file, "key": key}), || {
+                format!(
+                    "{} (keep it secret, it is not encrypted) and {}.pub, key {key}\n",
+                    file.display(),
+                    file.display()
+                )
+            })
+        }
+        Verb::Create { image, name, version, counter, device_types, days, to } => {
+            let wanted = Wanted { name, version, counter, device_types, days };
+            let digest = create(&wanted, &image, &to)?;
+            out.one(&json!({"metadata": to, "image_sha256": digest}), || {
+                format!("{}\nNext: cradle release sign {} --key FILE\n", to.display(), to.display())
+            })
+        }
+        Verb::Sign { metadata, key } => {
+            let keyid = sign(&metadata, &key)?;
+            out.one(&json!({"metadata": metadata, "key": keyid}), || {
+                format!("{} is signed by key {keyid}\n", metadata.display())
+            })
+        }
+        Verb::Trust { name, key } => {
+            let octets = files::read_bounded(&key, KEY_LEN_MAX).map_err(|e| Failure::file(&key, &e))?;
+            let der = pem::der_or_pem(&octets, &["PUBLIC KEY"]).ok_or_else(|| bad_key(&key))?;
+            let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            let call = Trust { signer: name.clone(), key: der.into() };
+            let trusted = installation.ask(&call, &format!("registering the key of {name}"))?;
+            out.one(&json!({"signer": name, "key": trusted.key}), || {
+                format!("releases signed by {name} (key {}) are taken from now on\n", trusted.key)
+            })
+        }
+        Verb::Import { metadata, image } => {
+            let octets = files::read_bounded(&metadata, METADATA_LEN_MAX).map_err(|e| Failure::file(&metadata, &e))?;
+            let path = std::fs::canonicalize(&image).map_err(|e| Failure::file(&image, &e))?;
+            let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            let call = Import { metadata: octets.into(), image: path.display().to_string() };
+            let made = installation.ask(&call, &format!("importing {}", metadata.display()))?;
+            out.one(&made, || format!("{}: verified, countersigned and stored, {} octets\n", made.release, made.length))
+        }
+        Verb::List => {
+            let rows = SqliteStore::open_to_read(&common.data)?.releases()?;
+            let rows: Vec<_> = rows
+                .into_iter()
+                .map(|r| Row {
+                    release: r.release,
+                    device_type: r.device_type.to_string(),
+                    counter: r.counter,
+                    image: r.image_digest.to_string(),
+                    length: r.length,
+                    stored_at: r.at.to_string(),
+                })
+                .collect();
+            out.rows(&["release", "device_type", "counter", "length", "image", "stored_at"], &rows)
+        }
+    }
+}
+
+/// What a release shall say of itself.
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) counter: u64,
+    pub(crate) device_types: Vec<model::DeviceType>,
+    pub(crate) days: u64,
+}
+
+/// Makes a maker's key in two files. Gives its digest.
+pub(crate) fn make_key(file: &Path) -> Result<Digest> {
+    let pkcs8 = MemoryKey::generate_pkcs8(KeyType::Ed25519)?;
+    let key = MemoryKey::open(&pkcs8)?;
+    let text = zeroize::Zeroizing::new(pem::encode("PRIVATE KEY", &pkcs8));
+    files::write_new(file, text.as_bytes()).map_err(|e| Failure::file(file, &e))?;
+    let public = PathBuf::from(format!("{}.pub", file.display()));
+    let text = pem::encode("PUBLIC KEY", key.public_key().spki());
+    files::write_new(&public, text.as_bytes()).map_err(|e| Failure::file(&public, &e))?;
+    Ok(key.public_key().digest())
+}
+
+/// Writes a release's metadata for an image. Gives the image's digest.
+pub(crate) fn create(wanted: &Wanted, image: &Path, to: &Path) -> Result<Digest> {
+    if !(1..=DAYS_MAX).contains(&wanted.days) {
+        return Err(Failure::new(Exit::Usage, "usage", format!("--days is from 1 to {DAYS_MAX}")));
+    }
+    let file = image.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let target: PlainName = file.parse().map_err(|e: update::BadRelease| {
+        Failure::new(Exit::Usage, "name", format!("{file:?} cannot be the name of an image")).because(e)
+    })?;
+    let mut source = std::fs::File::open(image).map_err(|e| Failure::file(image, &e))?;
+    let measured = Image::measure(&mut source).map_err(Fault::from).or_fail(&format!("reading {}", image.display()))?;
+    let expires: UnixTime =
+        ports::Clock::now(&adapters::clock::SystemClock).plus_s(wanted.days * 86_400).whole_second();
+    let plain = |text: &str| {
+        text.parse::<PlainName>()
+            .map_err(|e| Failure::new(Exit::Usage, "name", format!("{text:?} cannot be a name or version")).because(e))
+    };
+    let release = Release {
+        target,
+        name: plain(&wanted.name)?,
+        version: plain(&wanted.version)?,
+        counter: wanted.counter,
+        hardware_ids: wanted.device_types.clone(),
+        expires,
+        metadata_version: wanted.counter,
+    };
+    let draft = Draft::new(&release, measured).map_err(Fault::from).or_fail("writing the release")?;
+    std::fs::write(to, draft.write()).map_err(|e| Failure::file(to, &e))?;
+    Ok(measured.digest)
+}
+
+/// Adds a signature to a release's metadata. Gives the key's identifier.
+pub(crate) fn sign(metadata: &Path, key_file: &Path) -> Result<String> {
+    let octets = files::read_bounded(metadata, METADATA_LEN_MAX).map_err(|e| Failure::file(metadata, &e))?;
+    let mut draft = Draft::read(&octets).map_err(Fault::from).or_fail(&format!("reading {}", metadata.display()))?;
+    let text = files::read_bounded(key_file, KEY_LEN_MAX).map_err(|e| Failure::file(key_file, &e))?;
+    let text = zeroize::Zeroizing::new(text);
+    let pkcs8 =
+        pem::der_or_pem(&text, &["PRIVATE KEY"]).map(zeroize::Zeroizing::new).ok_or_else(|| bad_key(key_file))?;
+    let key = MemoryKey::open(&pkcs8).map_err(|_| bad_key(key_file))?;
+    draft.sign(key.public_key(), |octets| key.sign(octets)).map_err(|fault| {
+        let fault = match fault {
+            NotSigned::Release(bad) => Fault::from(bad),
+            NotSigned::Signer(fault) => fault.into(),
+        };
+        Failure::new(Exit::Failed, "not-signed", format!("{} was not signed", metadata.display())).because(fault)
+    })?;
+    std::fs::write(metadata, draft.write()).map_err(|e| Failure::file(metadata, &e))?;
+    Ok(update::key_id(key.public_key()))
+}
+
+fn bad_key(path: &Path) -> Failure {
+    Failure::new(Exit::Failed, "key", format!("{} holds no key that can be used here", path.display()))
+        .because("an Ed25519 key in PEM is needed, not encrypted")
+        .next("make one with `cradle release key FILE`")
+}
