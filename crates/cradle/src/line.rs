@@ -180,8 +180,8 @@ fn work_on(
     station.software(tray, release, flashing, bars).or_fail("putting software onto the tray")?;
     done.software_ms += watch.ms();
     if halves != Halves::Software {
-        let watch = Stopwatch::start();
         installation.supervisor.enter(Mode::ProvisionCertificate)?;
+        let watch = Stopwatch::start();
         station.certificates(tray, bars).or_fail("certifying the tray")?;
         done.certificates_ms += watch.ms();
     }

@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod compose;
 mod config;
+mod demo;
 mod fault;
 mod line;
 mod mode;

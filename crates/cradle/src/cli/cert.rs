@@ -11,7 +11,7 @@ use model::{AuthorityName, Digest, Entity};
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use x509::{Certificate, SerialNumber, pem};
 
 /// Certificates.
@@ -177,8 +177,16 @@ fn find(store: &SqliteStore, serial: &str) -> Result<CertificateRow> {
     })
 }
 
-fn export(common: &Common, to: &PathBuf, authority: Option<AuthorityName>) -> Result {
-    let store = SqliteStore::open_to_read(&common.data)?;
+fn export(common: &Common, to: &Path, authority: Option<AuthorityName>) -> Result {
+    let count = export_all(&SqliteStore::open_to_read(&common.data)?, to, authority)?;
+    let place = to.display().to_string();
+    common.out().one(&serde_json::json!({"certificates": count, "directory": place}), || {
+        format!("{count} certificates written to {place}\n")
+    })
+}
+
+/// Writes certificates as PEM files, one for each. Gives their number.
+pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<AuthorityName>) -> Result<u64> {
     std::fs::create_dir_all(to).map_err(|e| Failure::file(to, &e))?;
     let mut filter = CertificateFilter { authority, limit: PAGE, ..CertificateFilter::default() };
     let mut count: u64 = 0;
@@ -192,10 +200,7 @@ fn export(common: &Common, to: &PathBuf, authority: Option<AuthorityName>) -> Re
             count += 1;
         }
     }
-    let place = to.display().to_string();
-    common.out().one(&serde_json::json!({"certificates": count, "directory": place}), || {
-        format!("{count} certificates written to {place}\n")
-    })
+    Ok(count)
 }
 
 fn revoke(common: &Common, serial: &str, reason: &str, yes: bool, dry_run: bool) -> Result {

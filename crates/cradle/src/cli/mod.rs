@@ -2,7 +2,7 @@
 
 mod audit;
 pub(crate) mod ca;
-mod cert;
+pub(crate) mod cert;
 mod crl;
 mod device;
 mod explain;
@@ -50,6 +50,8 @@ pub(crate) struct Common {
 
 #[derive(Subcommand)]
 enum Noun {
+    /// Run a factory line on this machine, to see what this is.
+    Demo(crate::demo::Arguments),
     /// Make a new installation: keys, modules, authorities.
     Init(init::Arguments),
     /// Certification authorities.
@@ -116,6 +118,7 @@ pub(crate) fn run() -> ExitCode {
 
 fn dispatch(common: &Common, noun: Noun) -> Result {
     match noun {
+        Noun::Demo(arguments) => crate::demo::run(common, &arguments),
         Noun::Init(arguments) => init::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),

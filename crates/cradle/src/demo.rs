@@ -1,0 +1,325 @@
+//! `cradle demo`: a factory line on a laptop, without network, hardware or questions. Everything in it is real.
+
+use crate::cli::Common;
+use crate::cli::init::{Plan, Settings, make};
+use crate::cli::release::{self, Wanted};
+use crate::compose::Installation;
+use crate::config::Places;
+use crate::fault::{Exit, Failure, Result, While};
+use crate::line::{self, Done, Job};
+use crate::output::{Format, Output};
+use adapters::clock::Stopwatch;
+use adapters::files;
+use model::contract::authority::{Entitle, IssueCrl, RevocationReason, Revoke};
+use model::contract::identity::{ImportList, ListFormat, ListImported, Mark};
+use model::contract::software::{Import, Trust};
+use model::mode::Order;
+use model::{Base64, DeviceType, Fault, Mode, OperatorName, Reason};
+use ports::store::IdentityStore;
+use ports::store::identity::DeviceFilter;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A factory line on this machine: keys, software, a list, boards, a thief, and the books checked.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The directory of the demonstration. One that an earlier demonstration made is made anew.
+    #[arg(long, default_value = "cradle-demo")]
+    dir: PathBuf,
+}
+
+/// What marks a directory as that of a demonstration.
+const MARK: &str = "DEMO";
+const MARK_TEXT: &str =
+    "A demonstration of cradle. Its keys are worth nothing, and the next demonstration removes it.\n";
+/// The image of the demonstration: as long as the firmware of a small device.
+const IMAGE_LEN: usize = 256 * 1024;
+const SENSORS: u32 = 17;
+const GATEWAYS: u32 = 8;
+
+struct Demo {
+    dir: PathBuf,
+    out: Output,
+    installation: Installation,
+    operator: OperatorName,
+    seconds: Map<String, Value>,
+    done: Done,
+}
+
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
+    let out = common.out();
+    let total = Stopwatch::start();
+    begin(&arguments.dir)?;
+    say(out, &format!("A factory line on this machine, in {} (its keys are worth nothing)\n", arguments.dir.display()));
+    let watch = Stopwatch::start();
+    let operator: OperatorName = parse("demo")?;
+    let installation = make_installation(&arguments.dir, &operator)?;
+    let mut demo =
+        Demo { dir: arguments.dir.clone(), out, installation, operator, seconds: Map::new(), done: Done::default() };
+    demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
+    let tampered = demo.software()?;
+    demo.list()?;
+    demo.line("sensor", "own requests (PKCS #10)")?;
+    demo.line("gateway", "vouched for by the station (CRMF)")?;
+    let stolen = demo.stolen()?;
+    demo.check()?;
+    demo.finish(total, &tampered, &stolen)
+}
+
+fn parse<T: std::str::FromStr<Err = model::text::BadName>>(text: &str) -> Result<T> {
+    text.parse().map_err(|e| Failure::new(Exit::Failed, "demo", "a name of the demonstration is none").because(e))
+}
+
+fn say(out: Output, text: &str) {
+    if out.is_human() {
+        // What is told is the result here, so it goes where results go; a reader that went away is noticed at the end.
+        let _noticed_at_the_end = out.print(&format!("{text}\n"));
+    }
+}
+
+/// Makes the directory, in place of that of an earlier demonstration and of nothing else.
+fn begin(dir: &Path) -> Result {
+    if dir.exists() {
+        if !dir.join(MARK).is_file() {
+            return Err(Failure::new(Exit::Conflict, "exists", format!("{} is no demonstration", dir.display()))
+                .because(format!("there is no file {MARK} in it, so it may be of value"))
+                .next("name another directory with --dir"));
+        }
+        std::fs::remove_dir_all(dir).map_err(|e| Failure::file(dir, &e))?;
+    }
+    files::private_directory(dir).map_err(|e| Failure::file(dir, &e))?;
+    let mark = dir.join(MARK);
+    files::write_new(&mark, MARK_TEXT.as_bytes()).map_err(|e| Failure::file(&mark, &e))
+}
+
+fn make_installation(dir: &Path, operator: &OperatorName) -> Result<Installation> {
+    let places = Places::of(&dir.join("data"));
+    let settings =
+        Settings { organization: "Demo Devices".into(), maker_pen: 32473, name: parse("line-1")?, demo: true };
+    let key_type = "p256".to_owned();
+    let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, passphrase: None };
+    let workshop = make(&places, &plan)?;
+    let types = [
+        ("sensor", include_str!("../../../device-types/sensor.toml")),
+        ("gateway", include_str!("../../../device-types/gateway.toml")),
+    ];
+    for (name, text) in types {
+        let path = places.device_types().join(format!("{name}.toml"));
+        files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
+    }
+    Installation::start(workshop)
+}
+
+impl Demo {
+    fn step(&mut self, name: &str, watch: Stopwatch, what: &str) -> Result {
+        let ms = watch.ms();
+        let number = self.seconds.len() + 1;
+        self.seconds.insert(name.to_owned(), json!(crate::bench::number(ms) / 1000.0));
+        say(self.out, &format!("  {number} {name:<10} {:>2}.{:03} s  {what}", ms / 1000, ms % 1000));
+        Ok(())
+    }
+
+    fn more(&self, what: &str) {
+        say(self.out, &format!("                          {what}"));
+    }
+
+    fn order(&self, order: Order) -> Result {
+        self.installation.supervisor.order(order, &self.operator, "demonstration").map(|_| ())
+    }
+
+    fn write(&self, name: &str, octets: &[u8]) -> Result<PathBuf> {
+        let path = self.dir.join(name);
+        std::fs::write(&path, octets).map_err(|e| Failure::file(&path, &e))?;
+        Ok(path)
+    }
+
+    /// A maker signs a release; sm verifies it, countersigns and keeps it; an altered image is refused.
+    fn software(&mut self) -> Result<String> {
+        let watch = Stopwatch::start();
+        let image: Vec<u8> = (0..IMAGE_LEN).map(|n| u8::try_from(n * n / 7 % 251).unwrap_or_default()).collect();
+        let file = self.write("demo-os.bin", &image)?;
+        let key = self.dir.join("maker.pem");
+        release::make_key(&key)?;
+        let wanted = Wanted {
+            name: "demo-os".into(),
+            version: "1.4.2".into(),
+            counter: 7,
+            device_types: vec![parse("sensor")?, parse("gateway")?],
+            days: 365,
+        };
+        let metadata = self.dir.join("release.json");
+        release::create(&wanted, &file, &metadata)?;
+        release::sign(&metadata, &key)?;
+        self.order(Order::Stay(Mode::SoftwareImport))?;
+        let public = std::fs::read(self.dir.join("maker.pem.pub")).map_err(|e| Failure::file(&key, &e))?;
+        let der = x509::pem::decode(&public).map(|(_, der)| der).unwrap_or_default();
+        let trust = Trust { signer: "demo maker".into(), key: Base64(der) };
+        self.installation.ask(&trust, "registering the maker's key")?;
+        let octets = std::fs::read(&metadata).map_err(|e| Failure::file(&metadata, &e))?;
+        let mut altered = image;
+        if let Some(octet) = altered.get_mut(IMAGE_LEN / 2) {
+            *octet ^= 1;
+        }
+        let altered = self.write("demo-os-tampered.bin", &altered)?;
+        let import = |path: &Path| -> Result<Import> {
+            let image = std::fs::canonicalize(path).map_err(|e| Failure::file(path, &e))?.display().to_string();
+            Ok(Import { metadata: octets.clone().into(), image })
+        };
+        let refused = match self.installation.console.call(&import(&altered)?) {
+            Err(Fault::Refused(reason)) => reason,
+            Err(other) => return Err(other).or_fail("importing the tampered image"),
+            Ok(_) => return Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken")),
+        };
+        let stored = self.installation.ask(&import(&file)?, "importing the release")?;
+        let what = format!("{}, {} KiB: verified, countersigned, kept encrypted", stored.release, stored.length / 1024);
+        self.step("software", watch, &what)?;
+        self.more(&format!("one bit of it changed: refused, {}", refused.what()));
+        Ok(refused.code().to_owned())
+    }
+
+    /// The devices that are expected, and leave for the station to vouch for gateways.
+    fn list(&mut self) -> Result {
+        let watch = Stopwatch::start();
+        let mut text = String::from("serial,type\n");
+        (1..=SENSORS).for_each(|n| text.push_str(&format!("SN1{n:06},sensor\n")));
+        (1..=GATEWAYS).for_each(|n| text.push_str(&format!("SN2{n:06},gateway\n")));
+        self.write("devices.csv", text.as_bytes())?;
+        self.order(Order::Stay(Mode::CertificateManagement))?;
+        let until = self.installation.workshop.clock.now().plus_s(86_400);
+        let (name, format) = ("devices".to_owned(), ListFormat::Csv);
+        let call = ImportList { name, format, octets: text.into_bytes().into(), until };
+        let new = match self.installation.ask(&call, "importing the list")? {
+            ListImported::Done { new, .. } => new,
+            ListImported::Refused(bad) => {
+                return Err(Failure::new(Exit::Failed, "demo", "the list was refused").because(format!("{bad:?}")));
+            }
+        };
+        let station = self.installation.workshop.config.name.clone();
+        let call = Entitle { station, device_type: parse("gateway")?, quota: GATEWAYS, until };
+        self.installation.ask(&call, "entitling the station")?;
+        self.order(Order::Provision)?;
+        self.step("list", watch, &format!("{new} devices expected; the station may vouch for {GATEWAYS} gateways"))
+    }
+
+    fn line(&mut self, name: &str, how: &str) -> Result {
+        let watch = Stopwatch::start();
+        let name: DeviceType = parse(name)?;
+        let device_type = line::device_type(&self.installation.workshop, &name)?;
+        let job = Job { device_type, operator: self.operator.clone(), boards_max: usize::MAX };
+        let done = line::run(&self.installation, &job, self.out, &mut |_| Ok(()))?;
+        let what = format!("{} of {} {name}s flashed and certified, {how}", done.provisioned, done.boards);
+        self.step(name.as_str(), watch, &what)?;
+        for (reason, count) in &done.left {
+            let words = Reason::by_code(reason).map_or(reason.as_str(), |known| known.what());
+            self.more(&format!("{count} set aside: {words}"));
+        }
+        self.done.add(done);
+        Ok(())
+    }
+
+    /// A device is stolen: nothing is given to it any more, and its certificate is on the list.
+    fn stolen(&mut self) -> Result<String> {
+        let watch = Stopwatch::start();
+        let store = &self.installation.workshop.store;
+        let filter = DeviceFilter { serial: Some(parse("SN1000002")?), limit: 1, ..DeviceFilter::default() };
+        let device = store.devices(&filter)?.pop();
+        let certified = device.and_then(|d| Some((d.id, d.certificate?)));
+        let (device, serial) =
+            certified.ok_or_else(|| Failure::new(Exit::Failed, "demo", "the stolen device was not certified"))?;
+        self.order(Order::Stay(Mode::CertificateManagement))?;
+        self.installation.ask(&Mark { device: device.clone(), stolen: true }, "marking the device")?;
+        let call = Revoke { serial: serial.clone(), reason: RevocationReason::KeyCompromise };
+        self.installation.ask(&call, "revoking its certificate")?;
+        let crl = self.installation.ask(&IssueCrl { authority: parse("factory")? }, "signing the CRL")?;
+        self.write("factory.crl", x509::pem::encode("X509 CRL", crl.crl.as_ref()).as_bytes())?;
+        self.order(Order::Provision)?;
+        let what = format!("{} revoked, on CRL {} of factory ({} entries)", device.serial, crl.number, crl.entries);
+        self.step("stolen", watch, &what)?;
+        Ok(serial)
+    }
+
+    /// All records against each other, and the certificates written out for other programs.
+    fn check(&mut self) -> Result {
+        let watch = Stopwatch::start();
+        let workshop = &self.installation.workshop;
+        let key = crate::compose::audit_key(&workshop.places)?;
+        let broken = |why: String| Failure::new(Exit::Failed, "demo", "the records do not agree").because(why);
+        let sound = workshop.store.check_audit(&[], &key, &mut |_| ())?.map_err(|f| broken(format!("{f:?}")))?;
+        let counts = workshop.store.check_deep(&mut |_| ())?.map_err(|f| broken(format!("{f:?}")))?;
+        let chain = crate::cli::ca::chain_of(&workshop.store, &parse("factory")?)?;
+        let pem: String = chain.iter().map(|der| x509::pem::encode("CERTIFICATE", der)).collect();
+        self.write("chain.pem", pem.as_bytes())?;
+        let exported =
+            crate::cli::cert::export_all(&workshop.store, &self.dir.join("certificates"), Some(parse("factory")?))?;
+        let what = format!(
+            "{} certificates, {} audit entries, all agree; {exported} certificates written out",
+            counts.certificates, sound.size
+        );
+        self.step("check", watch, &what)
+    }
+
+    fn finish(self, total: Stopwatch, tampered: &str, stolen: &str) -> Result {
+        let certified = self.done.provisioned;
+        let rate = crate::bench::number(certified) * 1000.0 / crate::bench::number(self.done.certificates_ms.max(1));
+        let ms = total.ms();
+        let path = |name: &str| self.dir.join(name).display().to_string();
+        let paths: BTreeMap<&str, String> = [
+            ("data", "data"),
+            ("chain", "chain.pem"),
+            ("certificates", "certificates"),
+            ("crl", "factory.crl"),
+            ("list", "devices.csv"),
+            ("release", "release.json"),
+            ("image", "demo-os.bin"),
+        ]
+        .into_iter()
+        .map(|(what, name)| (what, path(name)))
+        .collect();
+        let said = json!({
+            "boards": self.done.boards, "certified": certified, "refused": self.done.left,
+            "tampered_image": tampered, "revoked": stolen, "seconds": self.seconds,
+            "seconds_total": crate::bench::number(ms) / 1000.0,
+            "certificates_per_second": (rate * 10.0).round() / 10.0, "paths": paths,
+        });
+        if self.out.format() != Format::Human {
+            return self.out.one(&said, String::new);
+        }
+        let text = closing(&self.dir, certified, self.done.boards, rate, ms);
+        self.out.print(&text)
+    }
+}
+
+fn closing(dir: &Path, certified: u64, boards: u64, rate: f64, ms: u64) -> String {
+    let d = dir.display();
+    format!(
+        "
+{certified} of {boards} boards certified in {}.{:03} s; {rate:.0} certificates/s on the line: keys asked for, requests over the
+signed bus, both commits, certificates written, keys proved. For comparison, a published factory (EJBCA behind NATS,
+Apple M3 Max): 0.18 s for one certificate, 9.2 s for a hundred. `cradle bench` measures this machine.
+
+Next:
+  openssl verify -CAfile {d}/chain.pem {d}/certificates/*.pem
+  openssl crl -in {d}/factory.crl -noout -text
+  cradle --data {d}/data device show SN1000001
+  cradle --data {d}/data station run sensor      # again: every board is known
+  cradle --data {d}/data audit list
+  cradle init                                    # a real one
+",
+        ms / 1000,
+        ms % 1000,
+    )
+}
+
+impl Done {
+    fn add(&mut self, other: Done) {
+        self.boards += other.boards;
+        self.flashed += other.flashed;
+        self.provisioned += other.provisioned;
+        self.software_ms += other.software_ms;
+        self.certificates_ms += other.certificates_ms;
+        for (reason, count) in other.left {
+            *self.left.entry(reason).or_default() += count;
+        }
+    }
+}
