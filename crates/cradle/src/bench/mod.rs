@@ -6,6 +6,8 @@
 mod boards;
 mod issue;
 mod limit;
+mod paper;
+mod picture;
 
 use crate::cli::Common;
 use crate::fault::Result;
@@ -27,6 +29,8 @@ enum What {
     Limit,
     /// Certificates from request to durable record, over the signed local bus and SQLite FULL.
     Issue(issue::Arguments),
+    /// The measurements of the published reference, on this machine, with a picture.
+    Paper(paper::Arguments),
 }
 
 /// One measurement. A field is empty where it has no meaning.
@@ -82,6 +86,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     match &arguments.what {
         What::Limit => limit::run(&mut said)?,
         What::Issue(arguments) => issue::run(&mut said, arguments)?,
+        What::Paper(arguments) => paper::run(&mut said, arguments)?,
     }
     said.finish()
 }
