@@ -1,6 +1,9 @@
-//! The one writer: takes what many threads want to write, puts it into one transaction, commits once, answers all.
+//! The one writer: whoever wants to write queues, and the first in the queue writes for all who wait, commits once, and
+//! answers each.
 //!
-//! So the records of one batch and the intents of the next share an fsync without knowing of each other.
+//! So the records of one batch and the intents of the next share an fsync without knowing of each other, and one who is
+//! alone writes on his own thread: a thread that only writes would cost him two changes of thread for each commit, which
+//! take longer than the fsync.
 
 use super::{Opening, WriteFault, fault};
 use crate::store::merkle::Edge;
@@ -8,19 +11,15 @@ use model::Digest;
 use model::audit::Entry;
 use ports::{Signer, StoreFault};
 use rusqlite::{CachedStatement, Connection};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use x509::SerialNumber;
 
 /// When a transaction has so many rows it is committed, even if more wait: an fsync shared by so many is cheap already,
 /// and while one batch is written the cores sign and verify the next. (Taking all that wait makes everybody wait
 /// together, and the cores idle: measured, 15 % of the throughput.)
 const ROWS_ENOUGH: usize = 256;
-/// Jobs that may wait; who comes later waits before the queue.
-const QUEUE_MAX: usize = 256;
-
 /// Something to write.
 trait Job: Send {
     /// Writes it. May be asked again, if the transaction was rolled back for somebody else's sake.
@@ -58,10 +57,30 @@ where
     }
 }
 
-/// The thread that writes.
+/// Writes for all. What waits is bounded by the threads that wait.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    queue: Mutex<Queue>,
+    // Told whenever a transaction ends: somebody's job is done, and somebody may write next.
+    ended: Condvar,
+    pen: Mutex<Pen>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    writing: bool,
+}
+
+/// What it takes to write: held by one thread at a time.
+struct Pen {
+    connection: Connection,
+    known: Known,
+    log: Log,
+}
+
+struct Log {
+    name: String,
+    key: Arc<dyn Signer>,
 }
 
 /// What the writer knows of what is committed.
@@ -98,13 +117,9 @@ impl Writer {
         let mut known = Known::default();
         (known.edge, known.latest_ms) = super::audit::restore(&connection)?;
         (known.open, known.highest) = super::issuance::restore(&connection)?;
-        let (queue, jobs) = sync_channel(QUEUE_MAX);
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || {
-            Loop { connection, known, log, jobs }.run();
-        });
-        let thread = thread.map_err(|_| rusqlite::Error::InvalidQuery)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let pen = Mutex::new(Pen { connection, known, log });
+        Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
     pub(super) fn run<R: Send + 'static>(
@@ -113,33 +128,56 @@ impl Writer {
         f: impl Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
     ) -> Result<R, StoreFault> {
         let (tell, told) = sync_channel(1);
-        let job: Box<dyn Job> = Box::new(Work { rows, write: f, value: None, tell });
-        let queue = self.queue.as_ref().ok_or(StoreFault::Closing)?;
-        queue.send(job).map_err(|_| StoreFault::Closing)?;
-        told.recv().map_err(|_| StoreFault::Closing)?
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // The thread ends when the queue is closed and empty.
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            let _ended_already = thread.join();
+        let mut queue = self.queue();
+        queue.jobs.push_back(Box::new(Work { rows, write: f, value: None, tell }));
+        loop {
+            match told.try_recv() {
+                Ok(outcome) => return outcome,
+                // The one who wrote for us broke down; nothing was committed.
+                Err(TryRecvError::Disconnected) => return Err(StoreFault::Engine("the transaction was abandoned")),
+                Err(TryRecvError::Empty) => {}
+            }
+            queue = if queue.writing {
+                self.ended.wait(queue).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                queue.writing = true;
+                let jobs = queue.enough();
+                drop(queue);
+                let turn = Turn(self);
+                self.pen.lock().unwrap_or_else(PoisonError::into_inner).write(jobs);
+                drop(turn);
+                self.queue()
+            };
         }
     }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-struct Log {
-    name: String,
-    key: Arc<dyn Signer>,
+impl Queue {
+    /// Those who have waited longest, and enough of them for one transaction.
+    fn enough(&mut self) -> Vec<Box<dyn Job>> {
+        let (mut jobs, mut rows) = (Vec::new(), 0);
+        while rows < ROWS_ENOUGH
+            && let Some(job) = self.jobs.pop_front()
+        {
+            rows += job.rows();
+            jobs.push(job);
+        }
+        jobs
+    }
 }
 
-struct Loop {
-    connection: Connection,
-    known: Known,
-    log: Log,
-    jobs: Receiver<Box<dyn Job>>,
+// Ends a turn, also when a job panics.
+struct Turn<'w>(&'w Writer);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.queue().writing = false;
+        self.0.ended.notify_all();
+    }
 }
 
 impl Known {
@@ -160,33 +198,22 @@ impl Known {
     }
 }
 
-impl Loop {
-    fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
-            let mut jobs = vec![first];
-            match self.together(&mut jobs) {
-                Ok(learnt) => {
-                    self.known.learn(learnt);
-                    jobs.into_iter().for_each(|job| job.answer(Ok(())));
-                }
-                // One of them cannot be written. Which one is found by writing each on its own.
-                Err(_) if jobs.len() > 1 => jobs.into_iter().for_each(|job| self.alone(job)),
-                Err(failure) => jobs.into_iter().for_each(|job| job.answer(Err(failure))),
+impl Pen {
+    fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        match self.together(&mut jobs) {
+            Ok(learnt) => {
+                self.known.learn(learnt);
+                jobs.into_iter().for_each(|job| job.answer(Ok(())));
             }
+            // One of them cannot be written. Which one is found by writing each on its own.
+            Err(_) if jobs.len() > 1 => jobs.into_iter().for_each(|job| self.alone(job)),
+            Err(failure) => jobs.into_iter().for_each(|job| job.answer(Err(failure))),
         }
     }
 
-    /// Writes the first job, and those that come while it is written, in one transaction.
     fn together(&self, jobs: &mut Vec<Box<dyn Job>>) -> Result<Learnt, StoreFault> {
         self.transaction(|tx| {
-            let (mut next, mut rows) = (0, 0);
-            while let Some(job) = jobs.get_mut(next) {
-                job.run(tx)?;
-                (next, rows) = (next + 1, rows + job.rows());
-                if next == jobs.len() && rows < ROWS_ENOUGH {
-                    jobs.extend(self.jobs.try_recv());
-                }
-            }
+            jobs.iter_mut().try_for_each(|job| job.run(tx))?;
             #[cfg(feature = "control-answer-before-commit")]
             std::mem::take(jobs).into_iter().for_each(|job| job.answer(Ok(())));
             Ok(())
@@ -204,6 +231,10 @@ impl Loop {
     }
 
     fn transaction(&self, write: impl FnOnce(&mut Tx<'_>) -> Result<(), WriteFault>) -> Result<Learnt, StoreFault> {
+        if !self.connection.is_autocommit() {
+            // A job panicked in the middle of the transaction before this one.
+            self.connection.execute_batch("ROLLBACK").map_err(|e| fault(&e))?;
+        }
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| fault(&e))?;
         let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
         let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
