@@ -14,7 +14,7 @@ use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
 use model::callers::{CALLERS_TOML, Callers};
-use model::{AuthorityName, Entity, Module, OperatorName, ProfileName, StationName};
+use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName};
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::link::Parts;
@@ -276,6 +276,10 @@ impl Installation {
 
     /// Asks a module something, as the operator.
     pub(crate) fn ask<C: model::contract::Call>(&self, call: &C, doing: &str) -> Result<C::Reply> {
+        let binding = self.supervisor.row().binding;
+        if binding.current == Mode::Sealed && !binding.permits(call.to()) {
+            return Err(Fault::Refused(Reason::Sealed)).or_fail(doing);
+        }
         self.console.call(call).or_fail(doing)
     }
 }

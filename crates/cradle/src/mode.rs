@@ -320,7 +320,7 @@ impl Service for Answering {
             let shared = &self.0;
             let mut row = locked(&shared.row);
             row.epoch = shared.assembly.workshop.store.seal(caller.module, reason, shared.now())?;
-            row.binding = Binding::settled(Mode::Sealed);
+            (row.order, row.binding) = (Order::Stay(Mode::Sealed), Binding::settled(Mode::Sealed));
             // From here on every gate is closed; the modules are stopped when the one that called has returned.
             shared
                 .renew(&mut row)

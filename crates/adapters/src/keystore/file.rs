@@ -1,28 +1,44 @@
 //! Keys in files, encrypted under a passphrase: PKCS #8 with PBES2, scrypt and AES-256-CBC, as OpenSSL reads them.
+//!
+//! All files of a keystore share one salt, and each has its own initialization vector: who tries passphrases tries them
+//! for one passphrase either way, and who knows it pays for scrypt once, not for each of ten keys.
 
 use super::memory::MemoryKey;
 use crate::files;
-use pkcs8::pkcs5::pbes2::{self, Kdf};
+use aws_lc_rs::cipher::{
+    AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::Encode;
+use pkcs8::der::asn1::OctetStringRef;
+use pkcs8::pkcs5::pbes2::{self, EncryptionScheme, Kdf};
 use pkcs8::pkcs5::scrypt;
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use ports::clock::random;
 use ports::keystore::{KeyFault, KeyUri};
 use ports::{Entropy, Keystore, Signer};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use x509::{KeyType, pem};
 use zeroize::Zeroizing;
 
 /// The URI scheme of keys in this keystore.
 pub const SCHEME: &str = "file:";
 const PEM_LABEL: &str = "ENCRYPTED PRIVATE KEY";
-/// scrypt's cost: 2^14 blocks of 8, 16 MiB and some 30 ms. OpenSSL reads no more than 32 MiB without being told to.
+/// scrypt's cost: 2^14 blocks of 8, four times: 16 MiB and a tenth of a second. OpenSSL reads no more than 32 MiB at a
+/// time without being told to, so the rest of the cost is in the repetitions.
 const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_R: u32 = 8;
-const SCRYPT_P: u32 = 1;
-/// The highest cost that is opened: 2^20 blocks, a gigabyte. Beyond it a file is an attack on memory.
+const SCRYPT_P: u32 = 4;
+/// The highest cost that is opened: 2^20 blocks, a gigabyte. Beyond it a file is an attack on memory or time.
 const SCRYPT_N_MAX: u64 = 1 << 20;
+const SCRYPT_R_MAX: u16 = 32;
+const SCRYPT_P_MAX: u16 = 16;
+/// Octets of an AES-256 key and of an initialization vector.
+const KEY_LEN: usize = 32;
+const IV_LEN: usize = 16;
+const NOT_ENCRYPTED: KeyFault = KeyFault::Medium("the key could not be encrypted");
 /// Longest key file in octets: RSA-4096 needs 3.5 KiB.
 const FILE_LEN_MAX: u64 = 16 * 1024;
 
@@ -31,13 +47,21 @@ pub struct FileKeystore {
     directory: PathBuf,
     passphrase: Zeroizing<Vec<u8>>,
     entropy: Arc<dyn Entropy>,
+    derived: Mutex<Vec<Derived>>,
+}
+
+/// The key that scrypt derived from the passphrase with one salt.
+struct Derived {
+    salt: Vec<u8>,
+    cost: (u64, u16, u16),
+    key: Zeroizing<[u8; KEY_LEN]>,
 }
 
 impl FileKeystore {
     /// A keystore on a directory, which must exist.
     #[must_use]
     pub fn new(directory: PathBuf, passphrase: Zeroizing<Vec<u8>>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { directory, passphrase, entropy }
+        Self { directory, passphrase, entropy, derived: Mutex::default() }
     }
 
     fn path(&self, label: &str) -> Result<PathBuf, KeyFault> {
@@ -49,32 +73,67 @@ impl FileKeystore {
     }
 
     fn encrypt(&self, secret: &[u8]) -> Result<String, KeyFault> {
-        let failed = KeyFault::Medium("the key could not be encrypted");
-        let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| failed)?;
-        let salt: [u8; 16] = random(self.entropy.as_ref());
-        let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, random(self.entropy.as_ref()));
-        let info = PrivateKeyInfoRef::try_from(secret).map_err(|_| failed)?;
-        let document =
-            info.encrypt_with_params(parameters.map_err(|_| failed)?, &self.passphrase).map_err(|_| failed)?;
-        Ok(pem::encode(PEM_LABEL, document.as_bytes()))
+        let cost = scrypt::Params::new(SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P).map_err(|_| NOT_ENCRYPTED)?;
+        let iv: [u8; IV_LEN] = random(self.entropy.as_ref());
+        let salt = self.salt();
+        let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|_| NOT_ENCRYPTED)?;
+        let key = self.derive(&parameters).ok_or(NOT_ENCRYPTED)?;
+        let key = UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(|_| NOT_ENCRYPTED)?;
+        let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).map_err(|_| NOT_ENCRYPTED)?;
+        let mut octets = Zeroizing::new(secret.to_vec());
+        let context = EncryptionContext::Iv128(FixedLength::from(iv));
+        key.less_safe_encrypt(&mut *octets, context).map_err(|_| NOT_ENCRYPTED)?;
+        let encrypted_data = OctetStringRef::new(&octets).map_err(|_| NOT_ENCRYPTED)?;
+        let info = EncryptedPrivateKeyInfoRef { encryption_algorithm: parameters.into(), encrypted_data };
+        Ok(pem::encode(PEM_LABEL, &info.to_der().map_err(|_| NOT_ENCRYPTED)?))
     }
 
     fn decrypt(&self, text: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
-        let (label, der) = pem::decode(text).ok_or(KeyFault::Locked)?;
+        const LOCKED: KeyFault = KeyFault::Locked;
+        let (label, der) = pem::decode(text).ok_or(LOCKED)?;
         if label != PEM_LABEL {
-            return Err(KeyFault::Locked);
+            return Err(LOCKED);
         }
-        let info = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| KeyFault::Locked)?;
-        let affordable = match info.encryption_algorithm.pbes2().map(|p| &p.kdf) {
-            Some(Kdf::Scrypt(scrypt)) => scrypt.cost_parameter <= SCRYPT_N_MAX,
-            Some(_) => true,
-            None => false,
-        };
-        if !affordable {
-            return Err(KeyFault::Locked);
+        let info = EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_| LOCKED)?;
+        let parameters = info.encryption_algorithm.pbes2().ok_or(LOCKED)?;
+        let EncryptionScheme::Aes256Cbc { iv } = parameters.encryption else { return Err(LOCKED) };
+        let key = self.derive(parameters).ok_or(LOCKED)?;
+        let key = UnboundCipherKey::new(&AES_256, key.as_slice()).map_err(|_| LOCKED)?;
+        let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).map_err(|_| LOCKED)?;
+        let mut octets = Zeroizing::new(info.encrypted_data.as_bytes().to_vec());
+        let context = DecryptionContext::Iv128(FixedLength::from(iv));
+        let len = key.decrypt(&mut octets, context).map_err(|_| LOCKED)?.len();
+        octets.truncate(len);
+        // A wrong passphrase passes the padding once in about 256 times; what it gives is no key.
+        pkcs8::PrivateKeyInfoRef::try_from(octets.as_slice()).map_err(|_| LOCKED)?;
+        Ok(octets)
+    }
+
+    /// The salt of this keystore: that of any key in it, or a new one.
+    fn salt(&self) -> Vec<u8> {
+        let known = self.derived.lock().unwrap_or_else(PoisonError::into_inner).first().map(|d| d.salt.clone());
+        known.unwrap_or_else(|| random::<16>(self.entropy.as_ref()).to_vec())
+    }
+
+    /// The key that encrypts, from the passphrase. Remembered for each salt, because it takes long by design.
+    fn derive(&self, parameters: &pbes2::Parameters) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+        let Kdf::Scrypt(wanted) = &parameters.kdf else { return None };
+        if wanted.cost_parameter > SCRYPT_N_MAX
+            || wanted.block_size > SCRYPT_R_MAX
+            || wanted.parallelization > SCRYPT_P_MAX
+        {
+            return None;
         }
-        let document = info.decrypt(&self.passphrase).map_err(|_| KeyFault::Locked)?;
-        Ok(Zeroizing::new(document.as_bytes().to_vec()))
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = (wanted.cost_parameter, wanted.block_size, wanted.parallelization);
+        if let Some(known) = derived.iter().find(|d| d.salt == wanted.salt.as_ref() && d.cost == cost) {
+            return Some(known.key.clone());
+        }
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        let parameters = scrypt::Params::try_from(wanted).ok()?;
+        scrypt::scrypt(&self.passphrase, wanted.salt.as_ref(), &parameters, key.as_mut()).ok()?;
+        derived.push(Derived { salt: wanted.salt.as_ref().to_vec(), cost, key: key.clone() });
+        Some(key)
     }
 
     /// Encrypts a secret that is no signature key, in its PKCS #8 form, under a name of its own.

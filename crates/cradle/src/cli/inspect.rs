@@ -27,7 +27,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     };
     let (value, text) = look(&der).ok_or_else(|| {
         Failure::new(Exit::Failed, "malformed", format!("{} is nothing that this program knows", path.display()))
-            .because("it is neither a certificate, a request (PKCS #10, CRMF), a CRL nor a public key, in DER or PEM")
+            .because("it is no certificate, request (PKCS #10, CRMF), CRL or public key in DER or PEM, and no release")
             .next("see `openssl asn1parse -in FILE` for what it is")
     })?;
     common.out().one(&value, || text)
@@ -70,6 +70,23 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
             "algorithm": list.algorithm.to_string(), "revoked": revoked,
         });
         return Some((value, crl_text(&list)));
+    }
+    if let Ok(draft) = update::Draft::read(der) {
+        let release = draft.release();
+        let value = json!({
+            "kind": "release", "release": release.title(), "counter": release.counter, "image": release.target.as_str(),
+            "device_types": release.hardware_ids, "expires": release.expires.to_string(),
+        });
+        let types: Vec<_> = release.hardware_ids.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "release            {}\ncounter            {}\nimage              {}\nfor                {}\nexpires            {}\n",
+            release.title(),
+            release.counter,
+            release.target,
+            types.join(", "),
+            release.expires,
+        );
+        return Some((value, text));
     }
     let key = PublicKey::decode(der).ok()?;
     let value = json!({"kind": "public key", "type": key.key_type().to_string(), "sha256": key.digest().to_string()});

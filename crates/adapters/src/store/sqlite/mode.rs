@@ -45,6 +45,8 @@ impl ModeStore for SqliteStore {
     fn seal(&self, by: Module, reason: Reason, at: UnixTime) -> Result<u64, StoreFault> {
         self.write(move |tx| {
             tx.audit(&entry(at, Module::Supervisor, Event::Sealed { by, reason }))?;
+            // Only a new order leads out of it.
+            tx.statement("UPDATE mode SET ordered = ?1")?.execute([Order::Stay(Mode::Sealed).name()])?;
             bind(tx, Binding::settled(Mode::Sealed), at)
         })
     }

@@ -1,0 +1,332 @@
+//! The command line: what it prints, what it refuses, and how it says so.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod common;
+use common::{Box_, foreign, text};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn the_demonstration_does_what_it_says_and_runs_again() {
+    let b = Box_::empty("demo");
+    for _ in 0..2 {
+        let said = b.json(&["demo"]);
+        assert_eq!((said["boards"].as_u64(), said["certified"].as_u64()), (Some(28), Some(24)));
+        assert_eq!(said["refused"].to_string(), r#"{"not-on-list":1,"serial-taken":2,"wrong-type":1}"#);
+        assert_eq!(said["tampered_image"], "image-mismatch");
+        let revoked = said["revoked"].as_str().unwrap().to_uppercase();
+        let certificates: Vec<_> = std::fs::read_dir(b.dir.join("cradle-demo/certificates")).unwrap().collect();
+        assert_eq!(certificates.len(), 24);
+        for entry in certificates {
+            let path = entry.unwrap().path().display().to_string();
+            foreign(&b.dir, "openssl", &["verify", "-CAfile", "cradle-demo/chain.pem", &path]);
+        }
+        let crl = foreign(
+            &b.dir,
+            "openssl",
+            &["crl", "-in", "cradle-demo/factory.crl", "-noout", "-text", "-CAfile", "cradle-demo/chain.pem"],
+        );
+        assert!(crl.contains(&revoked) && crl.contains("Key Compromise"), "{crl}");
+    }
+    let human = b.ok(&["demo"]);
+    assert!(human.contains("24 of 28 boards certified") && human.contains("Next:"), "{human}");
+}
+
+#[test]
+fn the_demonstration_removes_only_its_own() {
+    let b = Box_::empty("demo-own");
+    std::fs::create_dir(b.dir.join("precious")).unwrap();
+    b.write("precious/file", "x");
+    b.fails(&["demo", "--dir", "precious"], 6, "exists");
+    assert_eq!(b.read("precious/file"), b"x");
+}
+
+#[test]
+fn without_an_installation_each_command_says_so() {
+    let b = Box_::empty("no-data");
+    for command in ["ca list", "cert list", "mode show", "audit verify", "verify", "device list", "crl show factory"] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        let said = b.fails(&arguments, 5, "no-data");
+        assert!(said.contains("cradle init"), "{said}");
+    }
+    for command in ["mode set sealed", "ca create x --profile root", "crl issue factory", "station run sensor"] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        b.fails(&arguments, 5, "no-data");
+    }
+    b.fails(&["init", "--yes", "--organization", " "], 2, "organization");
+    assert!(!b.data().exists(), "what was refused left nothing");
+}
+
+#[test]
+fn an_installation_is_made_once() {
+    let b = Box_::new("init-once");
+    let before = b.ok(&["cert", "list", "-o", "json"]);
+    b.fails(&["init", "--yes"], 6, "exists");
+    assert_eq!(b.ok(&["cert", "list", "-o", "json"]), before);
+    for name in ["keys/root.p8", "secrets/passphrase", "cradle.toml"] {
+        let mode = std::fs::metadata(b.data().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_passphrase_of_ones_own() {
+    let b = Box_::empty("passphrase");
+    b.write("secret", "correct horse\n");
+    b.write("wrong", "battery staple\n");
+    b.ok(&["init", "--yes", "--passphrase-file", "secret"]);
+    assert!(!b.data().join("secrets").exists(), "a passphrase that was given is not kept");
+    b.ok(&["mode", "set", "ceremony", "--passphrase-file", "secret"]);
+    b.fails(&["mode", "set", "sealed", "--passphrase-file", "wrong"], 4, "key");
+    b.fails(&["mode", "set", "sealed"], 4, "passphrase");
+    let key = foreign(&b.dir, "openssl", &["pkey", "-in", "data/keys/root.p8", "-passin", "file:secret", "-pubout"]);
+    assert!(key.contains("BEGIN PUBLIC KEY"), "OpenSSL opens what we keep");
+}
+
+#[test]
+fn authorities_are_made_in_a_ceremony() {
+    let b = Box_::empty("ceremony");
+    b.ok(&["init", "--yes", "--bare"]);
+    b.fails(&["ca", "create", "root", "--profile", "root"], 3, "module-off");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.fails(&["ca", "create", "root", "--profile", "root"], 3, "wrong-mode");
+    b.ok(&["mode", "set", "ceremony"]);
+    b.ok(&["ca", "create", "root", "--profile", "root", "--key-type", "p384"]);
+    b.ok(&["ca", "create", "factory", "--profile", "factory", "--issuer", "root", "--key-type", "ed25519"]);
+    b.fails(&["ca", "create", "factory", "--profile", "factory", "--issuer", "root"], 6, "name-taken");
+    b.fails(&["ca", "create", "other", "--profile", "factory", "--issuer", "factory"], 7, "issuer-not-allowed");
+    b.fails(&["ca", "create", "other", "--profile", "factory"], 7, "issuer-not-allowed");
+    b.fails(&["ca", "create", "other", "--profile", "idevid"], 5, "profile-unknown");
+    b.fails(&["ca", "create", "other", "--profile", "root", "--key-type", "rsa1024"], 7, "key-type-not-allowed");
+    b.write("chain.pem", b.ok(&["ca", "chain", "factory"]));
+    foreign(&b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "chain.pem"]);
+    b.fails(&["ca", "chain", "nobody"], 5, "issuer-unknown");
+    let names: Vec<_> = b.json(&["ca", "list"]).as_array().unwrap().iter().map(|r| r["name"].to_string()).collect();
+    assert_eq!(names, ["\"modules\"", "\"root\"", "\"factory\""]);
+    b.sound();
+}
+
+#[test]
+fn a_certificate_is_revoked_for_good() {
+    let b = Box_::with_software("revoke");
+    b.station("sensor");
+    let serial = b.json(&["device", "show", "SN000001"])["certificate"].as_str().unwrap().to_owned();
+    b.fails(&["cert", "revoke", &serial, "--yes"], 3, "module-off");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.fails(&["cert", "revoke", &serial], 2, "not-confirmed");
+    b.fails(&["cert", "revoke", &serial, "--yes", "--reason", "spite"], 2, "reason");
+    b.fails(&["cert", "revoke", "00ff", "--yes"], 5, "serial-unknown");
+    b.fails(&["cert", "revoke", "xyz", "--yes"], 2, "serial");
+    b.ok(&["cert", "revoke", &serial, "--dry-run"]);
+    b.ok(&["cert", "revoke", &serial, "--yes", "--reason", "key-compromise"]);
+    b.fails(&["cert", "revoke", &serial, "--yes"], 6, "already-revoked");
+    b.ok(&["crl", "issue", "factory", "--to", "one.crl"]);
+    b.ok(&["crl", "issue", "factory", "--to", "two.crl"]);
+    b.write("chain.pem", b.ok(&["ca", "chain", "factory"]));
+    let number = |file: &str| {
+        let said = foreign(&b.dir, "openssl", &["crl", "-in", file, "-noout", "-crlnumber", "-CAfile", "chain.pem"]);
+        said.trim().to_owned()
+    };
+    assert_ne!(number("one.crl"), number("two.crl"));
+    b.ok(&["cert", "export", "--to", "certificates", "--authority", "factory"]);
+    let mut verdicts = std::collections::BTreeMap::new();
+    foreign(&b.dir, "sh", &["-c", "cat chain.pem two.crl > trust.pem"]);
+    for entry in std::fs::read_dir(b.dir.join("certificates")).unwrap() {
+        let path = entry.unwrap().path();
+        let output = std::process::Command::new("openssl")
+            .args(["verify", "-crl_check", "-CAfile", "trust.pem"])
+            .arg(&path)
+            .current_dir(&b.dir)
+            .output()
+            .unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        verdicts.insert(name, output.status.success() || !text(&output.stderr).contains("revoked"));
+    }
+    assert_eq!(verdicts.iter().filter(|(_, good)| !**good).map(|(name, _)| name).collect::<Vec<_>>(), [&serial]);
+    b.sound();
+}
+
+#[test]
+fn a_bad_list_changes_nothing_and_names_its_lines() {
+    let b = Box_::new("bad-list");
+    b.write("bad.csv", "serial,type\nSN1,sensor\nSN 2,sensor\nSN1,sensor\n");
+    let said = b.fails(&["list", "import", "bad.csv"], 1, "list-invalid");
+    assert!(said.contains("line 3: serial \"SN 2\"") && said.contains("line 4: serial SN1 stands in line 2"), "{said}");
+    assert_eq!(b.json(&["device", "list"]).as_array().unwrap().len(), 0);
+    b.write("good.json", r#"[{"serial":"SN1","type":"sensor"}]"#);
+    b.ok(&["list", "import", "good.json"]);
+    b.write("other.csv", "serial,type\nSN2,sensor\nSN1,gateway\n");
+    let said = b.fails(&["list", "import", "other.csv"], 1, "list-invalid");
+    assert!(said.contains("line 3"), "{said}");
+    assert_eq!(b.json(&["device", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_audit_log_tells_who_touched_it() {
+    let b = Box_::with_software("audit");
+    b.station("sensor");
+    b.write("kept", b.ok(&["audit", "checkpoint"]));
+    b.ok(&["mode", "set", "sealed"]);
+    b.ok(&["audit", "verify", "--checkpoint", "kept"]);
+    b.sql("UPDATE audit SET entry = CAST(replace(entry, 'SIM-000001', 'SIM-000009') AS BLOB) WHERE number = (SELECT max(number) FROM audit WHERE instr(entry, 'SIM-000001'))");
+    let said = b.fails(&["audit", "verify"], 1, "audit-broken");
+    assert!(said.contains("was changed"), "{said}");
+    b.fails(&["verify"], 1, "audit-broken");
+}
+
+#[test]
+fn records_that_contradict_each_other_are_found() {
+    let b = Box_::with_software("deep");
+    b.station("sensor");
+    b.sound();
+    b.sql("UPDATE certificate SET der = CAST(der || x'00' AS BLOB) WHERE id = 12");
+    let said = b.fails(&["verify", "--deep"], 1, "records-disagree");
+    assert!(said.contains("D3"), "{said}");
+}
+
+#[test]
+fn a_change_of_mode_that_was_interrupted_leaves_the_stricter() {
+    let b = Box_::with_software("mode-crash");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["mode", "set", "provision"]);
+    // As a crash between the two records of that change leaves it.
+    b.sql(
+        "UPDATE mode SET epoch = epoch + 1,
+         binding = '{\"current\":\"certificate-management\",\"pending\":\"provision-software\"}'",
+    );
+    let shown = b.json(&["mode", "show"]);
+    assert_eq!(shown["awake"].to_string(), "[\"identity\",\"console\",\"supervisor\"]");
+    assert!(b.ok(&["mode", "show"]).contains("was interrupted"));
+    b.fails(&["crl", "issue", "factory"], 3, "module-off");
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 6);
+}
+
+#[test]
+fn a_mode_that_nobody_ordered_is_not_believed() {
+    let b = Box_::with_software("mode-false");
+    b.sql("UPDATE mode SET ordered = 'ceremony', binding = '{\"current\":\"ceremony\"}'");
+    b.fails(&["ca", "create", "mine", "--profile", "root"], 4, "mode-not-covered");
+    b.sql("UPDATE mode SET statement = replace(statement, substr(statement, 60, 1), 'x')");
+    b.fails(&["ca", "create", "mine", "--profile", "root"], 4, "signature-invalid");
+}
+
+#[test]
+fn every_list_speaks_json_lines_and_csv() {
+    let b = Box_::with_software("formats");
+    b.station("sensor");
+    for command in [
+        "ca list",
+        "profile list",
+        "cert list",
+        "device list",
+        "mode table",
+        "audit list",
+        "release list",
+        "station types",
+        "explain",
+    ] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        let rows = b.json(&arguments);
+        let count = rows.as_array().unwrap().len();
+        assert!(count > 0, "{command}");
+        let lines = b.ok(&[&arguments[..], &["-o", "jsonl"]].concat());
+        assert_eq!(lines.lines().count(), count, "{command}");
+        lines.lines().for_each(|line| assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}"));
+        let csv = b.ok(&[&arguments[..], &["-o", "csv"]].concat());
+        assert!(csv.lines().count() > count, "{command}");
+        let table = b.ok(&arguments);
+        assert!(table.lines().count() > count, "{command}");
+    }
+    for command in [
+        "mode show",
+        "crl show factory",
+        "device show SN000001",
+        "audit checkpoint",
+        "audit verify",
+        "verify",
+        "profile show idevid",
+    ] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        if command == "crl show factory" {
+            b.fails(&arguments, 5, "no-crl");
+            continue;
+        }
+        assert!(b.json(&arguments).is_object(), "{command}");
+    }
+    let error = b.run(&["device", "show", "SN9", "-o", "json"]);
+    let error: serde_json::Value = serde_json::from_slice(&error.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "not-on-list");
+}
+
+#[test]
+fn files_are_shown_for_what_they_are() {
+    let b = Box_::with_software("inspect");
+    b.station("sensor");
+    b.write("root.pem", b.ok(&["ca", "chain", "root"]));
+    foreign(
+        &b.dir,
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "k",
+            "-subj",
+            "/CN=x",
+            "-out",
+            "csr.pem",
+        ],
+    );
+    b.write("noise", [0x30, 0x82, 0xff]);
+    let kind = |file: &str| b.json(&["inspect", file])["kind"].as_str().unwrap().to_owned();
+    assert_eq!(kind("root.pem"), "certificate");
+    assert_eq!(kind("csr.pem"), "PKCS #10 request");
+    assert_eq!(kind("maker.pem.pub"), "public key");
+    assert_eq!(kind("release-1.json"), "release");
+    b.fails(&["inspect", "noise"], 1, "malformed");
+    b.fails(&["inspect", "missing"], 5, "file");
+}
+
+#[test]
+fn wrong_words_are_a_usage_error() {
+    let b = Box_::new("usage");
+    for arguments in [
+        &["frobnicate"][..],
+        &["mode", "set", "party"],
+        &["cert", "list", "--key", "xyz"],
+        &["list", "import", "x", "--days", "0"],
+    ] {
+        let status = b.run(arguments).status.code().unwrap();
+        assert!([2, 5].contains(&status), "{arguments:?} gave {status}");
+    }
+    assert_eq!(b.run(&["--help"]).status.code(), Some(0));
+    assert!(b.ok(&["completions", "bash"]).contains("cradle"));
+}
+
+#[test]
+fn a_second_command_is_kept_out_while_one_writes() {
+    let b = Box_::new("lock");
+    let lock = std::fs::File::open(b.data().join("lock")).unwrap();
+    let held = std::process::Command::new("flock").arg("-F").arg(b.data().join("lock")).args(["sleep", "30"]).spawn();
+    let mut held = held.unwrap();
+    while lock.try_lock().is_ok() {
+        lock.unlock().unwrap();
+        std::thread::yield_now();
+    }
+    b.fails(&["mode", "set", "sealed"], 75, "in-use");
+    b.ok(&["mode", "show"]);
+    held.kill().unwrap();
+    held.wait().unwrap();
+}

@@ -1,0 +1,166 @@
+//! An installation in a temporary directory, and the binary to run in it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub struct Box_ {
+    pub dir: PathBuf,
+}
+
+impl Box_ {
+    pub fn empty(name: &str) -> Self {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _not_there = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Self { dir }
+    }
+
+    /// An installation, made with `cradle init`.
+    pub fn new(name: &str) -> Self {
+        let b = Self::empty(name);
+        b.ok(&["init", "--yes"]);
+        b
+    }
+
+    /// An installation that expects sensors SN000001 to SN000020 and has software for them.
+    pub fn with_software(name: &str) -> Self {
+        let b = Self::new(name);
+        b.device_type("sensor", "");
+        let list: String = (1..=20).map(|n| format!("SN{n:06},sensor\n")).collect();
+        b.write("devices.csv", format!("serial,type\n{list}"));
+        b.ok(&["list", "import", "devices.csv"]);
+        b.ok(&["release", "key", "maker.pem"]);
+        b.ok(&["mode", "set", "software-import"]);
+        b.ok(&["release", "trust", "maker", "maker.pem.pub"]);
+        b.release(1, "sensor");
+        b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
+        b.ok(&["mode", "set", "provision"]);
+        b
+    }
+
+    /// A signed release, in release-N.json and image-N.bin.
+    pub fn release(&self, counter: u64, device_type: &str) {
+        let (image, metadata) = (format!("image-{counter}.bin"), format!("release-{counter}.json"));
+        self.write(&image, vec![u8::try_from(counter).unwrap(); 100_000]);
+        let counter = counter.to_string();
+        let create = ["release", "create", &image, "--name", "app", "--version", &counter, "--counter", &counter];
+        self.ok(&[&create[..], &["--for", device_type, "--to", &metadata]].concat());
+        self.ok(&["release", "sign", &metadata, "--key", "maker.pem"]);
+    }
+
+    /// A device type whose boards are simulated; `more` goes into its `[flasher]` table.
+    pub fn device_type(&self, name: &str, more: &str) {
+        let count = if more.contains("count =") { "" } else { "count = 6\n" };
+        let offer = if more.contains("key_offer") { "" } else { "key_offer = \"csr\"\n" };
+        let text = format!(
+            "description = \"a test\"\nprofile = \"idevid\"\nkey_type = \"p256\"\n[flasher]\nadapter = \"simulated\"\n\
+             device_type = \"{name}\"\ndirectory = \"../boards-{name}\"\n{offer}{count}{more}"
+        );
+        std::fs::write(self.data().join(format!("device-types/{name}.toml")), text).unwrap();
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+    pub fn write(&self, name: &str, octets: impl AsRef<[u8]>) {
+        std::fs::write(self.dir.join(name), octets).unwrap();
+    }
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.dir.join(name)).unwrap()
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cradle"));
+        command
+            .args(arguments)
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("CRADLE_DATA", "data")
+            .env("PATH", "/usr/bin:/bin");
+        command
+    }
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed. Gives what it printed.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{arguments:?} failed: {out}{err}");
+        out
+    }
+
+    /// Runs a command that must succeed, with `-o json`.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[arguments, &["-o", "json"]].concat())).unwrap()
+    }
+
+    /// Runs a command that must fail with this status and code. Gives what it said.
+    #[track_caller]
+    pub fn fails(&self, arguments: &[&str], status: i32, code: &str) -> String {
+        let output = self.run(arguments);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {out}{err}");
+        assert!(err.contains(&format!("code: {code}\n")), "{arguments:?}: {err}");
+        err
+    }
+
+    /// Runs a station. Gives each board's serial number and outcome, or the reason why it was set aside.
+    #[track_caller]
+    pub fn station(&self, device_type: &str) -> Vec<(String, String)> {
+        let output = self.run(&["station", "run", device_type, "-o", "jsonl"]);
+        let lines = text(&output.stdout);
+        assert!(!lines.is_empty(), "{}", text(&output.stderr));
+        let row = |line: &str| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            let outcome = if row["reason"].is_null() { word("outcome") } else { word("reason") };
+            (word("serial"), outcome)
+        };
+        lines.lines().map(row).collect()
+    }
+
+    /// Runs a station. Gives how many boards met with which outcome or reason.
+    #[track_caller]
+    pub fn count(&self, device_type: &str) -> std::collections::BTreeMap<String, usize> {
+        let mut counts = std::collections::BTreeMap::new();
+        for (_, outcome) in self.station(device_type) {
+            *counts.entry(outcome).or_default() += 1;
+        }
+        counts
+    }
+
+    #[track_caller]
+    pub fn sound(&self) -> Value {
+        self.json(&["verify", "--deep"])
+    }
+
+    pub fn sql(&self, sql: &str) {
+        let status = Command::new("sqlite3").arg(self.data().join("cradle.db")).arg(sql).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Box_ {
+    fn drop(&mut self) {
+        let _left_for_the_next_run = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+pub fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// Runs another program, which must succeed. Gives what it printed.
+#[track_caller]
+pub fn foreign(dir: &Path, program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(dir).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{program} {arguments:?}: {out}{err}");
+    out
+}
