@@ -166,10 +166,10 @@ impl Demo {
             let image = std::fs::canonicalize(path).map_err(|e| Failure::file(path, &e))?.display().to_string();
             Ok(Import { metadata: octets.clone().into(), image })
         };
-        let refused = match self.installation.console.call(&import(&altered)?) {
-            Err(Fault::Refused(reason)) => reason,
-            Err(other) => return Err(other).or_fail("importing the tampered image"),
-            Ok(_) => return Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken")),
+        let refused = self.installation.console.call(&import(&altered)?);
+        let Err(Fault::Refused(refused)) = refused else {
+            refused.or_fail("importing the tampered image")?;
+            return Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken"));
         };
         let stored = self.installation.ask(&import(&file)?, "importing the release")?;
         let what = format!("{}, {} KiB: verified, countersigned, kept encrypted", stored.release, stored.length / 1024);

@@ -71,7 +71,11 @@ fn boards(workshop: &Workshop, device_type: &DeviceTypeFile, max: usize) -> Resu
         toml::Value::Table(device_type.flasher.clone()).try_into().map_err(|e: toml::de::Error| bad(e.to_string()))?;
     let work = workshop.places.data().join("work");
     adapters::files::private_directory(&work).map_err(|e| Failure::file(&work, &e))?;
-    let fixture = flasher::open(&config, &workshop.places.device_types(), &work, workshop.clock.clone());
+    // Where the file really is: a link to it leaves its programs and lines where they are.
+    let file = workshop.places.device_types().join(format!("{}.toml", device_type.name));
+    let file = std::fs::canonicalize(&file).map_err(|e| Failure::file(&file, &e))?;
+    let base = file.parent().unwrap_or(&file);
+    let fixture = flasher::open(&config, base, &work, workshop.clock.clone());
     fixture.and_then(|fixture| fixture.boards(max)).map_err(|e| bad(e.to_string()))
 }
 

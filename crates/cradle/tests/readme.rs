@@ -1,17 +1,27 @@
-//! What the README tells a newcomer to type, typed.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+//! What the documents tell a newcomer to type, typed.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 mod common;
 use common::{Box_, text};
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn the_lines_of_the_readme_work_as_they_stand() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
-    let (_, block) = readme.split_once("```sh by-hand\n").unwrap();
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Types the block `sh by-hand` of a document in the directory of an empty box, and gives what was printed.
+fn typed(document: &str, b: &Box_) -> String {
+    let document = std::fs::read_to_string(repository().join(document)).unwrap();
+    let (_, block) = document.split_once("```sh by-hand\n").unwrap();
     let (script, _) = block.split_once("\n```").unwrap();
-    let b = Box_::empty("readme");
     let binary = Path::new(env!("CARGO_BIN_EXE_cradle")).parent().unwrap().display().to_string();
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
@@ -22,6 +32,36 @@ fn the_lines_of_the_readme_work_as_they_stand() {
         .unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
+    out
+}
+
+#[test]
+fn the_lines_of_the_readme_work_as_they_stand() {
+    let out = typed("README.md", &Box_::empty("readme"));
     assert_eq!(out.matches(": OK").count(), 3, "OpenSSL accepts each certificate: {out}");
     assert!(out.contains("Key Compromise") && out.contains("All records agree."), "{out}");
+}
+
+/// The board stops even if a line before that fails.
+struct Running<'a>(&'a Box_);
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let board = self.0.dir.join("demo/qemu-riscv/board");
+        Command::new(board).args(["stop", "demo/qemu-riscv/run"]).current_dir(&self.0.dir).status().unwrap();
+    }
+}
+
+#[test]
+fn a_real_bootloader_gets_its_software_and_its_certificate() {
+    let b = Box_::empty("boards");
+    let copied = Command::new("cp").arg("-r").arg(repository().join("demo")).arg(&b.dir).status().unwrap();
+    assert!(copied.success());
+    let _not_there = std::fs::remove_dir_all(b.dir.join("demo/qemu-riscv/run"));
+    let running = Running(&b);
+    let out = typed("docs/boards.md", &b);
+    drop(running);
+    assert!(
+        out.contains("serialNumber = QR0\nnotBefore=") && out.contains("notAfter=Dec 31 23:59:59 9999 GMT"),
+        "{out}"
+    );
 }

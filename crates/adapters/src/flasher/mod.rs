@@ -19,6 +19,7 @@ pub mod serial;
 pub mod simulated;
 mod slot;
 mod source;
+mod tail;
 
 pub use layout::Area;
 pub use offer::Offer;

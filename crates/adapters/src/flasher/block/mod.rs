@@ -165,3 +165,33 @@ impl flasher::Board for Board {
         self.helper.prove(challenge)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::deadline::tests::standing;
+    use super::*;
+
+    #[test]
+    fn a_failed_synchronisation_ends_the_board() {
+        let config: BlockConfig = toml::from_str(
+            "target = 'none'\ntrust_anchors = { offset = 0, len_max = 1 }\nimage_offset = 2\n\
+             certificate_chain = { offset = 1, len_max = 1 }\nsecure_element = { program = 'none' }",
+        )
+        .unwrap();
+        let block = Block::open(&config, Path::new("/"), standing()).unwrap();
+        let mut board = Board {
+            path: "/none".into(),
+            create_len: None,
+            layout: block.layout,
+            helper: Helper::new(&config.secure_element, &config.slots[0], Path::new("/"), &block.clock),
+            medium: None,
+            broken: false,
+        };
+        assert_eq!(board.medium().err(), Some(BoardFault::Silent));
+        let failed = store::Failed::Sync(std::io::Error::from_raw_os_error(5));
+        let Err(BoardFault::Fixture(text)) = board.settle::<()>(Err(failed)) else { panic!("another fault") };
+        assert!(text.contains("synchronise"), "{text}");
+        // The target is not even looked for any more.
+        assert!(matches!(board.medium().err(), Some(BoardFault::Fixture(_))));
+    }
+}

@@ -1,7 +1,7 @@
 //! A program that is spoken with by lines, and can be relied on for nothing.
 
 use super::super::deadline::Deadline;
-use super::super::fault;
+use super::super::{fault, tail};
 use super::protocol::LINE_LEN_MAX;
 use ports::Clock;
 use ports::flasher::BoardFault;
@@ -16,8 +16,9 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-/// How much of what a program writes to its standard error is kept, in octets: the last words are what explains.
-const LAST_WORDS_LEN_MAX: usize = 2048;
+/// How much of what a program writes to its standard error is kept, in octets: as much as the text of a fault has room
+/// for, and the last words are what explains.
+const LAST_WORDS_LEN_MAX: usize = 160;
 /// How long a program may take to end by itself after its standard input was closed, in milliseconds.
 const END_TIME_MAX_MS: u64 = 1000;
 /// How long a killed program may take to be gone: only one that hangs in the kernel takes longer, and is left behind.
@@ -252,9 +253,8 @@ impl Pipes {
         match words.read(&mut buffer) {
             Ok(0) => self.words = None,
             Ok(len) => {
-                self.last_words.extend_from_slice(buffer.get(..len).unwrap_or_default());
-                let excess = self.last_words.len().saturating_sub(LAST_WORDS_LEN_MAX);
-                self.last_words.drain(..excess);
+                let said = buffer.get(..len).unwrap_or_default();
+                tail::keep(&mut self.last_words, said, LAST_WORDS_LEN_MAX);
             }
             Err(error) if is_for_later(&error) => {}
             Err(error) => return Err(fault::system("the program's standard error")(error)),

@@ -34,6 +34,7 @@ pub(super) struct Setup {
     pub(super) read_address: u64,
     pub(super) block_len: u64,
     pub(super) piece_len_max: u64,
+    pub(super) block_time_max_ms: u64,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -220,7 +221,12 @@ impl Job<'_> {
                 left = left.saturating_sub(length_of(octets));
                 Ok(len)
             };
-            let mut file = ymodem::File { name: "image", length: piece.length, fill: &mut summed };
+            let mut file = ymodem::File {
+                name: "image",
+                length: piece.length,
+                answer_time_max_ms: self.setup.block_time_max_ms,
+                fill: &mut summed,
+            };
             self.console.load(&commands.load.fill(&[("address", &address(load))])?, &mut file, progress)?;
         }
         sums.zeros(piece.padded.saturating_sub(piece.length));

@@ -5,7 +5,7 @@
 //! prints with the command's status, so neither old output nor a board that restarts is taken for success.
 
 use super::super::deadline::Deadline;
-use super::super::fault;
+use super::super::{fault, tail};
 use super::line::Line;
 use super::ymodem::{self, CAN, INVITATION};
 use ports::Clock;
@@ -29,8 +29,6 @@ const CALL_MS: u64 = 250;
 const CANCEL_MS: u64 = 3300;
 /// Octets of output that are kept: the last ones matter.
 const OUTPUT_LEN_MAX: usize = 16 * 1024;
-/// Most octets that a board may say before a wait is given up: a board at 115200 baud says so much in three minutes.
-const HEARD_LEN_MAX: usize = 2 * 1024 * 1024;
 /// Characters of output that a fault quotes.
 const QUOTE_LEN: usize = 200;
 
@@ -67,9 +65,14 @@ impl<L: Line> Console<L> {
         let mut deadline = Deadline::new(clock, manners.prompt_time_max_ms);
         let mut heard = Heard::default();
         while !deadline.is_over() {
-            if console.call(&mut heard, &mut deadline)? || console.cancel_transfer(&mut heard, &mut deadline)? {
+            let mut fresh = Heard::default();
+            let came = console.call(&mut fresh, &mut deadline)?
+                // A board that speaks is starting up, and its countdown would pass while we wait for silence.
+                || !fresh.is_speech() && console.cancel_transfer(&mut fresh, &mut deadline)?;
+            if came {
                 return Ok(console);
             }
+            heard.add(&fresh.text);
         }
         if heard.total == 0 {
             return Err(BoardFault::Silent);
@@ -99,23 +102,29 @@ impl<L: Line> Console<L> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BoardFault> {
         let mark = self.execute(command)?;
+        self.await_invitation(&mark, command)?;
         let mut deadline = Deadline::new(&self.clock, self.manners.load_time_max_ms);
         let mut heard = Heard::default();
-        loop {
+        heard.add(&ymodem::send(&mut self.line, &mut deadline, file, progress)?);
+        let mut deadline = Deadline::new(&self.clock, self.manners.command_time_max_ms);
+        self.finish(&mark, command, &mut heard, &mut deadline).map(|_| ())
+    }
+
+    /// Waits until the bootloader asks for the file, and says nothing behind it.
+    fn await_invitation(&mut self, mark: &str, command: &str) -> Result<(), BoardFault> {
+        let mut deadline = Deadline::new(&self.clock, self.manners.command_time_max_ms);
+        let mut heard = Heard::default();
+        while !deadline.is_over() {
             let len = self.listen(&mut heard, &mut deadline, STILL_MS)?;
             if len == 0 && heard.text.last() == Some(&INVITATION) {
-                break;
+                return Ok(());
             }
-            if heard.status(&mark).is_some() {
-                let output = self.finish(&mark, command, &mut heard, &mut deadline)?;
+            if heard.status(mark).is_some() {
+                let output = self.finish(mark, command, &mut heard, &mut deadline)?;
                 return Err(fault::refused(format_args!("{command} ended without receiving: {output}")));
             }
-            if deadline.is_over() {
-                return Err(BoardFault::Silent);
-            }
         }
-        ymodem::send(&mut self.line, &mut deadline, file, progress)?;
-        self.finish(&mark, command, &mut Heard::default(), &mut deadline).map(|_| ())
+        Err(BoardFault::Silent)
     }
 
     /// Calls the bootloader; whether the prompt came.
@@ -136,20 +145,16 @@ impl<L: Line> Console<L> {
     /// the prompt came.
     fn cancel_transfer(&mut self, heard: &mut Heard, deadline: &mut Deadline) -> Result<bool, BoardFault> {
         self.line.send(&[CAN; 3], deadline)?;
-        let mut fresh = Heard::default();
-        let came = deadline.within(CANCEL_MS, |slice| {
-            // A board that is starting up must be called at once, or its countdown passes.
-            while !slice.is_over() && !fresh.text.iter().any(u8::is_ascii_lowercase) {
-                if fresh.text.ends_with(self.manners.prompt.as_bytes()) {
+        deadline.within(CANCEL_MS, |slice| {
+            while !slice.is_over() && !heard.is_speech() {
+                if heard.text.ends_with(self.manners.prompt.as_bytes()) {
                     return Ok(true);
                 }
                 let left_ms = slice.left_ms();
-                self.listen(&mut fresh, slice, left_ms)?;
+                self.listen(heard, slice, left_ms)?;
             }
             Ok(false)
-        });
-        heard.add(&fresh.text);
-        came
+        })
     }
 
     /// Whether what was heard ends with the prompt, and nothing follows.
@@ -239,9 +244,6 @@ impl<L: Line> Console<L> {
         let mut buffer = [0; 1024];
         let len = self.line.receive(&mut buffer, deadline, wait_ms)?;
         heard.add(buffer.get(..len).unwrap_or_default());
-        if heard.total > HEARD_LEN_MAX {
-            return Err(fault::refused(format_args!("the board does not stop speaking: {}", heard.quote())));
-        }
         Ok(len)
     }
 }
@@ -255,10 +257,13 @@ struct Heard {
 
 impl Heard {
     fn add(&mut self, octets: &[u8]) {
-        self.text.extend_from_slice(octets);
+        tail::keep(&mut self.text, octets, OUTPUT_LEN_MAX);
         self.total = self.total.saturating_add(octets.len());
-        let excess = self.text.len().saturating_sub(OUTPUT_LEN_MAX);
-        self.text.drain(..excess);
+    }
+
+    /// Whether it is more than what a receiver says that waits for a block.
+    fn is_speech(&self) -> bool {
+        self.text.iter().any(u8::is_ascii_lowercase)
     }
 
     /// What was printed before the mark, and the status behind it. The typed command has the mark too, but no digit
@@ -307,7 +312,12 @@ mod tests {
         in_transfer: usize,
         chatters: bool,
         never_ends: bool,
+        /// When it is switched on, counted by `now_ms`; until then it is dead. It can be stopped for one second.
+        powers_up_at_ms: Option<u64>,
+        now_ms: u64,
     }
+
+    const COUNTDOWN_MS: u64 = 1000;
 
     impl Bootloader {
         fn say(&mut self, text: &str) {
@@ -328,6 +338,13 @@ mod tests {
         }
 
         fn key(&mut self, octet: u8) {
+            if let Some(at_ms) = self.powers_up_at_ms {
+                if octet == 3 && (at_ms..at_ms + COUNTDOWN_MS).contains(&self.now_ms) {
+                    self.powers_up_at_ms = None;
+                    self.say("0\r\n=> ");
+                }
+                return;
+            }
             match octet {
                 _ if self.in_transfer > 0 => {
                     self.in_transfer -= usize::from(octet == CAN);
@@ -368,9 +385,17 @@ mod tests {
                 buffer.fill(b'#');
                 return Ok(buffer.len());
             }
+            let wait_ms = wait_ms.min(deadline.left_ms());
+            let (before_ms, after_ms) = (self.now_ms, self.now_ms + wait_ms);
+            if let Some(at_ms) = self.powers_up_at_ms.filter(|at_ms| (before_ms + 1..=after_ms).contains(at_ms)) {
+                self.now_ms = at_ms;
+                deadline.spend(at_ms - before_ms);
+                self.say("U-Boot\r\nHit any key to stop autoboot: 1 ");
+            }
             let len = self.to_us.len().min(buffer.len());
             buffer.iter_mut().zip(self.to_us.drain(..len)).for_each(|(to, from)| *to = from);
             if len == 0 {
+                self.now_ms += wait_ms;
                 deadline.spend(wait_ms);
             }
             Ok(len)
@@ -408,6 +433,12 @@ mod tests {
     #[test]
     fn a_prompt_that_never_comes() {
         found(Bootloader { starts_in: 100_000, ..Default::default() }, Err(refused()));
+    }
+    #[test]
+    fn a_countdown_is_not_missed_whenever_it_begins() {
+        for at_ms in (50..12_000).step_by(50) {
+            found(Bootloader { powers_up_at_ms: Some(at_ms), ..Default::default() }, Ok(()));
+        }
     }
     #[test]
     fn a_dead_board() {
@@ -480,7 +511,7 @@ mod tests {
     fn loading_where_there_is_no_such_command() {
         let mut console = find(Bootloader::default()).unwrap();
         console.line.answers = vec![("loady 0", "Unknown command 'loady'\r\n", 1)];
-        let mut file = ymodem::File { name: "image", length: 0, fill: &mut |_| Ok(0) };
+        let mut file = ymodem::File { name: "image", length: 0, answer_time_max_ms: 1000, fill: &mut |_| Ok(0) };
         let loaded = console.load("loady 0", &mut file, &mut |_| ());
         assert_eq!(loaded, Err(BoardFault::Refused("loady 0: Unknown command 'loady'".into())));
     }

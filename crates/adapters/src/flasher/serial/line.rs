@@ -104,8 +104,8 @@ impl Line for Tty {
 
 impl Drop for Tty {
     fn drop(&mut self) {
-        // A line that is gone cannot be put back.
-        let _ = tcflush(&self.file, QueueSelector::OFlush);
+        // A line that is gone cannot be put back. What is still on its way is not thrown away: the last thing that was said
+        // may have told the board to give up a transfer.
         let _ = tcsetattr(&self.file, OptionalActions::Now, &self.before);
         let _ = ioctl_tiocnxcl(&self.file);
     }

@@ -89,6 +89,10 @@ pub struct SerialConfig {
     /// How long a command may take, in seconds.
     #[serde(default = "defaults::command_time_max_s")]
     pub command_time_max_s: u64,
+    /// How long the bootloader may take to answer to one block of a transfer, in seconds. One that asks for a block
+    /// again does so by itself, U-Boot after 5 s and others after 10 s, so this is longer.
+    #[serde(default = "defaults::block_time_max_s")]
+    pub block_time_max_s: u64,
     /// How long it may take to send one piece, in seconds.
     #[serde(default = "defaults::load_time_max_s")]
     pub load_time_max_s: u64,
@@ -116,6 +120,9 @@ mod defaults {
     }
     pub(super) fn command_time_max_s() -> u64 {
         60
+    }
+    pub(super) fn block_time_max_s() -> u64 {
+        12
     }
     pub(super) fn load_time_max_s() -> u64 {
         3600
@@ -155,6 +162,7 @@ impl Serial {
             read_address: config.read_address,
             block_len: config.block_len,
             piece_len_max: config.piece_len_max,
+            block_time_max_ms: config.block_time_max_s * 1000,
             clock,
         };
         Ok(Self { config: config.clone(), base_dir: base_dir.to_owned(), setup: Arc::new(setup) })
@@ -178,7 +186,7 @@ impl Flasher for Serial {
 fn check(config: &SerialConfig) -> Result<(), &'static str> {
     let whole = |n: u64| n.is_multiple_of(config.block_len);
     let slots = [config.trust_anchors, config.certificate_chain];
-    let times = [config.prompt_time_max_s, config.command_time_max_s, config.load_time_max_s];
+    let times = [config.prompt_time_max_s, config.command_time_max_s, config.block_time_max_s, config.load_time_max_s];
     let distance = config.load_address.abs_diff(config.read_address);
     if !config.block_len.is_power_of_two() || config.block_len > BLOCK_LEN_MAX {
         Err("block_len is a power of two, at most 1 MiB")
