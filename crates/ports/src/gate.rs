@@ -1,9 +1,13 @@
 //! Keeping to the operation mode: a module runs only while it holds a lease that lets it.
 
 use model::contract::supervisor::Lease;
-use model::mode::{Binding, Statement};
+use model::mode::{Binding, Order, Statement};
 use model::{Mode, Module, Reason, UnixTime};
 use std::sync::{PoisonError, RwLock};
+
+/// Longest lease. One that ends later is not believed: a supervisor gives shorter ones, and when the clock goes back, an
+/// old lease must not become a long one.
+pub const LEASE_LEN_MAX_MS: u64 = 60_000;
 
 /// What a module knows of the operation mode. Without a lease, or behind its end, the answer is no.
 #[derive(Debug)]
@@ -23,6 +27,22 @@ pub struct Held {
     pub until: UnixTime,
     /// The epoch of the operator's statement behind it.
     pub statement_epoch: u64,
+    /// What that statement ordered.
+    pub order: Order,
+}
+
+impl Held {
+    /// Whether `module` may run in these modes.
+    ///
+    /// # Errors
+    /// [`Reason::ModuleOff`], or [`Reason::Sealed`] if the box is sealed and the module is off because of it.
+    pub fn lets(&self, module: Module) -> Result<(), Reason> {
+        match self.binding {
+            binding if binding.permits(module) => Ok(()),
+            Binding { current: Mode::Sealed, .. } => Err(Reason::Sealed),
+            Binding { .. } => Err(Reason::ModuleOff),
+        }
+    }
 }
 
 impl Gate {
@@ -35,40 +55,52 @@ impl Gate {
     /// Takes a lease, given the operator's statement that the caller has verified.
     ///
     /// # Errors
-    /// [`Reason::ModeNotNewer`] if an epoch is older than the one that is held; [`Reason::ModeNotCovered`] if the
-    /// statement does not cover the mode that the box is in or goes to. To seal a box needs no order.
+    /// [`Reason::WrongSubject`] if the lease is another module's; [`Reason::ModeNotNewer`] if an epoch is older than the
+    /// one that is held, or the same and means something else; [`Reason::ModeNotCovered`] if the statement does not cover
+    /// the mode that the box is in or goes to. To seal a box needs no order.
     pub fn take(&self, lease: &Lease, statement: &Statement) -> Result<(), Reason> {
+        if lease.module != self.module {
+            return Err(Reason::WrongSubject);
+        }
         let goal = lease.binding.pending.unwrap_or(lease.binding.current);
         if goal != Mode::Sealed && !statement.order.covers(goal) {
             return Err(Reason::ModeNotCovered);
         }
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        if held.is_some_and(|held| lease.epoch < held.epoch || statement.epoch < held.statement_epoch) {
+        if held.is_some_and(|held| !held.may_become(lease, statement)) {
             return Err(Reason::ModeNotNewer);
         }
         let Lease { binding, epoch, until, .. } = *lease;
-        *held = Some(Held { binding, epoch, until, statement_epoch: statement.epoch });
+        *held = Some(Held { binding, epoch, until, statement_epoch: statement.epoch, order: statement.order });
         Ok(())
     }
 
     /// The modes in force at `now`, if this module may run in them.
     ///
     /// # Errors
-    /// [`Reason::ModuleOff`] without a lease, behind its end, or if the modes say so; [`Reason::Sealed`] if the box is
-    /// sealed and this module is off because of it.
+    /// [`Reason::ModuleOff`] without a lease, behind its end, more than [`LEASE_LEN_MAX_MS`] before its end, or if the
+    /// modes say so; [`Reason::Sealed`] if the box is sealed and this module is off because of it.
     pub fn open(&self, now: UnixTime) -> Result<Held, Reason> {
         let held = *self.held.read().unwrap_or_else(PoisonError::into_inner);
-        match held {
-            Some(held) if now <= held.until && held.binding.permits(self.module) => Ok(held),
-            Some(held) if held.binding.current == Mode::Sealed => Err(Reason::Sealed),
-            _ => Err(Reason::ModuleOff),
-        }
+        let held = held.ok_or(Reason::ModuleOff)?;
+        held.lets(self.module)?;
+        let is_running = now <= held.until && held.until.since_ms(now) <= LEASE_LEN_MAX_MS;
+        if is_running { Ok(held) } else { Err(Reason::ModuleOff) }
     }
 
     /// The module behind the gate.
     #[must_use]
     pub const fn module(&self) -> Module {
         self.module
+    }
+}
+
+impl Held {
+    // An epoch names one binding, and an operator's epoch one order: who says otherwise is not the one who said the first.
+    fn may_become(&self, lease: &Lease, statement: &Statement) -> bool {
+        let is_same = lease.epoch == self.epoch && lease.binding == self.binding;
+        let is_same_order = statement.epoch == self.statement_epoch && statement.order == self.order;
+        (lease.epoch > self.epoch || is_same) && (statement.epoch > self.statement_epoch || is_same_order)
     }
 }
 

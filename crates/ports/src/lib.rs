@@ -4,6 +4,7 @@
 //! ([`envelope`], [`link`]) and keeping to the operation mode ([`gate`]). All of it is pure: time, randomness, keys and
 //! the bus itself are arguments.
 
+mod answering;
 pub mod bus;
 pub mod clock;
 pub mod directory;
@@ -13,6 +14,7 @@ pub mod gate;
 pub mod jws;
 pub mod keystore;
 pub mod link;
+pub mod refusals;
 pub mod replay;
 pub mod signer;
 pub mod store;

@@ -1,20 +1,22 @@
 //! A module's end of the bus: seals what it calls, opens what it is asked, keeps to the mode, records what it refuses.
 
-use crate::bus::{Bus, BusFault, Handler, Served};
+use crate::answering::Answering;
+use crate::bus::{Bus, BusFault, Served};
 use crate::clock::{Clock, Entropy, nonce};
 use crate::directory::{Caller, Directory};
-use crate::envelope::{self, ANSWER, CALL, Claims, Opened};
+use crate::envelope::{self, ANSWER, BODY_LEN_MAX, CALL, Claims, Opened, Sealed};
 use crate::gate::Gate;
 use crate::jws;
-use crate::replay::{Replay, Seen, WINDOW_MS};
+use crate::refusals::{Refusal, Refusals};
+use crate::replay::{Replay, WINDOW_MS};
 use crate::signer::Signer;
 use crate::store::AuditSink;
 use model::audit::{Entry, Event};
 use model::callers::Callers;
-use model::contract::authority::Done;
 use model::contract::supervisor::Lease;
-use model::contract::{Call, MESSAGE_LEN_MAX, Subject};
-use model::mode::Statement;
+use model::contract::{Call, Subject};
+use model::mode::{Binding, Statement};
+use model::text::printable;
 use model::{Digest, Fault, Module, Nonce, Reason, StationName, UnixTime};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +27,11 @@ pub const MODE_STATEMENT: &str = "cradle-mode";
 /// How long a caller waits if it does not say: an issuing batch on a busy box takes well under a second.
 pub const PATIENCE_MS: u64 = 30_000;
 
+/// Longest text of a fault that is taken over from another module, in characters: ours are shorter.
+const FAULT_LEN_MAX: usize = 200;
+
 /// The digest of a body that is still to be hashed.
-const UNSET: Digest = Digest::new([0; 32]);
+pub(crate) const UNSET: Digest = Digest::new([0; Digest::LEN]);
 
 /// What a [`Link`] is made of.
 #[derive(Clone)]
@@ -47,8 +52,9 @@ pub struct Parts {
 pub struct Link {
     parts: Parts,
     gate: Gate,
-    replay: Mutex<Replay>,
-    started: UnixTime,
+    refusals: Mutex<Refusals>,
+    pub(crate) replay: Mutex<Replay>,
+    pub(crate) started: UnixTime,
 }
 
 /// What a module does when it is asked.
@@ -65,8 +71,20 @@ pub trait Service: Send + Sync {
 /// # Errors
 /// [`Fault::Malformed`] if the body is not that call; what `f` fails with.
 pub fn answer<C: Call>(body: &RawValue, f: impl FnOnce(C) -> Result<C::Reply, Fault>) -> Result<Box<RawValue>, Fault> {
-    let call: C = serde_json::from_str(body.get()).map_err(|_| Fault::malformed("the body of the call"))?;
+    let bad = Fault::malformed("the body of the call");
+    let call: C =
+        if body.get().starts_with('{') { serde_json::from_str(body.get()).map_err(|_| bad)? } else { return Err(bad) };
     serde_json::value::to_raw_value(&f(call)?).map_err(|_| Fault::unavailable("the answer cannot be written"))
+}
+
+/// What an answer must answer.
+struct Asked {
+    to: Module,
+    subject: Subject,
+    nonce: Nonce,
+    mode: Binding,
+    epoch: u64,
+    claims: Digest,
 }
 
 impl Link {
@@ -74,7 +92,7 @@ impl Link {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let (gate, started) = (Gate::closed(parts.module), parts.clock.now());
-        Arc::new(Self { parts, gate, replay: Mutex::default(), started })
+        Arc::new(Self { parts, gate, refusals: Mutex::default(), replay: Mutex::default(), started })
     }
 
     /// Begins to answer calls with `service`, until the guard is dropped.
@@ -110,87 +128,140 @@ impl Link {
         self.parts.clock.now()
     }
 
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.parts.callers
+    }
+
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        self.parts.signer.as_ref()
+    }
+
     /// Calls, and waits [`PATIENCE_MS`].
     ///
     /// # Errors
-    /// What the call fails with; [`Reason::ModuleOff`] if this module or the other may not run now.
+    /// What the call fails with; [`Reason::ModuleOff`] or [`Reason::Sealed`] if this module or the other may not run now;
+    /// [`Reason::UnknownCaller`] if this module is not certified any more; [`Fault::Unavailable`] if there is no answer
+    /// that can be believed: what became of the call is not known then.
     pub fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Fault> {
         let now = self.now();
         let held = self.gate.open(now)?;
+        // A module that is off answers nothing but a lease, which may be what switches it off.
+        if C::SUBJECT != Lease::SUBJECT {
+            held.lets(call.to())?;
+        }
+        let kid = jws::key_id(self.signer().public_key());
+        if self.directory().module(&kid, now).is_none_or(|(_, caller)| caller != self.caller()) {
+            return Err(Reason::UnknownCaller.into());
+        }
         let body =
             serde_json::value::to_raw_value(call).map_err(|_| Fault::unavailable("the call cannot be written"))?;
+        if body.get().len() > BODY_LEN_MAX {
+            return Err(BusFault::TooLong.into());
+        }
         let nonce = nonce(self.parts.entropy.as_ref());
+        let (to, subject, deadline) = (call.to(), C::SUBJECT, now.plus_ms(PATIENCE_MS));
         let claims = Claims {
             from: self.parts.module,
             instance: self.parts.instance.clone(),
-            to: call.to(),
-            subject: C::SUBJECT,
+            to,
+            subject,
             at: now,
-            deadline: now.plus_ms(PATIENCE_MS),
+            deadline,
             nonce,
             mode: held.binding,
             epoch: held.epoch,
+            answers: None,
             body: UNSET,
         };
-        let deadline = claims.deadline;
-        let message = envelope::seal(CALL, claims, &body, self.parts.signer.as_ref())?;
-        let reply = self.parts.bus.call(call.to(), C::SUBJECT, &message, deadline)?;
-        self.open_answer::<C>(&reply, call.to(), nonce)
+        let Sealed { octets, claims } = envelope::seal(CALL, claims, &body, self.signer())?;
+        let reply = self.parts.bus.call(to, subject, &octets, deadline)?;
+        let asked = Asked { to, subject, nonce, mode: held.binding, epoch: held.epoch, claims };
+        self.open_answer::<C>(&reply, &asked)
     }
 
-    fn open_answer<C: Call>(&self, reply: &[u8], from: Module, nonce: Nonce) -> Result<C::Reply, Fault> {
+    fn open_answer<C: Call>(&self, reply: &[u8], asked: &Asked) -> Result<C::Reply, Fault> {
         let now = self.now();
-        let opened = Opened::open(ANSWER, reply, &self.parts.directory, now)?;
-        let claims = opened.claims();
-        if claims.from != from || claims.to != self.parts.module || claims.subject != C::SUBJECT {
-            return Err(Reason::WrongSubject.into());
+        self.record_counted(now);
+        if reply.is_empty() {
+            return Err(Fault::unavailable("the module that was called gave no answer: its audit log may say why"));
         }
-        if claims.nonce != nonce {
-            return Err(Reason::Replayed.into());
+        let opened = Opened::open(ANSWER, reply, self.directory(), now).map_err(|e| (e.reason, e.liar));
+        let checked = opened.and_then(|opened| match self.check_answer(&opened, asked, now) {
+            Ok(()) => Ok(opened),
+            Err(reason) => Err((reason, Some(opened.caller().clone()))),
+        });
+        match checked {
+            Ok(opened) => read_answer::<C>(opened.body()),
+            Err((reason, caller)) => {
+                self.record_refused(Refusal { subject: asked.subject, caller, reason }, reply, now);
+                Err(Fault::unavailable("the answer is not to be believed; ask again what became of the call"))
+            }
         }
-        let body: Result<C::Reply, Fault> =
-            serde_json::from_str(opened.body().get()).map_err(|_| Fault::malformed("the body of the answer"))?;
-        body
     }
 
-    /// Checks everything that a call must be before anybody acts on it.
-    fn admit(&self, claims: &Claims, arrived_under: Subject, now: UnixTime) -> Result<(), Reason> {
-        if claims.subject != arrived_under || claims.to != self.parts.module {
+    /// Checks that an answer is the one to what was asked.
+    ///
+    /// It is judged by the modes of its call, not by those in force when it comes: both modules were on when the call
+    /// was made, and a change of modes drains. To refuse what was done before the change would only lose it.
+    fn check_answer(&self, answer: &Opened<'_>, asked: &Asked, now: UnixTime) -> Result<(), Reason> {
+        let claims = answer.claims();
+        if claims.from != asked.to || claims.to != self.parts.module || claims.subject != asked.subject {
             return Err(Reason::WrongSubject);
         }
-        if !self.parts.callers.permit(claims.from, claims.subject) {
-            return Err(Reason::CallerNotAllowed);
+        if claims.answers != Some(asked.claims) || claims.nonce != asked.nonce {
+            return Err(Reason::Replayed);
         }
-        // What was sealed before this module started could have been received by the one before it.
-        let fresh = claims.at >= self.started && claims.at <= now.plus_ms(WINDOW_MS);
-        if !fresh || now.since_ms(claims.at) > WINDOW_MS || now > claims.deadline {
-            return Err(Reason::OutOfTime);
-        }
-        // Behind this moment the message is out of time, so its nonce may be forgotten.
-        let until = claims.at.plus_ms(WINDOW_MS);
-        match self.replay.lock().unwrap_or_else(PoisonError::into_inner).take(claims.nonce, until, now) {
-            Seen::New => {}
-            Seen::Before | Seen::NoRoom => return Err(Reason::Replayed),
-        }
-        if claims.subject == Subject::ModeLease {
-            return Ok(());
-        }
-        let held = self.gate.open(now)?;
-        if claims.mode != held.binding || claims.epoch != held.epoch {
+        if claims.mode != asked.mode || claims.epoch != asked.epoch {
             return Err(Reason::WrongMode);
         }
-        if held.binding.permits(claims.from) { Ok(()) } else { Err(Reason::ModuleOff) }
+        if asked.subject.module() == Module::Supervisor && claims.instance != self.parts.instance {
+            return Err(Reason::CallerNotAllowed);
+        }
+        let is_near = now.since_ms(claims.at) <= WINDOW_MS && claims.at.since_ms(now) <= WINDOW_MS;
+        if is_near { Ok(()) } else { Err(Reason::OutOfTime) }
     }
 
-    fn take_lease(&self, body: &RawValue, now: UnixTime) -> Result<Done, Fault> {
-        let lease: Lease = serde_json::from_str(body.get()).map_err(|_| Fault::malformed("lease"))?;
-        if lease.module != self.parts.module {
-            return Err(Reason::WrongSubject.into());
-        }
-        let statement = verify_statement(&lease.statement, &self.parts.directory, now)?;
-        self.gate.take(&lease, &statement)?;
-        Ok(Done {})
+    /// Records a refused message, or counts it if there are many.
+    pub(crate) fn record_refused(&self, refusal: Refusal, message: &[u8], now: UnixTime) {
+        let event = self.locked_refusals(|refusals| refusals.note(refusal, now, || x509::sha256(message)));
+        self.record(event.into_iter().collect(), now);
     }
+
+    /// Records how many refused messages have no entry, once their period is over.
+    pub(crate) fn record_counted(&self, now: UnixTime) {
+        self.record(self.locked_refusals(|refusals| refusals.over(now)), now);
+    }
+
+    fn locked_refusals<T>(&self, f: impl FnOnce(&mut Refusals) -> T) -> T {
+        f(&mut self.refusals.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn record(&self, events: Vec<Event>, at: UnixTime) {
+        let entries: Vec<_> = events.into_iter().map(|event| Entry { at, by: self.parts.module, event }).collect();
+        if !entries.is_empty() {
+            // If this cannot be written the store is ill; the message stays refused, and the next write says so.
+            let _refused_anyway = self.parts.audit.append(entries);
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let left = self.locked_refusals(Refusals::end);
+        self.record(left, self.now());
+    }
+}
+
+fn read_answer<C: Call>(body: &RawValue) -> Result<C::Reply, Fault> {
+    let answer: Result<C::Reply, Fault> =
+        serde_json::from_str(body.get()).map_err(|_| Fault::malformed("the body of the answer"))?;
+    // What another module writes is shown to people.
+    let shown = |text: &str| printable(text, FAULT_LEN_MAX).into();
+    answer.map_err(|fault| match fault {
+        Fault::Malformed(what) => Fault::Malformed(shown(&what)),
+        Fault::Unavailable(what) => Fault::Unavailable(shown(&what)),
+        Fault::Refused(reason) => Fault::Refused(reason),
+    })
 }
 
 /// Verifies an operator's mode statement.
@@ -199,77 +270,6 @@ impl Link {
 /// [`Reason::UnknownCaller`], [`Reason::SignatureInvalid`], or [`Fault::Malformed`].
 pub fn verify_statement(jws: &str, directory: &Directory, now: UnixTime) -> Result<Statement, Fault> {
     let (payload, operator) = jws::verify(MODE_STATEMENT, jws.as_bytes(), |kid| directory.operator(kid, now))?;
-    let statement: Statement = serde_json::from_slice(&payload).map_err(|_| Fault::malformed("mode statement"))?;
+    let statement: Statement = jws::object(&payload).ok_or(Fault::malformed("mode statement"))?;
     if statement.operator == operator { Ok(statement) } else { Err(Reason::UnknownCaller.into()) }
-}
-
-struct Answering {
-    link: Arc<Link>,
-    service: Arc<dyn Service>,
-}
-
-impl Handler for Answering {
-    fn handle(&self, subject: Subject, message: &[u8]) -> Vec<u8> {
-        let now = self.link.now();
-        let opened = if message.len() > MESSAGE_LEN_MAX {
-            Err(Reason::SignatureInvalid)
-        } else {
-            Opened::open(CALL, message, &self.link.parts.directory, now)
-        };
-        let admitted =
-            opened.as_ref().map_err(|reason| *reason).and_then(|o| self.link.admit(o.claims(), subject, now));
-        let body = match (&opened, admitted) {
-            (Ok(opened), Ok(())) => self.act(opened, now),
-            (_, refused) => {
-                let reason = refused.err().unwrap_or(Reason::SignatureInvalid);
-                self.record(subject, message, opened.as_ref().ok(), reason, now);
-                Err(reason.into())
-            }
-        };
-        self.seal(subject, opened.as_ref().ok().map(Opened::claims), &body)
-    }
-}
-
-impl Answering {
-    fn act(&self, opened: &Opened<'_>, now: UnixTime) -> Result<Box<RawValue>, Fault> {
-        let subject = opened.claims().subject;
-        if subject != Subject::ModeLease {
-            return self.service.answer(opened.caller(), subject, opened.body());
-        }
-        let done = self.link.take_lease(opened.body(), now)?;
-        serde_json::value::to_raw_value(&done).map_err(|_| Fault::unavailable("the answer cannot be written"))
-    }
-
-    fn record(&self, subject: Subject, message: &[u8], opened: Option<&Opened<'_>>, reason: Reason, now: UnixTime) {
-        let event = Event::MessageRefused {
-            subject: subject.to_string(),
-            caller: opened.map_or_else(|| "unknown".to_owned(), |o| o.caller().to_string()),
-            reason,
-            message: x509::sha256(message),
-        };
-        // If this cannot be written the store is ill; the message stays refused, and the next write says so.
-        let _refused_anyway = self.link.parts.audit.append(vec![Entry { at: now, by: self.link.parts.module, event }]);
-    }
-
-    // An answer to a call whose claims cannot be believed goes to nobody in particular: the nonce is zero.
-    fn seal(&self, subject: Subject, claims: Option<&Claims>, body: &Result<Box<RawValue>, Fault>) -> Vec<u8> {
-        let parts = &self.link.parts;
-        let now = self.link.now();
-        let held = self.link.gate.open(now).ok();
-        let Ok(body) = serde_json::value::to_raw_value(body) else { return Vec::new() };
-        let answer = Claims {
-            from: parts.module,
-            instance: parts.instance.clone(),
-            to: claims.map_or(parts.module, |c| c.from),
-            subject,
-            at: now,
-            deadline: claims.map_or(now, |c| c.deadline),
-            nonce: claims.map_or(Nonce::new([0; 16]), |c| c.nonce),
-            mode: held.map_or(model::mode::Binding::settled(model::Mode::Sealed), |h| h.binding),
-            epoch: held.map_or(0, |h| h.epoch),
-            body: UNSET,
-        };
-        // An empty answer is no answer: the caller finds no seal on it.
-        envelope::seal(ANSWER, answer, &body, parts.signer.as_ref()).unwrap_or_default()
-    }
 }

@@ -1,9 +1,10 @@
 //! What a target must be able to do, and how a file or device does it.
 
-use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
+use rustix::fs::{Advice, FallocateFlags, Mode, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 /// Octets of zeros that are written at once where holes cannot be made.
@@ -25,15 +26,53 @@ pub(super) trait Medium {
     fn read(&mut self, buffer: &mut [u8], at: u64) -> io::Result<()>;
 }
 
+/// What direct reading must be aligned to in octets: the largest logical block of common media, and a page.
+const ALIGNMENT: u16 = 4096;
+/// Octets that are read directly at once.
+const DIRECT_LEN: usize = 1024 * 1024;
+
 /// A file or block device, locked against other processes as long as it is open.
 pub(super) struct FileMedium {
     file: File,
     length: u64,
+    /// The same, read past the page cache, where the system can.
+    direct: Option<Direct>,
 }
 
 impl FileMedium {
     pub(super) fn new(file: File, length: u64) -> Self {
-        Self { file, length }
+        let direct = Direct::new(&file);
+        Self { file, length, direct }
+    }
+}
+
+/// Reads from the medium itself. The page cache would show what was written to it, whatever became of it.
+struct Direct {
+    file: File,
+    /// Room for [`DIRECT_LEN`] octets from an aligned address on.
+    room: Vec<u8>,
+}
+
+impl Direct {
+    fn new(file: &File) -> Option<Self> {
+        // By its descriptor, because the path may lead elsewhere by now. The lock and the claim stay with `file`.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+        Some(Self { file: File::from(file), room: vec![0; DIRECT_LEN + usize::from(ALIGNMENT)] })
+    }
+
+    /// Reads as much of `buffer` as fits the room, and is there; gives how much.
+    fn read(&mut self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let before = at % u64::from(ALIGNMENT);
+        let skip = usize::try_from(before).unwrap_or(0);
+        let wanted = skip.saturating_add(buffer.len()).next_multiple_of(usize::from(ALIGNMENT)).min(DIRECT_LEN);
+        let start = self.room.as_ptr().align_offset(usize::from(ALIGNMENT));
+        let room = self.room.get_mut(start..).and_then(|room| room.get_mut(..wanted)).unwrap_or_default();
+        let len = self.file.read_at(room, at - before)?;
+        let octets = room.get(skip..len).unwrap_or_default();
+        buffer.iter_mut().zip(octets).for_each(|(to, from)| *to = *from);
+        Ok(octets.len().min(buffer.len()))
     }
 }
 
@@ -62,7 +101,20 @@ impl Medium for FileMedium {
         Ok(fadvise(&self.file, 0, None, Advice::DontNeed)?)
     }
     fn read(&mut self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        self.file.read_exact_at(buffer, at)
+        let mut done = 0;
+        while let (Some(direct), Some(rest)) = (&mut self.direct, buffer.get_mut(done..).filter(|b| !b.is_empty())) {
+            let at = at.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
+            match direct.read(rest, at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => done = done.saturating_add(len),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Opened, but not able: what was dropped from the cache is read through it.
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => self.direct = None,
+                Err(error) => return Err(error),
+            }
+        }
+        let rest = buffer.get_mut(done..).unwrap_or_default();
+        self.file.read_exact_at(rest, at.saturating_add(u64::try_from(done).unwrap_or(u64::MAX)))
     }
 }
 

@@ -74,8 +74,6 @@ pub(super) fn digest(
         done = done.saturating_add(length_of(chunk));
         progress(done);
     }
-    // Nobody reads it again soon: the memory is for others, and the next comparison begins without a cache.
-    medium.drop_cache().map_err(fault::system("dropping the cache"))?;
     Ok(finish(context))
 }
 

@@ -7,7 +7,7 @@
 use super::super::deadline::Deadline;
 use super::super::{fault, tail};
 use super::line::Line;
-use super::ymodem::{self, CAN, INVITATION};
+use super::ymodem::{self, CAN, INVITATION, NAK};
 use ports::Clock;
 use ports::flasher::BoardFault;
 use std::sync::Arc;
@@ -25,8 +25,9 @@ const STILL_MS: u64 = 100;
 const CALLS: usize = 8;
 const CALL_MS: u64 = 250;
 /// How long to keep still after cancelling a transfer that an earlier station left behind, in milliseconds. U-Boot first
-/// wants 2 s of silence, and waits another 0.75 s before it listens for the next cancellation.
-const CANCEL_MS: u64 = 3300;
+/// wants 2 s of silence, and waits another 0.75 s before it listens for the next cancellation; lrzsz wants 5 s, and throws
+/// away what comes before.
+const CANCEL_MS: u64 = 6000;
 /// Octets of output that are kept: the last ones matter.
 const OUTPUT_LEN_MAX: usize = 16 * 1024;
 /// Characters of output that a fault quotes.
@@ -141,8 +142,8 @@ impl<L: Line> Console<L> {
         Ok(false)
     }
 
-    /// A station that was killed in mid-transfer leaves a bootloader that waits for the next block. Cancels it; whether
-    /// the prompt came.
+    /// A station that was killed in mid-transfer leaves a bootloader that waits for the next block. Cancels it, and again
+    /// whenever it asks for the block: then it listens. Whether the prompt came.
     fn cancel_transfer(&mut self, heard: &mut Heard, deadline: &mut Deadline) -> Result<bool, BoardFault> {
         self.line.send(&[CAN; 3], deadline)?;
         deadline.within(CANCEL_MS, |slice| {
@@ -151,7 +152,10 @@ impl<L: Line> Console<L> {
                     return Ok(true);
                 }
                 let left_ms = slice.left_ms();
-                self.listen(heard, slice, left_ms)?;
+                let len = self.listen(heard, slice, left_ms)?;
+                if len > 0 && matches!(heard.text.last(), Some(&(INVITATION | NAK))) {
+                    self.line.send(&[CAN; 3], slice)?;
+                }
             }
             Ok(false)
         })
@@ -310,6 +314,9 @@ mod tests {
         dead: bool,
         /// Waits for a block of a transfer that an earlier station began; needs so many cancellations.
         in_transfer: usize,
+        /// It throws away what comes until the line has been still for so long; then it asks for the block, and listens.
+        asks_after_ms: u64,
+        quiet_ms: u64,
         chatters: bool,
         never_ends: bool,
         /// When it is switched on, counted by `now_ms`; until then it is dead. It can be stopped for one second.
@@ -346,6 +353,7 @@ mod tests {
                 return;
             }
             match octet {
+                _ if self.quiet_ms < self.asks_after_ms => self.quiet_ms = 0,
                 _ if self.in_transfer > 0 => {
                     self.in_transfer -= usize::from(octet == CAN);
                     if self.in_transfer == 0 {
@@ -385,7 +393,13 @@ mod tests {
                 buffer.fill(b'#');
                 return Ok(buffer.len());
             }
-            let wait_ms = wait_ms.min(deadline.left_ms());
+            let mut wait_ms = wait_ms.min(deadline.left_ms());
+            if self.quiet_ms < self.asks_after_ms {
+                wait_ms = wait_ms.min(self.asks_after_ms - self.quiet_ms);
+                self.quiet_ms += wait_ms;
+                self.to_us.extend((self.quiet_ms == self.asks_after_ms).then_some(NAK));
+                deadline.spend(wait_ms);
+            }
             let (before_ms, after_ms) = (self.now_ms, self.now_ms + wait_ms);
             if let Some(at_ms) = self.powers_up_at_ms.filter(|at_ms| (before_ms + 1..=after_ms).contains(at_ms)) {
                 self.now_ms = at_ms;
@@ -455,6 +469,10 @@ mod tests {
     #[test]
     fn a_transfer_that_misses_the_first_cancellation() {
         found(Bootloader { in_transfer: 6, ..Default::default() }, Ok(()));
+    }
+    #[test]
+    fn a_receiver_that_only_listens_when_it_asks() {
+        found(Bootloader { in_transfer: 3, asks_after_ms: 5000, ..Default::default() }, Ok(()));
     }
 
     #[track_caller]

@@ -15,7 +15,8 @@ const STX: u8 = 0x02;
 const EOT: u8 = 0x04;
 const ACK: u8 = 0x06;
 const BS: u8 = 0x08;
-const NAK: u8 = 0x15;
+/// How a receiver asks for a block again.
+pub(super) const NAK: u8 = 0x15;
 /// What makes the other side give up; receivers want two or three in a row.
 pub(super) const CAN: u8 = 0x18;
 /// What fills the last block.

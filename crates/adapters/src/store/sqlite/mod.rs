@@ -43,7 +43,7 @@ const READERS_MAX: usize = 8;
 /// The store.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Option<Writer>,
+    writer: Option<Arc<Writer>>,
     readers: Mutex<Vec<Connection>>,
     epoch: InstanceEpoch,
     _lock: Option<DirectoryLock>,
@@ -107,7 +107,7 @@ impl SqliteStore {
         }
         crate::files::sync_directory(directory).map_err(|e| OpenFault::Engine(e.to_string()))?;
         let epoch = new_epoch(&connection, opening)?;
-        let writer = Writer::start(connection, opening).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        let writer = Arc::new(Writer::start(connection, opening).map_err(|e| OpenFault::Engine(e.to_string()))?);
         Ok(Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) })
     }
 

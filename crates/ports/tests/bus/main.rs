@@ -1,0 +1,12 @@
+//! What the bus must hold against: whoever controls it, whoever has the key of a module, and mistakes.
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod answers;
+mod calls;
+mod directory;
+mod floods;
+mod golden;
+mod leases;
+mod modes;
+mod octets;
+mod support;
