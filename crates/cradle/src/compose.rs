@@ -280,6 +280,7 @@ impl Installation {
         if binding.current == Mode::Sealed && !binding.permits(call.to()) {
             return Err(Fault::Refused(Reason::Sealed)).or_fail(doing);
         }
+        self.supervisor.check_certified(&[call.to()])?;
         self.console.call(call).or_fail(doing)
     }
 }

@@ -98,7 +98,8 @@ impl<T, E: Into<Fault>> While<T> for std::result::Result<T, E> {
     }
 }
 
-fn of_fault(fault: &Fault, doing: &str) -> Failure {
+/// Says of a fault what was being done.
+pub(crate) fn of_fault(fault: &Fault, doing: &str) -> Failure {
     match fault {
         Fault::Malformed(what) => Failure::new(Exit::Failed, "malformed", format!("{doing} failed: malformed {what}"))
             .next("look at it with `cradle inspect FILE`"),

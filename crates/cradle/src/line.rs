@@ -185,6 +185,7 @@ fn work_on(
     done.software_ms += watch.ms();
     if halves != Halves::Software {
         installation.supervisor.enter(Mode::ProvisionCertificate)?;
+        installation.supervisor.check_certified(&Module::ALL)?;
         let watch = Stopwatch::start();
         station.certificates(tray, bars).or_fail("certifying the tray")?;
         done.certificates_ms += watch.ms();

@@ -4,7 +4,7 @@
 //! of a change both modes bind, so a crash at any step leaves the stricter.
 
 use crate::compose::{Workshop, operator_label};
-use crate::fault::{Exit, Failure, Result, While};
+use crate::fault::{Exit, Failure, Result, While, of_fault};
 use adapters::bus::LocalBus;
 use adapters::sockets;
 use authority::Authority;
@@ -81,6 +81,11 @@ impl Supervisor {
                 .next("remove the data directory and run `cradle init` again")
         })?;
         let link = assembly.link(Module::Supervisor)?;
+        for own in [&link, &console] {
+            if !own.is_certified() {
+                return Err(not_certified(own.caller().module));
+            }
+        }
         let shared = Arc::new(Shared {
             assembly,
             console,
@@ -111,9 +116,21 @@ impl Supervisor {
 
     /// The link of a module that runs.
     pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
+        self.check_certified(&[module])?;
         let running = locked(&self.shared.running);
         let link = running.get(&module).map(|r| Arc::clone(&r.link));
         link.ok_or(Fault::Refused(Reason::ModuleOff)).or_fail(&format!("reaching {module}"))
+    }
+
+    /// Fails if one of these modules would run, were its certificate valid.
+    pub(crate) fn check_certified(&self, modules: &[Module]) -> Result {
+        let binding = self.row().binding;
+        let running = locked(&self.shared.running);
+        let wanted = |module: &&Module| STARTED.contains(*module) && binding.leave(**module) == Leave::On;
+        match modules.iter().filter(wanted).find(|module| !running.contains_key(module)) {
+            Some(missing) => Err(not_certified(*missing)),
+            None => Ok(()),
+        }
     }
 
     /// Takes an operator's order and enters its mode.
@@ -145,7 +162,7 @@ impl Supervisor {
         }
         let between = Binding { current: row.binding.current, pending: Some(mode) };
         self.shared.bind(between)?;
-        self.shared.stop_forbidden(between);
+        self.shared.stop(|module, _| !between.permits(module));
         self.shared.prove(between)?;
         self.shared.bind(Binding::settled(mode))?;
         self.shared.start_missing()
@@ -196,6 +213,21 @@ pub(crate) fn record_order(
     Ok(workshop.store.order(order, statement, event, workshop.clock.now())?)
 }
 
+fn not_certified(module: Module) -> Failure {
+    Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run"))
+        .because("its certificate was revoked, or has expired")
+        .next("see `cradle cert list`; what does not need it goes on")
+}
+
+fn not_ordered(fault: Fault) -> Failure {
+    if !matches!(fault, Fault::Refused(Reason::UnknownCaller)) {
+        return of_fault(&fault, "checking the recorded mode statement");
+    }
+    Failure::new(Exit::NotAuthorised, "not-ordered", "no module runs: nobody stands behind the mode of this box")
+        .because("the certificate of the operator who ordered it was revoked, or has expired")
+        .next("records can still be listed and verified; to go on, make a new installation with `cradle init`")
+}
+
 impl Shared {
     fn now(&self) -> UnixTime {
         self.assembly.workshop.clock.now()
@@ -213,6 +245,8 @@ impl Shared {
     fn renew(&self, row: &mut ModeRow) -> Result {
         self.take_own(&self.link, Module::Supervisor, row)?;
         self.take_own(&self.console, Module::Console, row)?;
+        // One whose certificate was revoked or has expired would not be believed; it must not hold up the others.
+        self.stop(|_, link| !link.is_certified());
         let modules: Vec<Module> = locked(&self.running).keys().copied().collect();
         for module in modules {
             self.link.call(&self.lease(module, row)).or_fail(&format!("handing a lease to {module}"))?;
@@ -227,19 +261,15 @@ impl Shared {
 
     // The supervisor and the console do not answer on the bus for leases; they take theirs here, by the same check.
     fn take_own(&self, link: &Link, module: Module, row: &ModeRow) -> Result {
-        let statement = verify_statement(&row.statement, &self.assembly.directory, self.now())
-            .or_fail("checking the recorded mode statement")?;
+        let statement = verify_statement(&row.statement, &self.assembly.directory, self.now()).map_err(not_ordered)?;
         link.gate().take(&self.lease(module, row), &statement).or_fail("taking the recorded mode")
     }
 
-    fn stop_forbidden(&self, binding: Binding) {
+    fn stop(&self, unwanted: impl Fn(Module, &Link) -> bool) {
         // Taken out of the map first, so that what drains may still look at it.
-        let forbidden: Vec<Running> = {
-            let mut running = locked(&self.running);
-            let names: Vec<_> = running.keys().copied().filter(|m| !binding.permits(*m)).collect();
-            names.iter().filter_map(|module| running.remove(module)).collect()
-        };
-        drop(forbidden);
+        let stopped: Vec<_> =
+            locked(&self.running).extract_if(.., |module, running| unwanted(*module, &running.link)).collect();
+        drop(stopped);
     }
 
     /// Proves that what must be off is off: nobody answers for it, and without the gateway no socket listens.
@@ -263,22 +293,24 @@ impl Shared {
         for module in STARTED {
             let wanted = row.binding.leave(module) == Leave::On;
             if wanted && !locked(&self.running).contains_key(&module) {
-                let started = self.start_module(module)?;
-                locked(&self.running).insert(module, started);
-                started_anew.push(module);
+                let link = self.assembly.link(module)?;
+                if link.is_certified() {
+                    let started = self.start_module(link)?;
+                    locked(&self.running).insert(module, started);
+                    started_anew.push(module);
+                }
             }
         }
         self.renew(&mut row)?;
         // What the registry could not leave at km while km was off, it leaves now.
-        if started_anew.contains(&Module::Authority) && row.binding.permits(Module::Identity) {
+        if started_anew.contains(&Module::Authority) && locked(&self.running).contains_key(&Module::Identity) {
             self.link.call(&DepositPending {}).or_fail("leaving grants at the authority")?;
         }
         Ok(())
     }
 
-    fn start_module(&self, module: Module) -> Result<Running> {
-        let workshop = &self.assembly.workshop;
-        let link = self.assembly.link(module)?;
+    fn start_module(&self, link: Arc<Link>) -> Result<Running> {
+        let (workshop, module) = (&self.assembly.workshop, link.caller().module);
         let doing = format!("starting {module}");
         let service: Arc<dyn Service> = match module {
             Module::Authority => {

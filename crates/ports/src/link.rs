@@ -128,6 +128,13 @@ impl Link {
         self.parts.clock.now()
     }
 
+    /// Whether others believe what this module says now: its key has a certificate, in time and not revoked.
+    #[must_use]
+    pub fn is_certified(&self) -> bool {
+        let kid = jws::key_id(self.signer().public_key());
+        self.directory().module(&kid, self.now()).is_some_and(|(_, caller)| caller == self.caller())
+    }
+
     pub(crate) fn callers(&self) -> &Callers {
         &self.parts.callers
     }
@@ -149,8 +156,7 @@ impl Link {
         if C::SUBJECT != Lease::SUBJECT {
             held.lets(call.to())?;
         }
-        let kid = jws::key_id(self.signer().public_key());
-        if self.directory().module(&kid, now).is_none_or(|(_, caller)| caller != self.caller()) {
+        if !self.is_certified() {
             return Err(Reason::UnknownCaller.into());
         }
         let body =

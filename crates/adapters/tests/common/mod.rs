@@ -60,7 +60,7 @@ impl Dir {
     /// Writes a program into it.
     pub(crate) fn program(&self, name: &str, text: &str) {
         let path = self.0.join(name);
-        // Written by another process: a descriptor of ours that is open for writing could be inherited by a program that
+        // Another process writes it: a descriptor of ours that is open for writing could be inherited by a program that
         // another test starts at this moment, and nothing can execute a file that is open for writing.
         let mut cat = std::process::Command::new("tee")
             .arg(&path)
