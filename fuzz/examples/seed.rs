@@ -1,6 +1,8 @@
 //! Makes the seeds in `fuzz/corpus` from the golden octets in `testdata`, and some more of values that are rare there.
 //! Run it after adding golden octets: `cargo run --manifest-path fuzz/Cargo.toml --no-default-features --example seed`.
 
+use model::octets::from_base64url;
+use serde_json::value::RawValue;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,7 +37,56 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.parts(&name, &tbs.subject, &tbs.subject_public_key, &tbs.extensions)?;
         }
     }
+    for (name, octets) in golden("tuf")?.into_iter().filter(|(name, _)| name.ends_with(".json")) {
+        seeds.put("release", &name, &octets)?;
+        seeds.put("draft", &name, &octets)?;
+    }
+    messages(&seeds)?;
+    lists(&seeds)?;
     rare(&seeds)
+}
+
+/// A sealed call and its answer, and what is in them.
+fn messages(seeds: &Seeds) -> Result<(), Box<dyn Error>> {
+    #[derive(serde::Deserialize)]
+    struct File<'a> {
+        #[serde(borrow)]
+        call: &'a RawValue,
+        #[serde(borrow)]
+        answer: &'a RawValue,
+    }
+    #[derive(serde::Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        seal: &'a RawValue,
+    }
+    #[derive(serde::Deserialize)]
+    struct Seal<'a> {
+        payload: &'a str,
+    }
+    let octets = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/envelope.json"))?;
+    let file: File<'_> = serde_json::from_slice(&octets)?;
+    for (name, message) in [("call", file.call), ("answer", file.answer)] {
+        let seal = serde_json::from_str::<Message<'_>>(message.get())?.seal;
+        let payload = serde_json::from_str::<Seal<'_>>(seal.get())?.payload;
+        seeds.put("message", name, message.get().as_bytes())?;
+        seeds.put("jws", name, seal.get().as_bytes())?;
+        seeds.put("claims", name, &from_base64url(payload.as_bytes()).ok_or("no base64url")?)?;
+    }
+    let zeros = "0".repeat(64);
+    let statement = format!(
+        r#"{{"metadata_sha256":"{zeros}","image_sha256":"{zeros}","image_length":4096,"device_types":["sensor"],"release_counter":7,"verified_at":1001000000000}}"#
+    );
+    seeds.put("statement", "plain", statement.as_bytes())
+}
+
+fn lists(seeds: &Seeds) -> Result<(), Box<dyn Error>> {
+    let csv = "serial,type,board,profile\r\nSN000001,sensor,,\r\nSN000002,sensor,\"B,2\",ldevid\r\n";
+    let json =
+        r#"[{"serial":"SN000001","type":"sensor"},{"serial":"SN2","type":"gateway","board":"B-2","profile":"ldevid"}]"#;
+    seeds.put("list", "csv", csv.as_bytes())?;
+    seeds.put("list", "csv-bad-lines", b"\xef\xbb\xbfserial,type\nSN1\nSN1,sensor\n,\nSN1,sensor\n")?;
+    seeds.put("list", "json", json.as_bytes())
 }
 
 /// Values that other programs seldom write.

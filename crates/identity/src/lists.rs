@@ -44,7 +44,7 @@ struct Line {
 ///
 /// # Errors
 /// The bad lines, at most [`BAD_LINES_MAX`], in the order of the list.
-pub fn read(
+pub fn decode(
     name: &str,
     format: ListFormat,
     octets: &[u8],
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn run(format: ListFormat, octets: &[u8]) -> Result<List, Vec<BadLine>> {
-        super::read("list", format, octets, UnixTime::from_s(1), 32473)
+        super::decode("list", format, octets, UnixTime::from_s(1), 32473)
     }
     #[track_caller]
     fn good(format: ListFormat, octets: impl AsRef<[u8]>, expected: &[&str]) {
@@ -374,7 +374,7 @@ mod tests {
     }
     #[test]
     fn a_list_without_a_name() {
-        assert!(super::read("", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
-        assert!(super::read("a\nb", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
+        assert!(super::decode("", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
+        assert!(super::decode("a\nb", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
     }
 }

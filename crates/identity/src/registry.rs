@@ -28,7 +28,8 @@ impl Registry {
     /// # Errors
     /// [`Fault::Unavailable`]; what is wrong with the list is in the answer.
     pub fn import(&self, call: &ImportList, now: UnixTime) -> Result<ListImported, Fault> {
-        let list = match crate::lists::read(&call.name, call.format, call.octets.as_ref(), call.until, self.maker_pen) {
+        let list = match crate::lists::decode(&call.name, call.format, call.octets.as_ref(), call.until, self.maker_pen)
+        {
             Ok(list) => list,
             Err(bad) => return Ok(ListImported::Refused(bad)),
         };

@@ -53,7 +53,7 @@ impl Software {
     /// Nothing is recorded then.
     pub fn import(&self, call: &Import) -> Result<Imported, Fault> {
         let octets = call.metadata.as_ref();
-        let metadata = Metadata::parse(octets)?;
+        let metadata = Metadata::decode(octets)?;
         check_image_name(&call.image)?;
         let _turn = self.turn();
         let stored: Vec<ReleaseRow> =

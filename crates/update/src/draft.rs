@@ -37,7 +37,7 @@ impl Draft {
     /// Describes a release that nobody has signed.
     ///
     /// # Errors
-    /// [`BadRelease`] as [`Metadata::parse`]: what is written here can be read.
+    /// [`BadRelease`] as [`Metadata::decode`]: what is written here can be read.
     pub fn new(release: &Release, image: Image) -> Result<Self, BadRelease> {
         let hardware_ids = release.hardware_ids.iter().map(|id| Json::from(id.as_str())).collect();
         let custom = Json::of([
@@ -64,8 +64,8 @@ impl Draft {
     /// Reads a release that others may have signed.
     ///
     /// # Errors
-    /// [`BadRelease`] as [`Metadata::parse`].
-    pub fn read(octets: &[u8]) -> Result<Self, BadRelease> {
+    /// [`BadRelease`] as [`Metadata::decode`].
+    pub fn decode(octets: &[u8]) -> Result<Self, BadRelease> {
         if octets.len() > METADATA_LEN_MAX {
             return Err(BadRelease::TooLong);
         }

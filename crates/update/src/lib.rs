@@ -4,7 +4,7 @@
 //! the metadata, sm countersigns ([`Statement`]) what it has verified, and a station verifies both again, offline:
 //!
 //! ```text
-//! sm:      octets -parse-> Metadata<Parsed> -verify(keys, threshold)-> Metadata<Verified> -current(now)-> Metadata<Current>
+//! sm:      octets -decode-> Metadata<Parsed> -verify(keys, threshold)-> Metadata<Verified> -current(now)-> Metadata<Current>
 //!          -verify_image(octets)-> VerifiedImage<Current> -Statement::of-> countersignature
 //! station: StoredRelease -verify(terms)-> Metadata<Countersigned> -verify_image(octets)-> VerifiedImage<Countersigned>
 //!          -clear(device type, floor)-> ClearedImage -reader-> device

@@ -216,7 +216,7 @@ impl Metadata<Parsed> {
     /// # Errors
     /// [`BadRelease`]
     /// Source: TUF 1.0.34 §4.2, §4.5.
-    pub fn parse(octets: &[u8]) -> Result<Self, BadRelease> {
+    pub fn decode(octets: &[u8]) -> Result<Self, BadRelease> {
         if octets.len() > METADATA_LEN_MAX {
             return Err(BadRelease::TooLong);
         }

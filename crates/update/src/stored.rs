@@ -62,7 +62,7 @@ impl StoredRelease<'_> {
     /// # Errors
     /// Those of [`decide`]; then [`BadRelease::FromTheFuture`] and [`BadRelease::Expired`].
     pub fn verify(&self, terms: &Terms<'_>) -> Result<Metadata<Countersigned>, BadRelease> {
-        let upstream = Metadata::parse(self.metadata).and_then(|m| m.verify(terms.keys, terms.threshold)).ok();
+        let upstream = Metadata::decode(self.metadata).and_then(|m| m.verify(terms.keys, terms.threshold)).ok();
         let statement = self.statement.and_then(|payload| Statement::decode(payload).ok());
         let statement = statement.filter(|s| self.is_countersigned(s, upstream.as_ref()));
         decide(outcome(upstream.as_ref()), outcome(statement.as_ref()))?;

@@ -14,7 +14,7 @@ fn foreign(name: &str) -> Vec<u8> {
 #[track_caller]
 fn check(name: &str, by: &[usize], threshold: u8, expected: Result<(), BadRelease>) {
     let keys = keys(by);
-    let verified = Metadata::parse(&foreign(name))
+    let verified = Metadata::decode(&foreign(name))
         .and_then(|m| m.verify(&keys, Threshold::new(threshold).unwrap()))
         .and_then(|m| m.current(now()))
         .and_then(|m| m.verify_image(&mut image().as_slice()));
@@ -96,11 +96,11 @@ fn keys_are_named_as_the_maker_names_them() {
 
 #[test]
 fn we_sign_beside_a_foreign_signature() {
-    let mut draft = Draft::read(&foreign("unknown-fields")).unwrap();
+    let mut draft = Draft::decode(&foreign("unknown-fields")).unwrap();
     let second = support::key(1);
     draft.sign(&second.1, |message| Ok::<_, ()>(second.sign(message))).unwrap();
     let written = draft.write();
-    let verified = Metadata::parse(&written).unwrap().verify(&keys(&[0, 1]), Threshold::new(2).unwrap());
+    let verified = Metadata::decode(&written).unwrap().verify(&keys(&[0, 1]), Threshold::new(2).unwrap());
     assert_eq!(verified.unwrap().release(), &release());
     assert!(String::from_utf8(written).unwrap().contains("x-maker"), "an unknown field was lost");
 }
@@ -131,7 +131,7 @@ fn we_sign_what_the_maker_signs() {
 
 #[track_caller]
 fn reads(octets: &[u8]) -> Option<Metadata<Parsed>> {
-    Metadata::parse(octets).ok()
+    Metadata::decode(octets).ok()
 }
 
 #[test]

@@ -17,7 +17,7 @@ use update::{
 fn shape(change: impl FnOnce(&mut Value), expected: Result<(), BadRelease>) {
     let mut file: Value = serde_json::from_slice(&signed(&release(), &image(), &[0])).unwrap();
     change(&mut file);
-    assert_eq!(Metadata::parse(&serde_json::to_vec(&file).unwrap()).map(|_| ()), expected);
+    assert_eq!(Metadata::decode(&serde_json::to_vec(&file).unwrap()).map(|_| ()), expected);
 }
 fn target(file: &mut Value) -> &mut Value {
     &mut file["signed"]["targets"]["gateway-os-1.4.2.img"]
@@ -154,13 +154,13 @@ fn signatures() {
 fn the_longest_file() {
     let mut file = signed(&release(), &image(), &[0]);
     file.resize(METADATA_LEN_MAX, b' ');
-    assert!(Metadata::parse(&file).is_ok());
+    assert!(Metadata::decode(&file).is_ok());
     file.push(b' ');
-    assert_eq!(Metadata::parse(&file).map(|_| ()), Err(BadRelease::TooLong));
+    assert_eq!(Metadata::decode(&file).map(|_| ()), Err(BadRelease::TooLong));
 }
 
 fn verified(file: &[u8], by: &[usize]) -> Result<Metadata<Current>, BadRelease> {
-    Metadata::parse(file)?.verify(&keys(by), Threshold::ONE)?.current(now())
+    Metadata::decode(file)?.verify(&keys(by), Threshold::ONE)?.current(now())
 }
 fn current() -> Metadata<Current> {
     verified(&signed(&release(), &image(), &[0]), &[0]).unwrap()
@@ -170,7 +170,7 @@ fn current() -> Metadata<Current> {
 fn the_last_second_of_a_release() {
     let at = |s: u64| {
         let file = signed(&release(), &image(), &[0]);
-        let verified = Metadata::parse(&file).unwrap().verify(&keys(&[0]), Threshold::ONE).unwrap();
+        let verified = Metadata::decode(&file).unwrap().verify(&keys(&[0]), Threshold::ONE).unwrap();
         verified.current(UnixTime::from_s(s)).map(|_| ())
     };
     let end = release().expires.s();
@@ -309,19 +309,19 @@ fn an_image_altered_since_never_comes_out_whole() {
 #[test]
 fn two_people_sign_one_after_the_other() {
     let first = signed(&release(), &image(), &[0]);
-    let mut draft = Draft::read(&first).unwrap();
+    let mut draft = Draft::decode(&first).unwrap();
     assert_eq!(draft.release(), &release());
     assert!(draft.describes(Image::measure(&mut image().as_slice()).unwrap()));
     assert!(!draft.describes(Image::measure(&mut [1].as_slice()).unwrap()));
     let second = key(1);
     draft.sign(&second.1, |message| Ok::<_, ()>(second.sign(message))).unwrap();
     let two = Threshold::new(2).unwrap();
-    assert!(Metadata::parse(&draft.write()).unwrap().verify(&keys(&[0, 1]), two).is_ok());
-    assert!(Metadata::parse(&first).unwrap().verify(&keys(&[0, 1]), two).is_err());
+    assert!(Metadata::decode(&draft.write()).unwrap().verify(&keys(&[0, 1]), two).is_ok());
+    assert!(Metadata::decode(&first).unwrap().verify(&keys(&[0, 1]), two).is_err());
 }
 #[test]
 fn nobody_signs_twice() {
-    let mut draft = Draft::read(&signed(&release(), &image(), &[0])).unwrap();
+    let mut draft = Draft::decode(&signed(&release(), &image(), &[0])).unwrap();
     let refused = draft.sign(&key(0).1, |_| -> Result<_, ()> { panic!("the key is not asked") });
     assert_eq!(refused, Err(NotSigned::Release(BadRelease::KeyTwice)));
 }

@@ -9,7 +9,7 @@ use update::{BadRelease, Metadata, Release, Statement, StoredRelease, Terms, Thr
 /// A release as sm stores it: metadata and statement.
 fn stored(release: &Release) -> (Vec<u8>, Statement) {
     let metadata = signed(release, &image(), &[0]);
-    let current = Metadata::parse(&metadata).unwrap().verify(&keys(&[0]), Threshold::ONE).unwrap().current(now());
+    let current = Metadata::decode(&metadata).unwrap().verify(&keys(&[0]), Threshold::ONE).unwrap().current(now());
     let verified = current.unwrap().verify_image(&mut image().as_slice()).unwrap();
     (metadata, Statement::of(&verified, now()))
 }

@@ -71,7 +71,7 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
         });
         return Some((value, crl_text(&list)));
     }
-    if let Ok(draft) = update::Draft::read(der) {
+    if let Ok(draft) = update::Draft::decode(der) {
         let release = draft.release();
         let value = json!({
             "kind": "release", "release": release.title(), "counter": release.counter, "image": release.target.as_str(),

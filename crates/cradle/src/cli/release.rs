@@ -213,7 +213,7 @@ pub(crate) fn create(wanted: &Wanted, image: &Path, to: &Path) -> Result<Digest>
 /// Adds a signature to a release's metadata. Gives the key's identifier.
 pub(crate) fn sign(metadata: &Path, key_file: &Path) -> Result<String> {
     let octets = files::read_bounded(metadata, METADATA_LEN_MAX).map_err(|e| Failure::file(metadata, &e))?;
-    let mut draft = Draft::read(&octets).map_err(Fault::from).or_fail(&format!("reading {}", metadata.display()))?;
+    let mut draft = Draft::decode(&octets).map_err(Fault::from).or_fail(&format!("reading {}", metadata.display()))?;
     let text = files::read_bounded(key_file, KEY_LEN_MAX).map_err(|e| Failure::file(key_file, &e))?;
     let text = zeroize::Zeroizing::new(text);
     let pkcs8 =

@@ -120,7 +120,7 @@ fn by_another_module_in_the_name_of_the_right_one() {
 #[test]
 fn by_the_same_module_of_another_box() {
     // Where a module runs more than once, any of them may answer.
-    check(Draft::from_other_box, Believed(Ok(())));
+    check(Draft::move_to_other_box, Believed(Ok(())));
 }
 #[test]
 fn by_the_supervisor_of_another_box() {
@@ -128,7 +128,7 @@ fn by_the_supervisor_of_another_box() {
     let told = Arc::clone(&world);
     answer_with(&world, move |call| {
         let mut draft = due(call, &told);
-        draft.from_other_box();
+        draft.move_to_other_box();
         draft.seal()
     });
     let answer = world.link(Module::Console).call(&Seal { reason: Reason::BothSignaturesInvalid });

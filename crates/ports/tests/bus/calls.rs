@@ -18,9 +18,10 @@ fn check(wrong: impl FnOnce(&mut Draft), expected: Outcome) {
     assert_eq!(draft.arrive(&World::new()), expected);
 }
 
+type Step = (fn(&mut Draft), Outcome);
 /// Calls that arrive at one module one after another.
 #[track_caller]
-fn check_each(calls: &[(fn(&mut Draft), Outcome)]) {
+fn check_each(calls: &[Step]) {
     let world = World::new();
     for (n, (wrong, expected)) in calls.iter().enumerate() {
         let mut draft = Draft::mark();
@@ -112,11 +113,11 @@ fn what_a_supervisor_is_told_stays_on_its_box() {
         *d = Draft::call(Module::Console, to, subject, binding, r#"{"reason":"both-signatures-invalid"}"#.into());
     }
     check(seal, CarriedOut);
-    let from_other_box = |d: &mut Draft| {
+    let move_to_other_box = |d: &mut Draft| {
         seal(d);
-        d.from_other_box();
+        d.move_to_other_box();
     };
-    check(from_other_box, Refused(Reason::CallerNotAllowed));
+    check(move_to_other_box, Refused(Reason::CallerNotAllowed));
 }
 
 // ---- When ----
@@ -145,7 +146,7 @@ fn nothing_of_ones_own_box_is_from_the_future() {
 #[test]
 fn the_clock_of_another_box_may_be_ahead() {
     let ahead = |d: &mut Draft| {
-        d.from_other_box();
+        d.move_to_other_box();
         (d.claims.at, d.claims.deadline) = (ms(NOW, WINDOW_MS), ms(NOW, 2 * WINDOW_MS));
     };
     check(ahead, CarriedOut);
@@ -153,7 +154,7 @@ fn the_clock_of_another_box_may_be_ahead() {
 #[test]
 fn the_clock_of_another_box_may_not_be_further_ahead() {
     let too_far = |d: &mut Draft| {
-        d.from_other_box();
+        d.move_to_other_box();
         (d.claims.at, d.claims.deadline) = (ms(NOW, WINDOW_MS + 1), ms(NOW, 2 * WINDOW_MS));
     };
     check(too_far, Unsure(Reason::OutOfTime));
@@ -161,7 +162,7 @@ fn the_clock_of_another_box_may_not_be_further_ahead() {
 #[test]
 fn a_time_that_never_comes() {
     let never = |d: &mut Draft| {
-        d.from_other_box();
+        d.move_to_other_box();
         (d.claims.at, d.claims.deadline) = (UnixTime::NO_EXPIRY, UnixTime::NO_EXPIRY);
     };
     check(never, Unsure(Reason::OutOfTime));
@@ -169,13 +170,13 @@ fn a_time_that_never_comes() {
 
 /// A call that was sealed at `at` and comes soon after the start of the module that is called.
 #[track_caller]
-fn check_start(from_other_box: bool, at: UnixTime, expected: Outcome) {
+fn check_start(move_to_other_box: bool, at: UnixTime, expected: Outcome) {
     let world = World::without_leases(model::callers::CALLERS_TOML);
     world.clock.set(STARTED);
     world.bind(Binding::settled(Mode::ProvisionCertificate), crate::support::EPOCH);
     let mut draft = Draft::mark();
-    if from_other_box {
-        draft.from_other_box();
+    if move_to_other_box {
+        draft.move_to_other_box();
     }
     (draft.claims.at, draft.claims.deadline, draft.now) = (at, ms(at, 30_000), ms(STARTED, 10_000));
     assert_eq!(draft.arrive(&world), expected);

@@ -85,7 +85,7 @@ fn only_the_supervisor_gives_leases() {
 }
 #[test]
 fn the_supervisor_of_another_box_gives_none() {
-    check_sent(Draft::from_other_box, Refused(Reason::CallerNotAllowed));
+    check_sent(Draft::move_to_other_box, Refused(Reason::CallerNotAllowed));
 }
 #[test]
 fn a_stranger_gives_none() {

@@ -372,7 +372,7 @@ impl Draft {
         Self { typ: CALL, claims, body, signed_by: home(from), arrives_at: to, arrives_under: subject, now: NOW }
     }
     /// The same from another box, by whoever is there what the sender is here.
-    pub fn from_other_box(&mut self) {
+    pub fn move_to_other_box(&mut self) {
         self.claims.instance = instance("other");
         self.signed_by = away(self.claims.from);
     }

@@ -1,0 +1,117 @@
+//! Every call and answer in `contracts/messages.json` is read, and written the same again: who has read them once can
+//! go on reading them. A field that is new is optional; one that is old stays, and this file changes with it.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use model::Fault;
+use model::contract::authority::{Certify, Confirm, CreateAuthority, Deposit, Entitle, IssueCrl, Revoke};
+use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record};
+use model::contract::software::{Import, Trust};
+use model::contract::supervisor::{Lease, Seal};
+use model::contract::{Call, Subject};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Messages {
+    calls: Vec<Value>,
+    answers: Vec<Value>,
+}
+
+fn golden() -> BTreeMap<String, Messages> {
+    serde_json::from_str(include_str!("../../../contracts/messages.json")).unwrap()
+}
+
+#[track_caller]
+fn same_again<T: Serialize + DeserializeOwned>(values: &[Value]) {
+    assert!(!values.is_empty());
+    for value in values {
+        let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{value}: {e}"));
+        assert_eq!(&serde_json::to_value(read).unwrap(), value);
+    }
+}
+
+#[track_caller]
+fn check<C: Call>() {
+    let messages = &golden()[C::SUBJECT.as_str()];
+    same_again::<C>(&messages.calls);
+    same_again::<Result<C::Reply, Fault>>(&messages.answers);
+    // What a call does not know, it does not take: a caller learns that it is ahead, and nothing is left out in silence.
+    let mut more = messages.calls[0].clone();
+    more.as_object_mut().unwrap().insert("unknown".into(), Value::Null);
+    assert!(serde_json::from_value::<C>(more).is_err());
+}
+
+#[test]
+fn every_subject_has_its_messages() {
+    let subjects: Vec<&str> = golden().into_keys().map(|key| &*key.leak()).collect();
+    let mut all: Vec<&str> = Subject::ALL.iter().map(|subject| subject.as_str()).collect();
+    all.sort_unstable();
+    assert_eq!(subjects, all);
+}
+#[test]
+fn authority_certify() {
+    check::<Certify>();
+}
+#[test]
+fn authority_confirm() {
+    check::<Confirm>();
+}
+#[test]
+fn authority_deposit() {
+    check::<Deposit>();
+}
+#[test]
+fn authority_entitle() {
+    check::<Entitle>();
+}
+#[test]
+fn authority_create() {
+    check::<CreateAuthority>();
+}
+#[test]
+fn authority_revoke() {
+    check::<Revoke>();
+}
+#[test]
+fn authority_crl() {
+    check::<IssueCrl>();
+}
+#[test]
+fn identity_import_list() {
+    check::<ImportList>();
+}
+#[test]
+fn identity_deposit() {
+    check::<DepositPending>();
+}
+#[test]
+fn identity_admit() {
+    check::<Admit>();
+}
+#[test]
+fn identity_record() {
+    check::<Record>();
+}
+#[test]
+fn identity_mark() {
+    check::<Mark>();
+}
+#[test]
+fn software_import() {
+    check::<Import>();
+}
+#[test]
+fn software_trust() {
+    check::<Trust>();
+}
+#[test]
+fn mode_lease() {
+    check::<Lease>();
+}
+#[test]
+fn mode_seal() {
+    check::<Seal>();
+}

@@ -1,0 +1,25 @@
+//! Replays the fuzzers' seeds, and mutations of them, on every test run. The properties are in `fuzz/src/ports.rs`.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../fuzz/src/ports.rs"]
+mod ports;
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+
+fn check(target: &str, body: fn(&[u8])) {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    replay::replay(root, target, body);
+}
+
+#[test]
+fn jws() {
+    check("jws", ports::jws);
+}
+#[test]
+fn message() {
+    check("message", ports::message);
+}
+#[test]
+fn claims() {
+    check("claims", ports::claims);
+}

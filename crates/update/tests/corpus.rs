@@ -1,0 +1,25 @@
+//! Replays the fuzzers' seeds, and mutations of them, on every test run. The properties are in `fuzz/src/update.rs`.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+#[path = "../../../fuzz/src/update.rs"]
+mod update;
+
+fn check(target: &str, body: fn(&[u8])) {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    replay::replay(root, target, body);
+}
+
+#[test]
+fn release() {
+    check("release", update::release);
+}
+#[test]
+fn draft() {
+    check("draft", update::draft);
+}
+#[test]
+fn statement() {
+    check("statement", update::statement);
+}
