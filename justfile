@@ -36,7 +36,7 @@ seeds:
 long:
     PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
     fuzz/run all 600
-    rigs/kill9 --long
+    rigs/run-all --long
 
 # Measures; never a gate, because the next machine is slower
 bench:

@@ -177,15 +177,44 @@ impl Workshop {
         Ok(self.keystore.open(&uri(label))?)
     }
 
+    /// Who orders: the one who is named, or else the only operator there is.
+    pub(crate) fn operator(&self, named: Option<&OperatorName>) -> Result<OperatorName> {
+        if let Some(named) = named {
+            return Ok(named.clone());
+        }
+        let rows = self.store.certificates(&module_certificates()?)?;
+        let mut operators: Vec<_> = rows.into_iter().filter_map(|row| row.subject.operator().cloned()).collect();
+        operators.dedup();
+        match operators.as_slice() {
+            [only] => Ok(only.clone()),
+            several => {
+                let names: Vec<_> = several.iter().map(ToString::to_string).collect();
+                Err(Failure::new(Exit::Usage, "operator", "nobody is named who orders this")
+                    .because(format!("{} operators are certified: {}", several.len(), names.join(", ")))
+                    .next("name one with --operator or CRADLE_OPERATOR"))
+            }
+        }
+    }
+
     /// The module authority's certificate, and who is who by its word.
     pub(crate) fn directory(&self) -> Result<Directory> {
         directory(&self.store, self.clock.as_ref())
     }
 }
 
+fn module_authority() -> Result<AuthorityName> {
+    MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))
+}
+
+/// The certificates of modules and operators that are not revoked.
+fn module_certificates() -> Result<CertificateFilter> {
+    let authority = Some(module_authority()?);
+    Ok(CertificateFilter { authority, revoked: Some(false), limit: 10_000, ..CertificateFilter::default() })
+}
+
 /// The module authority's certificate, and who is who by its word.
 fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
-    let authority: AuthorityName = MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))?;
+    let authority = module_authority()?;
     let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
     let row = row.ok_or_else(|| {
         Failure::new(Exit::Failed, "half-made", "this installation was not finished")
@@ -194,13 +223,7 @@ fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
     })?;
     let issuer = Certificate::decode(&row.certificate).map_err(|e| broken(e.to_string()))?;
     let mut directory = Directory::default();
-    let filter = CertificateFilter {
-        authority: Some(authority),
-        revoked: Some(false),
-        limit: 10_000,
-        ..CertificateFilter::default()
-    };
-    for row in store.certificates(&filter)? {
+    for row in store.certificates(&module_certificates()?)? {
         let certificate = Certificate::decode(&row.der).map_err(|e| broken(e.to_string()))?;
         // One that has expired, or is the authority's own, speaks for nobody.
         let _not_a_speaker = directory.add(&certificate, &issuer, clock.now());

@@ -204,6 +204,15 @@ impl Entity {
             Self::Authority(_) | Self::Module(..) | Self::Operator(_) => None,
         }
     }
+
+    /// The operator, if it is one.
+    #[must_use]
+    pub const fn operator(&self) -> Option<&OperatorName> {
+        match self {
+            Self::Operator(name) => Some(name),
+            Self::Device(_) | Self::Authority(_) | Self::Module(..) => None,
+        }
+    }
 }
 
 impl fmt::Display for Entity {

@@ -30,9 +30,9 @@ enum Verb {
         /// Why, for the record.
         #[arg(long, default_value = "")]
         reason: String,
-        /// Who orders it.
-        #[arg(long, env = "CRADLE_OPERATOR", default_value = "operator")]
-        operator: OperatorName,
+        /// Who orders it: the only operator, if nobody is named.
+        #[arg(long, env = "CRADLE_OPERATOR")]
+        operator: Option<OperatorName>,
     },
 }
 
@@ -75,6 +75,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                     .next("see `cradle mode table`")
             })?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            let operator = installation.workshop.operator(operator.as_ref())?;
             let row = installation.supervisor.order(order, &operator, &reason)?;
             show(common, &row)
         }

@@ -31,9 +31,9 @@ enum Verb {
         /// At most so many boards; 0 for all.
         #[arg(long, default_value_t = 0)]
         boards: usize,
-        /// Who works at the station.
-        #[arg(long, env = "CRADLE_OPERATOR", default_value = "operator")]
-        operator: OperatorName,
+        /// Who works at the station: the only operator, if nobody is named.
+        #[arg(long, env = "CRADLE_OPERATOR")]
+        operator: Option<OperatorName>,
     },
     /// List the device types.
     Types,
@@ -83,11 +83,12 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-fn run_line(common: &Common, device_type: &DeviceType, boards: usize, operator: OperatorName) -> Result {
+fn run_line(common: &Common, device_type: &DeviceType, boards: usize, operator: Option<OperatorName>) -> Result {
     let out = common.out();
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     let device_type = line::device_type(&installation.workshop, device_type)?;
     let boards_max = if boards == 0 { usize::MAX } else { boards };
+    let operator = installation.workshop.operator(operator.as_ref())?;
     let job = Job { device_type, operator, boards_max };
     let mut rows = Vec::new();
     let done = line::run(&installation, &job, out, &mut |report| {
