@@ -9,14 +9,14 @@ use super::issue::{Rig, certify};
 use super::limit::cores;
 use super::picture::{self, Bar, Point};
 use super::{Measurement, Said, number, per_s};
-use crate::fault::{Failure, Result};
+use crate::fault::{Failure, Result, While};
 use adapters::clock::Stopwatch;
 use adapters::keystore::memory::MemoryKey;
 use model::contract::authority::CertifyRequest;
 use ports::Signer;
 use std::path::{Path, PathBuf};
-use x509::KeyType;
 use x509::crmf::{self, ProofOfPossession};
+use x509::{KeyType, PublicKey};
 
 /// The measurements of the published reference, on this machine, with a picture.
 #[derive(clap::Args)]
@@ -80,12 +80,13 @@ fn on_the_device(count: u64) -> Result<u64> {
     Ok(watch.ns())
 }
 
-/// What a station does with public keys that devices have shown: write requests. One core.
+/// What a station does with public keys that devices have shown: read them, write requests. One core.
 fn at_the_station(count: u64) -> Result<u64> {
-    let keys: Vec<_> = (0..count).map(|_| MemoryKey::generate(KeyType::P256)).collect();
+    let shown: Vec<_> = (0..count).map(|_| MemoryKey::generate(KeyType::P256).public_key().spki().to_vec()).collect();
     let watch = Stopwatch::start();
-    for key in &keys {
-        let request = crmf::write_cert_request(0, None, key.public_key());
+    for spki in &shown {
+        let key = PublicKey::decode(spki).or_fail("reading a public key")?;
+        let request = crmf::write_cert_request(0, None, &key);
         std::hint::black_box(crmf::write_only(&request, &ProofOfPossession::RaVerified));
     }
     Ok(watch.ns())

@@ -1,0 +1,216 @@
+"""Reads the records of an installation: a copy of its store, the audit log's public key, what its boards hold.
+
+The Merkle tree and its checkpoints are computed and verified here anew. Library; needs python cryptography.
+"""
+import base64
+import fcntl
+import hashlib
+import json
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+
+# Issuances that stand, and that ended without a certificate that may be used. Source: schema.sql, table issuance.
+STANDING, CONFIRMED, CLOSED, REJECTED = range(4)
+PLANNED, MADE, PROVISIONED = range(3)
+# Hashes in a full tile. Source: C2SP tlog-tiles.
+TILE = 256
+ED25519_NOTE = 1
+
+PUBLIC_DER = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+# ---- The Merkle tree. Source: RFC 6962 §2.1 ----
+
+def leaf_hash(entry):
+    return sha256(b"\0", entry)
+
+
+def tree_hash(leaves):
+    if not leaves:
+        return sha256()
+    if len(leaves) == 1:
+        return leaves[0]
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    return sha256(b"\1", tree_hash(leaves[:k]), tree_hash(leaves[k:]))
+
+
+def tile_hashes(leaves):
+    """The root of every full tile: {(level, number): hash}."""
+    hashes, level, below = {}, 0, leaves
+    while len(below) >= TILE:
+        level += 1
+        whole = len(below) // TILE
+        below = [tree_hash(below[n * TILE:(n + 1) * TILE]) for n in range(whole)]
+        hashes.update({(level, n): digest for n, digest in enumerate(below)})
+    return hashes
+
+
+# ---- Checkpoints. Source: C2SP signed-note, tlog-checkpoint ----
+
+def note_key_hash(name, key):
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return sha256(name.encode(), b"\n", bytes([ED25519_NOTE]), raw)[:4]
+
+
+def open_note(note, key):
+    """The origin, size and root that a checkpoint signs; ValueError if it is none, or the signature does not hold."""
+    text, separator, signatures = note.partition("\n\n")
+    lines = text.split("\n")
+    if not separator or len(lines) != 3:
+        raise ValueError("it is not a checkpoint")
+    origin, size, root = lines
+    for line in signatures.splitlines():
+        name, _, octets = line.removeprefix("— ").rpartition(" ")
+        octets = base64.b64decode(octets, validate=True)
+        if line.startswith("— ") and name == origin and octets[:4] == note_key_hash(name, key):
+            try:
+                key.verify(octets[4:], (text + "\n").encode())
+            except InvalidSignature:
+                raise ValueError("its signature does not hold") from None
+            return origin, int(size), base64.b64decode(root, validate=True)
+    raise ValueError("the log's key did not sign it")
+
+
+# ---- What is read ----
+
+@dataclass
+class Issuance:
+    """A row of issuance, and the certificate beside it."""
+    id: int
+    serial: str
+    authority: int
+    transaction: str
+    grant: int
+    right: int
+    key: str
+    tbs: str
+    at: int
+    state: int
+    attempt: int
+    der: bytes
+    certificate: object = None
+
+    @property
+    def stands(self):
+        return self.state < CLOSED
+
+
+@dataclass
+class Event:
+    """An entry of the audit log."""
+    number: int
+    at: int
+    kind: str
+    of: dict
+
+
+class Records:
+    """Everything that is checked, read from a copy."""
+
+    def __init__(self, data):
+        data = Path(data)
+        with tempfile.TemporaryDirectory() as scratch:
+            copy_store(data, Path(scratch))
+            with sqlite3.connect(Path(scratch) / "cradle.db") as connection:
+                connection.row_factory = sqlite3.Row
+                self.read(connection)
+            connection.close()
+        self.audit_key = serialization.load_pem_public_key((data / "audit.pub").read_bytes())
+        self.boards = {path.stem: json.loads(path.read_bytes()) for path in sorted((data / "boards").glob("*.json"))}
+
+    def read(self, connection):
+        def rows(sql):
+            return [dict(row) for row in connection.execute(sql)]
+
+        self.integrity = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        self.strays = [tuple(row) for row in connection.execute("PRAGMA foreign_key_check")]
+        self.authorities = {row["id"]: row for row in rows("SELECT * FROM authority")}
+        self.issuances = [issuance(row) for row in rows(
+            "SELECT i.*, c.der FROM issuance i LEFT JOIN certificate c ON c.id = i.id ORDER BY i.id")]
+        # One certificate without an issuance would not be in the join.
+        self.orphans = rows("SELECT id FROM certificate WHERE id NOT IN (SELECT id FROM issuance)")
+        self.grants = {row["id"]: row for row in rows(
+            "SELECT g.*, w.text AS profile_name FROM grant_ g LEFT JOIN word w ON w.id = g.profile")}
+        self.rights = {row["id"]: row for row in rows("SELECT * FROM right_")}
+        self.revocations = rows("SELECT * FROM revocation ORDER BY id")
+        self.lists = rows("SELECT * FROM crl ORDER BY authority, number")
+        self.log = rows("SELECT * FROM audit ORDER BY number")
+        self.tiles = {(row["level"], row["number"]): row["hash"] for row in rows("SELECT * FROM audit_root")}
+        note = connection.execute("SELECT note FROM checkpoint").fetchone()
+        self.note = note[0] if note else ""
+        self.devices = {row["name"]: row for row in rows("SELECT * FROM device")}
+        self.jobs = {row["device"]: row for row in rows("SELECT * FROM job")}
+
+
+def copy_store(data, to):
+    lock = data / "lock"
+    with open(lock if lock.exists() else data / "cradle.db", "rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"a cradle process holds {data}") from None
+        for name in ("cradle.db", "cradle.db-wal"):
+            if (data / name).exists():
+                shutil.copyfile(data / name, to / name)
+
+
+def issuance(row):
+    read = Issuance(
+        row["id"], row["serial"].hex(), row["authority"], row["transaction_id"].hex(), row["grant_id"],
+        row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row["attempt"], row["der"])
+    if read.der is not None:
+        read.certificate = load_certificate(read.der)
+    return read
+
+
+def load_certificate(der):
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        return None
+
+
+def key_digest(public_key):
+    return sha256(public_key.public_bytes(*PUBLIC_DER)).hex()
+
+
+def serial_of(certificate):
+    """The contents octets of the serial number in hexadecimal digits."""
+    number = certificate.serial_number
+    return number.to_bytes((number.bit_length() + 8) // 8, "big").hex()
+
+
+def same_serial(certificate, hexadecimal):
+    return certificate.serial_number == int(hexadecimal, 16)
+
+
+def uris(certificate):
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def issued_by(certificate, issuer):
+    """Whether that is the issuer: names, basic constraints and the signature."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+        return constraints.ca and usage.key_cert_sign
+    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+        return False
