@@ -10,8 +10,8 @@ both. It reads a copy of DATA, which nobody may be writing to, and changes nothi
 
 D1  no two certificates have one issuer and one serial number
 D2  every signature of an authority's key was intended before: serial number and digest stand in the audit log
-D3  what was told survives: what `station run -o jsonl` printed (--acknowledged) and what boards hold is stored, octet for
-    octet, leads to the root, and is for the right device and key
+D3  what was told survives: what `station run -o jsonl` printed (--acknowledged) and what boards hold is stored, octet
+    for octet, leads to the root, and is for the right device and key
 D4  what was refused is never usable: a closed or rejected issuance is revoked
 D5  one effect each: no grant or right is used more often than it was given, no transaction and no (device, profile) has
     two certificates that stand

@@ -99,7 +99,6 @@ class Issuance:
     tbs: str
     at: int
     state: int
-    attempt: int
     der: bytes
     certificate: object = None
 
@@ -170,7 +169,7 @@ def copy_store(data, to):
 def issuance(row):
     read = Issuance(
         row["id"], row["serial"].hex(), row["authority"], row["transaction_id"].hex(), row["grant_id"],
-        row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row["attempt"], row["der"])
+        row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row["der"])
     if read.der is not None:
         read.certificate = load_certificate(read.der)
     return read

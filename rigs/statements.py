@@ -13,6 +13,13 @@ from records import (CLOSED, CONFIRMED, PROVISIONED, REJECTED, STANDING, Event, 
 
 # Longest chain from a device to its root.
 CHAIN_MAX = 8
+# What the statements need of each kind of entry.
+MEMBERS = {
+    "intended": {"serial", "tbs", "grant", "transaction"}, "issued": {"serial", "certificate"},
+    "confirmed": {"serial", "accepted"}, "revoked": {"serial"}, "intent-closed": {"serial"},
+    "crl-intended": {"authority", "number", "tbs"}, "crl-issued": {"authority", "number", "crl"},
+    "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "serial"},
+}
 
 
 class Check(Promises):
@@ -56,10 +63,8 @@ class Check(Promises):
             if row["leaf"] != leaves[-1]:
                 self.find("D9", f"entry {number}", "it is not the entry whose hash is stored")
             try:
-                entry = json.loads(row["entry"])
-                ((kind, of),) = entry["event"].items()
-                self.events.append(Event(number, entry["at"], kind, of))
-            except (ValueError, KeyError, AttributeError):
+                self.events.append(read_event(number, json.loads(row["entry"])))
+            except (ValueError, KeyError, TypeError, AttributeError):
                 self.find("D9", f"entry {number}", "it cannot be read")
         for place, hash_of in tile_hashes(leaves).items():
             if self.r.tiles.pop(place, None) != hash_of:
@@ -303,7 +308,7 @@ class Check(Promises):
                     self.find("D2", f"CRL {place[1]} of {place[0]}", "it was issued before it was intended")
         before = {}
         for row in self.r.lists:
-            name = self.r.authorities[row["authority"]]["name"]
+            name = self.r.authorities.get(row["authority"], {}).get("name")
             place = f"CRL {row['number']} of {name}"
             said = issued.pop((name, row["number"]), None)
             if said is None or said.of["crl"] != sha256(row["der"]).hex():
@@ -329,7 +334,7 @@ class Check(Promises):
         times = (crl.last_update_utc.timestamp(), crl.next_update_utc.timestamp())
         if number != row["number"] or times != (row["this_update"] // 1000, row["next_update"] // 1000):
             self.find("D7", place, "its number or its times are not those of its row")
-        if number > self.r.authorities[row["authority"]]["crl_number"]:
+        if number > self.r.authorities.get(row["authority"], {}).get("crl_number", 0):
             self.find("D7", place, "its number was not reserved")
         if intended is None or intended.of["tbs"] != sha256(crl.tbs_certlist_bytes).hex():
             self.find("D2", place, "it is not the list that was intended")
@@ -370,6 +375,14 @@ class Check(Promises):
         counts["revoked"] = len(self.r.revocations)
         counts["lists"] = len(self.r.lists)
         counts["provisioned"] = sum(row["custody"] == PROVISIONED for row in self.r.devices.values())
+
+
+def read_event(number, entry):
+    """An entry of the log; ValueError, or what python says of another shape, if it is none."""
+    ((kind, of),) = entry["event"].items()
+    if not MEMBERS.get(kind, set()) <= of.keys():
+        raise ValueError("a member is missing")
+    return Event(number, entry["at"], kind, of)
 
 
 def signature_holds(crl, authority):

@@ -7,6 +7,8 @@ import base64
 import json
 import shutil
 import sqlite3
+from dataclasses import dataclass
+from typing import Callable
 
 from cryptography.hazmat.primitives import serialization
 
@@ -16,6 +18,41 @@ from records import leaf_hash, note_key_hash, tile_hashes, tree_hash
 DEVICES = """SELECT d.*, i.id AS issuance, i.grant_id, c.der FROM device d JOIN issuance i
   ON lower(hex(i.serial)) = d.certificate JOIN certificate c ON c.id = i.id
   WHERE d.custody = 2 AND i.id NOT IN (SELECT issuance FROM revocation) ORDER BY d.id"""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A fault, and the findings that it must lead to: pairs of a statement and words of the finding."""
+    fault: Callable
+    expected: tuple
+
+    def __str__(self):
+        return self.fault.__name__.replace("_", " ")
+
+    def statements(self):
+        return sorted({statement for statement, _ in self.expected})
+
+    def lacking(self, findings):
+        """What was expected and is not among the findings."""
+        return [f"{statement} {words!r}" for statement, words in self.expected if not any(
+            finding.statement == statement and words in str(finding) for finding in findings)]
+
+
+def planter(plants):
+    """A decorator of functions whose names say what they do to a copy. Other findings may come with the expected ones,
+    because one fault breaks many promises."""
+    def finds(*expected):
+        def register(fault):
+            plants.append(Plant(fault, expected))
+            return fault
+        return register
+    return finds
+
+
+def flip(octets, place, bits=1):
+    octets = bytearray(octets)
+    octets[place] ^= bits
+    return bytes(octets)
 
 
 class Missing(Exception):
@@ -85,11 +122,10 @@ class Copy:
         path.write_text(json.dumps(memory))
         return memory
 
-    def line(self, device, **changes):
-        """Changes what was told of a device."""
-        for line in self.acknowledged:
-            if line["outcome"] == "provisioned" and line["device"] == device:
-                line.update(changes)
+    def line(self, device):
+        """The line that told of a device's certificate."""
+        return next(line for line in self.acknowledged
+                    if line["outcome"] == "provisioned" and line["device"] == device)
 
     # ---- The audit log ----
 
@@ -102,15 +138,15 @@ class Copy:
     def sign(self, size, key=None):
         """Signs a checkpoint of the first entries, with the log's key if no other is given."""
         leaves = [row["leaf"] for row in self.rows("SELECT leaf FROM audit ORDER BY number")][:size]
-        key, name = key or self.audit_key(), self.note().split("\n")[0]
+        key, name = key or self.key("audit"), self.note().split("\n")[0]
         text = f"{name}\n{size}\n{base64.b64encode(tree_hash(leaves)).decode()}\n"
         octets = note_key_hash(name, key.public_key()) + key.sign(text.encode())
         self.change("UPDATE checkpoint SET note = ?", f"{text}\n— {name} {base64.b64encode(octets).decode()}\n")
 
-    def audit_key(self):
-        passphrase, key = self.data / "secrets" / "passphrase", self.data / "keys" / "audit.p8"
+    def key(self, name):
+        passphrase, key = self.data / "secrets" / "passphrase", self.data / "keys" / f"{name}.p8"
         if not passphrase.exists() or not key.exists():
-            raise Missing("the key of the audit log, and its passphrase")
+            raise Missing(f"the key {name}, and its passphrase")
         return serialization.load_pem_private_key(key.read_bytes(), passphrase.read_bytes().strip())
 
     def write_log(self, octets):

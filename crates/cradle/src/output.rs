@@ -62,8 +62,8 @@ impl Output {
                 let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
                 self.print(&text)
             }
-            Format::Json => self.print(&format!("{}\n", pretty(&Value::Array(values))?)),
-            Format::Jsonl => values.iter().try_for_each(|value| self.print(&format!("{value}\n"))),
+            Format::Json => self.print(&pretty(&rows)?),
+            Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
             Format::Csv => self.csv(columns, &values),
         }
     }
@@ -72,8 +72,8 @@ impl Output {
     pub(crate) fn one<T: Serialize>(&self, thing: &T, human: impl FnOnce() -> String) -> Result {
         match self.format {
             Format::Human => self.print(&human()),
-            Format::Json => self.print(&format!("{}\n", pretty(&value(thing)?)?)),
-            Format::Jsonl => self.print(&format!("{}\n", value(thing)?)),
+            Format::Json => self.print(&pretty(thing)?),
+            Format::Jsonl => self.line(thing),
             Format::Csv => {
                 let value = value(thing)?;
                 let columns: Vec<_> = value.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
@@ -85,7 +85,7 @@ impl Output {
 
     /// Prints one JSON object on a line, now: for programs that follow along.
     pub(crate) fn line<T: Serialize>(&self, thing: &T) -> Result {
-        self.print(&format!("{}\n", value(thing)?))
+        self.print(&format!("{}\n", serde_json::to_string(thing).map_err(not_written)?))
     }
 
     /// Says something that is not data.
@@ -131,14 +131,16 @@ impl Output {
     }
 }
 
-fn value<T: Serialize>(thing: &T) -> Result<Value> {
-    serde_json::to_value(thing)
-        .map_err(|e| Failure::new(Exit::Failed, "output", "a result cannot be written").because(e))
+fn not_written(error: serde_json::Error) -> Failure {
+    Failure::new(Exit::Failed, "output", "a result cannot be written").because(error)
 }
 
-fn pretty(value: &Value) -> Result<String> {
-    serde_json::to_string_pretty(value)
-        .map_err(|e| Failure::new(Exit::Failed, "output", "a result cannot be written").because(e))
+fn value<T: Serialize>(thing: &T) -> Result<Value> {
+    serde_json::to_value(thing).map_err(not_written)
+}
+
+fn pretty<T: Serialize>(thing: &T) -> Result<String> {
+    serde_json::to_string_pretty(thing).map(|text| text + "\n").map_err(not_written)
 }
 
 fn cell(value: Option<&Value>) -> String {

@@ -330,3 +330,23 @@ fn a_second_command_is_kept_out_while_one_writes() {
     held.kill().unwrap();
     held.wait().unwrap();
 }
+
+#[test]
+fn a_measurement_is_one_line_with_these_fields() {
+    let b = Box_::empty("bench");
+    let keys = ["what", "limit_per_s", "measured_per_s", "ratio", "p50_us", "p99_us", "rss_bytes", "disk_bytes"];
+    for (arguments, lines) in [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6)] {
+        let said = b.ok(&[&["bench"], arguments, &["-o", "json"]].concat());
+        assert_eq!(said.lines().count(), lines, "{said}");
+        for line in said.lines() {
+            let named: Vec<_> = line.split('"').skip(1).step_by(2).filter(|word| keys.contains(word)).collect();
+            assert_eq!(named, keys, "{line}");
+            let read: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(read.as_object().unwrap().len(), keys.len(), "{line}");
+            assert!(read["measured_per_s"].as_f64().unwrap() > 0.0, "{line}");
+        }
+    }
+    assert!(b.dir.join("cradle-paper.svg").exists());
+    // What was made for a measurement is gone afterwards.
+    assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), 1);
+}
