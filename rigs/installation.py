@@ -28,7 +28,7 @@ class Cradle:
     """The program, on one data directory."""
 
     def __init__(self, binary, data):
-        self.binary, self.data = str(binary), Path(data)
+        self.binary, self.data = str(binary), Path(data).resolve()
 
     def argv(self, *arguments):
         return [self.binary, "--data", str(self.data), *map(str, arguments)]
@@ -50,9 +50,9 @@ def environment():
 
 
 def prepare(binary, data, boards, tray_len, faults=()):
-    """Makes the installation `data`, with so many boards of each type. Gives its program."""
-    data = Path(data)
+    """Makes the installation `data`, with so many boards of each type, of which some have faults. Gives its program."""
     cradle = Cradle(binary, data)
+    data = cradle.data
     cradle.must("init", "--yes")
     cheapen_keys(data)
     settings = data / "cradle.toml"

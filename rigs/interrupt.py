@@ -9,7 +9,8 @@ to a board) they have done. Only then everything ends. A race between an answer 
 commit, and a run with the same N says the same each time.
 
 Two ways to end: `kill` is SIGKILL; what was written stays, synchronised or not, because the kernel lives on. `cut` also
-takes back what was written since the last fsync of each file, as a power cut may; names count as durable.
+takes back what was written since the last fsync of each file, as a power cut may; names count as durable. Power goes
+off also after a run that came to its own end.
 
 Needs Linux 5.3 on x86-64, ARM64 or RISC-V; may not run under a tracer itself. Library; `rigs/kill9` is its program.
 """
@@ -32,27 +33,25 @@ KINDS = {
               "copy_file_range", "sendfile"),
     "name": ("rename", "renameat", "renameat2", "link", "linkat", "unlink", "unlinkat", "symlink", "symlinkat",
              "mkdir", "mkdirat", "rmdir"),
-    "send": ("sendto", "sendmsg"),
 }
 X86_64 = {
-    "write": 1, "pwrite64": 18, "writev": 20, "msync": 26, "sendfile": 40, "sendto": 44, "sendmsg": 46, "fsync": 74,
-    "fdatasync": 75, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "link": 86, "unlink": 87,
-    "symlink": 88, "sync": 162, "mkdirat": 258, "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266,
-    "sync_file_range": 277, "fallocate": 285, "pwritev": 296, "syncfs": 306, "renameat2": 316, "copy_file_range": 326,
-    "pwritev2": 328,
+    "write": 1, "pwrite64": 18, "writev": 20, "msync": 26, "sendfile": 40, "fsync": 74, "fdatasync": 75, "truncate": 76,
+    "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84, "link": 86, "unlink": 87, "symlink": 88, "sync": 162,
+    "mkdirat": 258, "unlinkat": 263, "renameat": 264, "linkat": 265, "symlinkat": 266, "sync_file_range": 277,
+    "fallocate": 285, "pwritev": 296, "syncfs": 306, "renameat2": 316, "copy_file_range": 326, "pwritev2": 328,
 }
 # ARM64 and RISC-V share one table. Source: Linux, include/uapi/asm-generic/unistd.h.
 GENERIC = {
     "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "truncate": 45, "ftruncate": 46,
     "fallocate": 47, "write": 64, "writev": 66, "pwrite64": 68, "pwritev": 70, "sendfile": 71, "sync": 81, "fsync": 82,
-    "fdatasync": 83, "sync_file_range": 84, "sendto": 206, "sendmsg": 211, "msync": 227, "syncfs": 267,
-    "renameat2": 276, "copy_file_range": 285, "pwritev2": 287,
+    "fdatasync": 83, "sync_file_range": 84, "msync": 227, "syncfs": 267, "renameat2": 276, "copy_file_range": 285,
+    "pwritev2": 287,
 }
 TABLES = {"x86_64": X86_64, "aarch64": GENERIC, "riscv64": GENERIC}
 # Calls whose first argument is not a descriptor.
 PATHS = {"rename": 0, "truncate": 0, "mkdir": 0, "rmdir": 0, "link": 0, "unlink": 0, "symlink": 1, "renameat": 1,
          "renameat2": 1, "linkat": 1, "unlinkat": 1, "symlinkat": 2, "mkdirat": 1}
-NO_FILE = ("sync", "msync", "sendto", "sendmsg")
+NO_FILE = ("sync", "msync")
 
 # ---- ptrace and seccomp, by their numbers. Source: ptrace(2), seccomp(2), linux/filter.h ----
 
@@ -97,10 +96,12 @@ def run(argv, kind, at=None, cut=None, env=None):
 
 
 class Cut:
-    """Takes back what was not synchronised in `root`, which was a copy of `before`. `outside` is another's memory."""
+    """Takes back what was not synchronised in `root`, which was a copy of `before`. `outside` is another's memory. A
+    disk that forgets says that it synchronised, and did not."""
 
-    def __init__(self, root, before, outside):
+    def __init__(self, root, before, outside, forgets=False):
         self.root, self.before, self.outside = Path(root), Path(before), Path(outside)
+        self.forgets = forgets
         self.written, self.durable = set(), {}
 
     def covers(self, path):
@@ -110,14 +111,20 @@ class Cut:
         if self.covers(path):
             self.written.add(path)
 
+    def renamed(self, path):
+        # What a name holds after a cut depends on the file system; the rig would say something that it does not know.
+        if self.covers(path):
+            raise Broken(f"{path.name} is renamed or linked, and what a power cut makes of that is not known here")
+
     def synchronised(self, path, octets):
-        self.durable[path] = octets
+        if not self.forgets:
+            self.durable[path] = octets
 
     def power_off(self):
         for path in self.written:
             before = self.before / path.relative_to(self.root)
-            # Shared memory is memory.
-            if path.name.endswith("-shm"):
+            # Shared memory is memory; and a file that was removed does not come back.
+            if path.name.endswith("-shm") or not path.exists():
                 path.unlink(missing_ok=True)
             elif path in self.durable:
                 path.write_bytes(self.durable[path])
@@ -150,7 +157,7 @@ class _Session:
                 self.follow()
             finally:
                 self.end()
-            if self.outcome.point and self.cut:
+            if self.cut:
                 self.cut.power_off()
             # All writers are dead. What a pipe holds is more than a run prints (64 KiB, pipe(7)).
             with os.fdopen(reading, "rb") as pipe:
@@ -255,6 +262,8 @@ class _Session:
             return CONT
         if name in KINDS["write"]:
             self.cut.wrote(path)
+        if name.startswith(("rename", "link")):
+            self.cut.renamed(path.resolve())
         if name in ("fsync", "fdatasync") and self.cut.covers(path) and path.is_file():
             self.syncing[tid] = (path, path.read_bytes())
             return SYSCALL  # It is durable when the call returns.

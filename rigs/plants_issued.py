@@ -164,10 +164,12 @@ def the_certificate_of_an_authority_is_cut_short(copy):
 def an_authority_has_another_certificate_that_ends_before(copy):
     factory = x509.load_der_x509_certificate(
         copy.row("SELECT certificate FROM authority WHERE name = 'factory'")["certificate"])
-    builder = x509.CertificateBuilder(
-        factory.issuer, factory.subject, factory.public_key(), x509.random_serial_number(),
-        factory.not_valid_before_utc, factory.not_valid_before_utc + datetime.timedelta(days=1),
-        list(factory.extensions))
+    begins = factory.not_valid_before_utc
+    builder = x509.CertificateBuilder().issuer_name(factory.issuer).subject_name(factory.subject).public_key(
+        factory.public_key()).serial_number(factory.serial_number).not_valid_before(begins).not_valid_after(
+        begins + datetime.timedelta(days=1))
+    for extension in factory.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
     certificate = builder.sign(copy.key("root"), hashes.SHA256())
     copy.change("UPDATE authority SET certificate = ? WHERE name = 'factory'",
                 certificate.public_bytes(serialization.Encoding.DER))
@@ -197,7 +199,13 @@ def a_job_is_not_finished(copy):
     copy.change("UPDATE job SET finished = 0 WHERE device = ?", copy.device()["name"])
 
 
-@finds(("D3", "acknowledged for another board than is recorded"))
+@finds(("D3", "it was provisioned, and is not recorded"), ("D3", "LOST: acknowledged, and the device is not recorded"))
+def a_device_is_deleted(copy):
+    copy.change("DELETE FROM device WHERE id = ?", copy.device()["id"])
+
+
+@finds(("D3", "acknowledged for another board than is recorded"),
+       ("D3", "it is not the board with which it was provisioned"))
 def a_device_is_recorded_with_another_board(copy):
     copy.change("UPDATE device SET board = 'OTHER-1' WHERE id = ?", copy.device()["id"])
 

@@ -50,6 +50,9 @@ class Promises:
 
     def devices(self):
         used = Counter(row["certificate"] for row in self.r.devices.values() if row["certificate"])
+        for event in self.events:
+            if event.kind == "provisioned" and event.of["device"] not in self.r.devices:
+                self.find("D3", event.of["device"], "it was provisioned, and is not recorded")
         for name, row in self.r.devices.items():
             provisioned = [event for event in self.events
                            if event.kind == "provisioned" and event.of["device"] == name]
@@ -72,6 +75,8 @@ class Promises:
             self.find("D3", name, "it is provisioned, and its certificate is not confirmed")
         if provisioned and provisioned[-1].of["serial"] != row["certificate"]:
             self.find("D3", name, "it is not the certificate with which it was provisioned")
+        if provisioned and provisioned[-1].of["board"] != row["board"]:
+            self.find("D3", name, "it is not the board with which it was provisioned")
         if uris(own.certificate) != [name]:
             self.find("D3", name, "its certificate is another's")
         if row["key"] is None or row["key"].hex() != own.key:

@@ -18,7 +18,7 @@ MEMBERS = {
     "intended": {"serial", "tbs", "grant", "transaction"}, "issued": {"serial", "certificate"},
     "confirmed": {"serial", "accepted"}, "revoked": {"serial"}, "intent-closed": {"serial"},
     "crl-intended": {"authority", "number", "tbs"}, "crl-issued": {"authority", "number", "crl"},
-    "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "serial"},
+    "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "board", "serial"},
 }
 
 

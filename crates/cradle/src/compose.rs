@@ -1,7 +1,7 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
 use crate::config::{Config, Places, VaultConfig};
-use crate::fault::{Exit, Failure, Result, While};
+use crate::fault::{Exit, Failure, Result, While, exit_of};
 use crate::mode::{Assembly, Supervisor};
 use adapters::bus::LocalBus;
 use adapters::clock::{SystemClock, SystemEntropy};
@@ -14,6 +14,7 @@ use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
 use model::callers::{CALLERS_TOML, Callers};
+use model::mode::Binding;
 use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName};
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
@@ -303,9 +304,26 @@ impl Installation {
         if binding.current == Mode::Sealed && !binding.permits(call.to()) {
             return Err(Fault::Refused(Reason::Sealed)).or_fail(doing);
         }
+        if !binding.permits(call.to()) {
+            return Err(module_off(call.to(), binding, doing));
+        }
         self.supervisor.check_certified(&[call.to()])?;
         self.console.call(call).or_fail(doing)
     }
+}
+
+/// A module that is needed and off: says in which mode it would be awake.
+fn module_off(module: Module, binding: Binding, doing: &str) -> Failure {
+    let awake = match module {
+        Module::Authority => "certificate-management",
+        Module::Software => "software-import",
+        Module::Provisioning | Module::Identity => "provision",
+        Module::Gateway | Module::Console | Module::Supervisor => "certificate-management",
+    };
+    let between = binding.pending.map(|to| format!(", on its way to {to}")).unwrap_or_default();
+    Failure::new(exit_of(Reason::ModuleOff), Reason::ModuleOff.code(), format!("{doing} was refused"))
+        .because(format!("{module} is off in {}{between}", binding.current))
+        .next(format!("`cradle mode set {awake}`, then repeat the command"))
 }
 
 impl Assembly {

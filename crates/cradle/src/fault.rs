@@ -69,8 +69,14 @@ impl Failure {
             std::io::ErrorKind::AlreadyExists => Exit::Conflict,
             _ => Exit::Failed,
         };
-        Self::new(exit, "file", format!("{}: {error}", path.as_ref().display()))
-            .next("check the path and its permissions")
+        let path = path.as_ref().display();
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            return Self::new(exit, "exists", format!("{path} was not written"))
+                .because("it is there already, and is not overwritten")
+                .next("name another place, or move it away");
+        }
+        let what = if error.kind() == std::io::ErrorKind::NotFound { "is not there" } else { "cannot be used" };
+        Self::new(exit, "file", format!("{path} {what}")).because(error).next("check the path and its permissions")
     }
 }
 

@@ -14,6 +14,8 @@ use ports::flasher::Board;
 use provisioning::release::Release;
 use provisioning::{DeviceTypeFile, Flashing, Outcome, Report, Setting, Station, Tray, Watch, Work};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Boards that are worked on at the same time: a person, a USB hub and a disk each bear about so many.
 const HANDS: usize = 8;
@@ -36,7 +38,9 @@ pub(crate) struct Done {
     pub(crate) left: BTreeMap<String, u64>,
     pub(crate) software_ms: u64,
     pub(crate) certificates_ms: u64,
-    /// The first board that left the line, for the exit status.
+    /// Boards that were provisioned by an earlier run.
+    pub(crate) done_before: u64,
+    /// The first board that left the line for another reason, for the exit status.
     pub(crate) first_fault: Option<Fault>,
 }
 
@@ -126,6 +130,7 @@ pub(crate) fn run(
         let rest = waiting.split_off(installation.workshop.config.station.tray_len.min(waiting.len()));
         let mut tray = Tray::new(std::mem::replace(&mut waiting, rest));
         work_on(installation, &station, &release, &mut tray, halves, &bars, &mut done)?;
+        bars.tray_is_done();
         for report in tray.reports() {
             done.count(&report);
             told(&report)?;
@@ -204,7 +209,12 @@ impl Done {
             }
             Outcome::Left { fault, .. } => {
                 *self.left.entry(fault.code().to_owned()).or_default() += 1;
-                self.first_fault.get_or_insert_with(|| fault.clone());
+                if *fault == Fault::Refused(Reason::AlreadyProvisioned) {
+                    // Who runs the station again wants the rest done; that this one is, is no news.
+                    self.done_before += 1;
+                } else {
+                    self.first_fault.get_or_insert_with(|| fault.clone());
+                }
             }
         }
     }
@@ -214,13 +224,24 @@ impl Done {
 struct Bars {
     flash: ProgressBar,
     certify: ProgressBar,
+    // How many octets each board of this tray has; a second try begins anew.
+    tray: Mutex<BTreeMap<usize, u64>>,
+    before: AtomicU64,
 }
 
 impl Bars {
     fn new(out: Output, boards: usize, image_len: u64) -> Self {
         let boards = u64::try_from(boards).unwrap_or(u64::MAX);
-        let flash = progress::bytes(out, "flash", boards.saturating_mul(image_len));
-        Self { flash, certify: progress::bar(out, "certify", boards) }
+        Self {
+            flash: progress::bytes(out, "flash", boards.saturating_mul(image_len)),
+            certify: progress::bar(out, "certify", boards),
+            tray: Mutex::default(),
+            before: AtomicU64::new(0),
+        }
+    }
+    fn tray_is_done(&self) {
+        let tray = std::mem::take(&mut *self.tray.lock().unwrap_or_else(PoisonError::into_inner));
+        self.before.fetch_add(tray.values().sum(), Ordering::Relaxed);
     }
     fn finish(&self) {
         self.flash.finish_and_clear();
@@ -229,13 +250,15 @@ impl Bars {
 }
 
 impl Watch for Bars {
-    fn progress(&self, _: usize, work: Work, done: u64, of: u64) {
+    fn progress(&self, board: usize, work: Work, done: u64, of: u64) {
         match work {
-            // Many boards share the bar, so it moves when one is done; a single one moves it all the time.
-            Work::Flash if self.flash.length() == Some(of) => self.flash.set_position(done),
-            Work::Flash if done == of => self.flash.inc(of),
+            Work::Flash => {
+                let mut tray = self.tray.lock().unwrap_or_else(PoisonError::into_inner);
+                tray.insert(board, done);
+                self.flash.set_position(self.before.load(Ordering::Relaxed) + tray.values().sum::<u64>());
+            }
             Work::Certify if done == of => self.certify.inc(1),
-            Work::Flash | Work::Certify | Work::Identify | Work::Key => {}
+            Work::Certify | Work::Identify | Work::Key => {}
         }
     }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Output {
     quiet: bool,
 }
 
+/// Rows that people are shown if they do not say how many.
+const ROWS_SHOWN: u32 = 50;
+
 /// Longest text in a cell of a table.
 const CELL_MAX: usize = 120;
 
@@ -88,6 +91,30 @@ impl Output {
         self.print(&format!("{}\n", serde_json::to_string(thing).map_err(not_written)?))
     }
 
+    /// How many rows are printed: as many as were asked for, 0 for all; or else 50 for people, and all for programs.
+    pub(crate) fn limit(&self, asked: Option<u32>) -> u32 {
+        match asked {
+            Some(0) => u32::MAX,
+            Some(limit) => limit,
+            None if self.is_human() => ROWS_SHOWN,
+            None => u32::MAX,
+        }
+    }
+
+    /// Says that a list may go on behind its limit.
+    pub(crate) fn cut(&self, rows: usize, limit: u32) {
+        if u32::try_from(rows) == Ok(limit) {
+            self.say(&format!("The first {rows} are shown. All: --limit 0"));
+        }
+    }
+
+    /// Tells a person what to do next.
+    pub(crate) fn next(&self, text: &str) {
+        if self.is_human() {
+            self.say(&format!("Next: {text}"));
+        }
+    }
+
     /// Says something that is not data.
     pub(crate) fn say(&self, text: &str) {
         if !self.quiet {
@@ -110,7 +137,9 @@ impl Output {
     fn csv(&self, columns: &[&str], values: &[Value]) -> Result {
         let quote = |text: String| {
             // A formula would be run by a spreadsheet.
-            let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text };
+            let is_pem = text.starts_with("-----BEGIN ");
+            let is_formula = !is_pem && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+            let text = if is_formula { format!("'{text}") } else { text };
             let plain = !text.contains([',', '"', '\n', '\r']);
             if plain { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
         };

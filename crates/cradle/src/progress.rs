@@ -9,7 +9,7 @@ pub(crate) fn bar(output: Output, what: &'static str, len: u64) -> ProgressBar {
     if !output.shows_progress() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    let style = ProgressStyle::with_template("{msg:>12} [{bar:30}] {pos}/{len} {per_sec} {eta}");
+    let style = ProgressStyle::with_template("{msg:>12} [{bar:30}] {pos}/{len} {eta}");
     if let Ok(style) = style {
         bar.set_style(style.progress_chars("=> "));
     }

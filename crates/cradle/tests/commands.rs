@@ -242,7 +242,9 @@ fn every_list_speaks_json_lines_and_csv() {
         let csv = b.ok(&[&arguments[..], &["-o", "csv"]].concat());
         assert!(csv.lines().count() > count, "{command}");
         let table = b.ok(&arguments);
-        assert!(table.lines().count() > count, "{command}");
+        // People are shown the end of the log; programs get all of it.
+        let shown = if command == "audit list" { 20 } else { count };
+        assert!(table.lines().count() > shown, "{command}");
     }
     for command in [
         "mode show",

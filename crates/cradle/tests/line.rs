@@ -50,7 +50,7 @@ fn what_turns_up_in_a_factory_is_set_aside_with_its_reason() {
         ("board-silent", 1),
     ]);
     assert_eq!(b.count("sensor"), expected);
-    b.fails(&["station", "run", "sensor"], 7, "already-provisioned");
+    b.fails(&["station", "run", "sensor"], 8, "not-on-list");
     let again = counts(&[
         ("already-provisioned", 5),
         ("not-on-list", 1),

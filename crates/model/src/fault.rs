@@ -184,8 +184,8 @@ reasons! {
         "import one with `cradle release import`",
     WrongHardware = "wrong-hardware": "the release is not for this device type";
         "use the release that names this device type",
-    SignerUnknown = "signer-unknown": "the signing key is not registered";
-        "register it with `cradle release trust` after checking it with its owner",
+    SignerUnknown = "signer-unknown": "nobody signed it whose key is registered";
+        "sign it (`cradle release sign`), or register the signer's key (`cradle release trust`) after checking it with its owner",
     // The station.
     NotOnList = "not-on-list": "the board is on no registration list";
         "set the board aside; if it is yours, import a list that names it",

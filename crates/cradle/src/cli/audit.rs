@@ -7,8 +7,11 @@ use crate::fault::{Exit, Failure, Result};
 use crate::output::Format;
 use crate::progress;
 use adapters::store::SqliteStore;
+use adapters::store::note::Checkpoint;
+use adapters::store::sqlite::AuditEntry;
 use serde::Serialize;
 use std::path::PathBuf;
+use x509::PublicKey;
 
 /// The audit log.
 #[derive(clap::Args)]
@@ -27,11 +30,12 @@ enum Verb {
     },
     /// Print entries.
     List {
-        /// From this number on; counted from the end if negative.
-        #[arg(long, default_value_t = -20, allow_negative_numbers = true)]
-        from: i64,
-        /// At most so many.
-        #[arg(long, default_value_t = 1000)]
+        /// From this number on; counted from the end if negative. If nothing is said, the last 20 for people and all
+        /// for programs.
+        #[arg(long, allow_negative_numbers = true)]
+        from: Option<i64>,
+        /// At most so many; 0 for all.
+        #[arg(long, default_value_t = 0)]
         limit: u32,
     },
     /// Print the last signed checkpoint, to be kept outside this box.
@@ -52,13 +56,15 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let store = SqliteStore::open_to_read(&common.data)?;
     match arguments.verb {
         Verb::Verify { checkpoints } => {
-            let kept = checkpoints.iter().map(read_checkpoint).collect::<Result<Vec<_>>>()?;
+            let key = compose::audit_key(&Places::of(&common.data))?;
+            let kept = checkpoints.iter().map(|path| read_checkpoint(path, &key)).collect::<Result<Vec<_>>>()?;
             let sound = verify(common, &store, &kept)?;
             out.one(&sound, || {
-                format!(
-                    "The audit log is sound: {} entries, root {}, {} checkpoints agree.\n",
-                    sound.entries, sound.root, sound.checkpoints
-                )
+                let kept = match sound.checkpoints - 1 {
+                    0 => "its last checkpoint agrees".to_owned(),
+                    n => format!("its last checkpoint and {n} that {} kept agree", if n == 1 { "was" } else { "were" }),
+                };
+                format!("The audit log is sound: {} entries, root {}; {kept}.\n", sound.entries, sound.root)
             })
         }
         Verb::List { from, limit } => list(common, &store, from, limit),
@@ -69,9 +75,17 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-fn read_checkpoint(path: &PathBuf) -> Result<String> {
+/// A checkpoint that was kept elsewhere. If it is none of ours the log is not to blame.
+fn read_checkpoint(path: &PathBuf, key: &PublicKey) -> Result<String> {
     let octets = adapters::files::read_bounded(path, CHECKPOINT_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
-    Ok(String::from_utf8_lossy(&octets).into_owned())
+    let note = String::from_utf8_lossy(&octets).into_owned();
+    if Checkpoint::verify(&note, key).is_some() {
+        return Ok(note);
+    }
+    let what = format!("{} is no checkpoint of this log", path.display());
+    Err(Failure::new(Exit::Failed, "checkpoint", what)
+        .because("this log's key did not sign it, or it was changed afterwards; the log itself was not looked at")
+        .next("take another one, or verify without it"))
 }
 
 /// Checks the log, or fails with the places.
@@ -99,23 +113,49 @@ fn verify(common: &Common, store: &SqliteStore, kept: &[String]) -> Result<Sound
     Ok(Sound { entries, root, checkpoints: kept.len() + 1 })
 }
 
-fn list(common: &Common, store: &SqliteStore, from: i64, limit: u32) -> Result {
+/// Entries that people are shown if they do not say from where.
+const SHOWN: i64 = 20;
+/// Entries that are read at a time.
+const PAGE: u32 = 1000;
+
+fn list(common: &Common, store: &SqliteStore, from: Option<i64>, limit: u32) -> Result {
     let out = common.out();
+    let from = from.unwrap_or(if out.is_human() { -SHOWN } else { 0 });
     let size = u64::try_from(from).map_or_else(|_| log_size(store), |_| Ok(0))?;
-    let start = u64::try_from(from).unwrap_or_else(|_| size.saturating_sub(from.unsigned_abs()));
-    let entries = store.audit_entries(start, limit)?;
-    let rows = entries.iter().map(|entry| {
-        let value: serde_json::Value = serde_json::from_slice(&entry.entry).unwrap_or_default();
-        let at = value.get("at").and_then(serde_json::Value::as_u64).map(model::UnixTime::from_ms);
-        let event = value.get("event").cloned().unwrap_or_default();
-        serde_json::json!({
-            "number": entry.number,
-            "at": at.map(|at| at.to_string()),
-            "by": value.get("by"),
-            "event": if out.format() == Format::Human { serde_json::Value::String(event.to_string()) } else { event },
-        })
-    });
-    out.rows(&["number", "at", "by", "event"], &rows.collect::<Vec<_>>())
+    let mut start = u64::try_from(from).unwrap_or_else(|_| size.saturating_sub(from.unsigned_abs()));
+    let mut left = if limit == 0 { u32::MAX } else { limit };
+    let mut collected = Vec::new();
+    while left > 0 {
+        let page = store.audit_entries(start, PAGE.min(left))?;
+        let Some(last) = page.last() else { break };
+        start = last.number + 1;
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        let mut rows = page.iter().map(|entry| shown(entry, out.is_human()));
+        // A line at a time needs no memory, however many there are.
+        if out.format() == Format::Jsonl {
+            rows.try_for_each(|row| out.line(&row))?;
+        } else {
+            collected.extend(rows);
+        }
+    }
+    if out.format() == Format::Jsonl { Ok(()) } else { out.rows(&["number", "at", "by", "event"], &collected) }
+}
+
+#[derive(Serialize)]
+struct Row {
+    number: u64,
+    at: Option<String>,
+    by: serde_json::Value,
+    event: serde_json::Value,
+}
+
+fn shown(entry: &AuditEntry, for_people: bool) -> Row {
+    let value: serde_json::Value = serde_json::from_slice(&entry.entry).unwrap_or_default();
+    let at = value.get("at").and_then(serde_json::Value::as_u64).map(model::UnixTime::from_ms);
+    let event = value.get("event").cloned().unwrap_or_default();
+    let event = if for_people { serde_json::Value::String(event.to_string()) } else { event };
+    let by = value.get("by").cloned().unwrap_or_default();
+    Row { number: entry.number, at: at.map(|at| at.to_string()), by, event }
 }
 
 fn log_size(store: &SqliteStore) -> Result<u64> {

@@ -40,9 +40,9 @@ enum Verb {
         /// Only those that are not revoked.
         #[arg(long)]
         valid: bool,
-        /// At most so many; 0 for all.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        /// At most so many; 0 for all. If nothing is said, 50 for people and all for programs.
+        #[arg(long)]
+        limit: Option<u32>,
     },
     /// Show one certificate.
     Inspect {
@@ -61,7 +61,11 @@ enum Verb {
     /// Revoke a certificate, for good.
     Revoke {
         /// Its serial number in hexadecimal digits.
-        serial: String,
+        #[arg(required_unless_present = "device")]
+        serial: Option<String>,
+        /// The certificate that this device holds: its serial number or its name.
+        #[arg(long, conflicts_with = "serial")]
+        device: Option<String>,
         /// Why: unspecified, key-compromise, ca-compromise, affiliation-changed, superseded,
         /// cessation-of-operation, privilege-withdrawn.
         #[arg(long, default_value = "unspecified")]
@@ -103,7 +107,8 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 .map_err(|e| Failure::new(Exit::Usage, "key", "the key is named by its SHA-256").because(e))?;
             let revoked = if revoked { Some(true) } else { valid.then_some(false) };
             let filter = CertificateFilter { subject, authority, key, revoked, after: 0, limit: PAGE };
-            list(common.out(), &SqliteStore::open_to_read(&common.data)?, filter, limit)
+            let out = common.out();
+            list(out, &SqliteStore::open_to_read(&common.data)?, filter, out.limit(limit))
         }
         Verb::Inspect { serial } => {
             let store = SqliteStore::open_to_read(&common.data)?;
@@ -121,13 +126,19 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             })
         }
         Verb::Export { to, authority } => export(common, &to, authority),
-        Verb::Revoke { serial, reason, yes, dry_run } => revoke(common, &serial, &reason, yes, dry_run),
+        Verb::Revoke { serial, device, reason, yes, dry_run } => {
+            let serial = match device {
+                Some(device) => held_by(common, &device)?,
+                None => serial.unwrap_or_default(),
+            };
+            revoke(common, &serial, &reason, yes, dry_run)
+        }
     }
 }
 
 fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: u32) -> Result {
     let columns = ["serial", "subject", "profile", "authority", "issued_at", "not_after", "revocation_reason"];
-    let mut left = if limit == 0 { u32::MAX } else { limit };
+    let mut left = limit;
     let mut collected = Vec::new();
     loop {
         let page = store.certificates(&CertificateFilter { limit: PAGE.min(left), ..filter.clone() })?;
@@ -145,7 +156,13 @@ fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: 
             break;
         }
     }
-    if out.format() == Format::Jsonl { Ok(()) } else { out.rows(&columns, &collected) }
+    if out.format() != Format::Jsonl {
+        out.rows(&columns, &collected)?;
+    }
+    if left == 0 {
+        out.say(&format!("The first {limit} are shown. All: --limit 0"));
+    }
+    Ok(())
 }
 
 fn shown(row: &CertificateRow) -> Row {
@@ -169,16 +186,22 @@ fn shown(row: &CertificateRow) -> Row {
 fn find(store: &SqliteStore, serial: &str) -> Result<CertificateRow> {
     let number = SerialNumber::from_hex(serial).ok_or_else(|| {
         Failure::new(Exit::Usage, "serial", format!("{serial:?} is no serial number"))
-            .next("write it in hexadecimal digits, as `cradle cert list` shows it")
+            .because("it is 1 to 20 octets in hexadecimal digits, and not zero")
+            .next("write it as `cradle cert list` shows it")
     })?;
     store.certificate(&number)?.ok_or_else(|| {
-        Failure::new(Exit::NotFound, "serial-unknown", format!("no certificate has the serial number {number}"))
+        Failure::new(Exit::NotFound, "serial-unknown", format!("{number} is not known"))
+            .because("no certificate has this serial number")
             .next("list them with `cradle cert list`")
     })
 }
 
 fn export(common: &Common, to: &Path, authority: Option<AuthorityName>) -> Result {
-    let count = export_all(&SqliteStore::open_to_read(&common.data)?, to, authority)?;
+    let store = SqliteStore::open_to_read(&common.data)?;
+    if let Some(name) = authority.as_ref() {
+        super::ca::chain_of(&store, name)?;
+    }
+    let count = export_all(&store, to, authority)?;
     let place = to.display().to_string();
     common.out().one(&serde_json::json!({"certificates": count, "directory": place}), || {
         format!("{count} certificates written to {place}\n")
@@ -203,16 +226,28 @@ pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<Autho
     Ok(count)
 }
 
+/// The serial number of the certificate that a device holds.
+fn held_by(common: &Common, device: &str) -> Result<String> {
+    let found = super::device::find(&SqliteStore::open_to_read(&common.data)?, device)?;
+    found.certificate.ok_or_else(|| {
+        Failure::new(Exit::NotFound, "serial-unknown", format!("{} holds no certificate", found.id))
+            .because(format!("it is {}", found.custody))
+            .next("see `cradle device show`")
+    })
+}
+
 fn revoke(common: &Common, serial: &str, reason: &str, yes: bool, dry_run: bool) -> Result {
     let out = common.out();
     let reason = RevocationReason::by_name(reason).ok_or_else(|| {
         let names: Vec<_> = RevocationReason::ALL.iter().map(|r| r.name()).collect();
         Failure::new(Exit::Usage, "reason", format!("{reason:?} is no reason"))
             .because(format!("the reasons are {}", names.join(", ")))
+            .next("choose one of them")
     })?;
-    let plan = {
+    let (plan, authority) = {
         let row = find(&SqliteStore::open_to_read(&common.data)?, serial)?;
-        format!("{} of {} ({}), for {}, for good", row.serial, row.subject, row.profile, reason.name())
+        let plan = format!("{} of {} ({}), for {}, for good", row.serial, row.subject, row.profile, reason.name());
+        (plan, row.authority)
     };
     if dry_run {
         return out.one(&serde_json::json!({"would_revoke": plan}), || format!("would revoke {plan}\n"));
@@ -222,7 +257,7 @@ fn revoke(common: &Common, serial: &str, reason: &str, yes: bool, dry_run: bool)
     }
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     installation.ask(&Revoke { serial: serial.to_owned(), reason }, &format!("revoking {serial}"))?;
-    out.one(&serde_json::json!({"revoked": serial, "reason": reason.name()}), || {
-        format!("revoked {plan}\nNext: cradle crl issue AUTHORITY, so that others learn of it\n")
-    })
+    out.one(&serde_json::json!({"revoked": serial, "reason": reason.name()}), || format!("revoked {plan}\n"))?;
+    out.next(&format!("cradle crl issue {authority}, so that others learn of it"));
+    Ok(())
 }

@@ -26,11 +26,11 @@ enum Verb {
         /// Only those that have come so far.
         #[arg(long, value_enum)]
         custody: Option<CustodyName>,
-        /// At most so many; 0 for all.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        /// At most so many; 0 for all. If nothing is said, 50 for people and all for programs.
+        #[arg(long)]
+        limit: Option<u32>,
     },
-    /// Show one device, its certificates and what happened to it.
+    /// Show one device and its certificates.
     Show {
         /// Its serial number or its name (`urn:dev:ops:...`).
         device: String,
@@ -97,8 +97,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 CustodyName::Made => Custody::Made,
                 CustodyName::Provisioned => Custody::Provisioned,
             });
+            let limit = out.limit(limit);
             let rows = all(&store, custody, limit)?;
-            out.rows(&["serial", "type", "custody", "board", "certificate", "stolen", "list"], &rows)
+            out.rows(&["serial", "type", "custody", "board", "certificate", "stolen", "list"], &rows)?;
+            out.cut(rows.len(), limit);
+            Ok(())
         }
         Verb::Show { device } => {
             let store = SqliteStore::open_to_read(&common.data)?;
@@ -122,16 +125,18 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             installation.ask(&call, &format!("marking {}", found.id))?;
             let word = if recovered { "recovered" } else { "stolen" };
             out.one(&serde_json::json!({"device": found.id, "marked": word}), || {
-                let next = found.certificate.as_ref().filter(|_| !recovered);
-                let next = next.map(|c| format!("Next: cradle cert revoke {c} --reason key-compromise\n"));
-                format!("{} is marked {word}\n{}", found.id, next.unwrap_or_default())
-            })
+                format!("{} is marked {word}\n", found.id)
+            })?;
+            if let Some(certificate) = found.certificate.as_ref().filter(|_| !recovered) {
+                out.next(&format!("cradle cert revoke {certificate} --reason key-compromise"));
+            }
+            Ok(())
         }
     }
 }
 
 fn all(store: &SqliteStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {
-    let mut left = if limit == 0 { u32::MAX } else { limit };
+    let mut left = limit;
     let (mut rows, mut after) = (Vec::new(), 0);
     while left > 0 {
         let page = store.devices(&DeviceFilter { serial: None, custody, after, limit: PAGE.min(left) })?;
@@ -144,16 +149,19 @@ fn all(store: &SqliteStore, custody: Option<Custody>, limit: u32) -> Result<Vec<
 }
 
 /// A device by its serial number or its name.
-fn find(store: &SqliteStore, text: &str) -> Result<DeviceRow> {
+pub(super) fn find(store: &SqliteStore, text: &str) -> Result<DeviceRow> {
     let serial = match text.parse::<DeviceId>() {
         Ok(id) => id.serial,
-        Err(_) => text
-            .parse::<DeviceSerial>()
-            .map_err(|e| Failure::new(Exit::Usage, "device", format!("{text:?} names no device")).because(e))?,
+        Err(_) => text.parse::<DeviceSerial>().map_err(|e| {
+            Failure::new(Exit::Usage, "device", format!("{text:?} names no device"))
+                .because(e)
+                .next("give its serial number, or its name that begins with urn:dev:ops:")
+        })?,
     };
     let found = store.devices(&DeviceFilter { serial: Some(serial), limit: 1, ..Default::default() })?.pop();
     found.ok_or_else(|| {
-        Failure::new(Exit::NotFound, "not-on-list", format!("no list names {text}"))
+        Failure::new(Exit::NotFound, "not-on-list", format!("{text} is not known"))
+            .because("no registration list names it")
             .next("see `cradle device list`, or import a list that names it")
     })
 }

@@ -30,8 +30,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     organization: Option<String>,
     /// The maker's IANA private enterprise number; 32473 is the one for examples.
-    #[arg(long, default_value_t = 32473, value_name = "NUMBER")]
-    maker_pen: u32,
+    #[arg(long, value_name = "NUMBER")]
+    maker_pen: Option<u32>,
     /// The name of this box.
     #[arg(long, default_value = "line-1")]
     name: StationName,
@@ -85,6 +85,9 @@ struct Made {
     passphrase: Option<String>,
 }
 
+/// The private enterprise number that is kept for examples. Source: RFC 5612.
+const EXAMPLE_PEN: u32 = 32473;
+
 /// The modules that get a key: all but the gateway, which this version does not have.
 const MODULES: [Module; 6] =
     [Module::Provisioning, Module::Authority, Module::Software, Module::Identity, Module::Console, Module::Supervisor];
@@ -106,13 +109,19 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     out.one(&made, || {
         let mut text = format!("{} is ready: {}\n", made.data, made.organization);
         if let Some(path) = &made.passphrase {
-            text.push_str(&format!("The keys are encrypted under the passphrase in {path}: keep a copy elsewhere.\n"));
+            text.push_str(&format!(
+                "Whoever has this directory has its keys: their passphrase is in {path}.\n\
+                 In earnest keep it elsewhere, and name it with --passphrase-file.\n"
+            ));
         }
-        text.push_str("\nNext:\n  cradle list import devices.csv     the devices that you expect\n");
-        text.push_str("  cradle mode set software-import    then cradle release trust, cradle release import\n");
-        text.push_str("  cradle mode set provision          then cradle station run TYPE\n");
         text
-    })
+    })?;
+    out.next(
+        "\n  cradle list import devices.csv     the devices that you expect\n  \
+           cradle mode set software-import    then cradle release trust, cradle release import\n  \
+           cradle mode set provision          then cradle station run TYPE",
+    );
+    Ok(())
 }
 
 fn refuse_existing(places: &Places) -> Result {
@@ -152,8 +161,20 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
         }
         None => None,
     };
-    let Arguments { maker_pen, name, key_type, bare, .. } = arguments;
-    let settings = Settings { organization, maker_pen: *maker_pen, name: name.clone(), demo: false };
+    let maker_pen = match arguments.maker_pen {
+        Some(number) => number,
+        None if ask => {
+            question("Your private enterprise number (IANA); device names begin with it", "32473")?.parse().map_err(
+                |e| Failure::new(Exit::Usage, "name", "this is no enterprise number").because(e).next("it is digits"),
+            )?
+        }
+        None => EXAMPLE_PEN,
+    };
+    if maker_pen == EXAMPLE_PEN {
+        common.out().say("32473 is the enterprise number for examples. Device certificates are for ever, and name it: use --maker-pen.");
+    }
+    let Arguments { name, key_type, bare, .. } = arguments;
+    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false };
     Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, passphrase })
 }
 

@@ -6,6 +6,7 @@ use crate::fault::{Exit, Failure, Result};
 use model::contract::identity::{BadLine, DepositPending, ImportList, ListFormat, ListImported};
 use model::{Module, UnixTime};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Registration lists: the devices that are expected.
@@ -64,6 +65,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     let until: UnixTime = installation.workshop.clock.now().plus_s(days * 86_400);
     let name = name.or(stem).unwrap_or_default();
+    let pen = installation.workshop.config.maker_pen;
+    let listed: BTreeSet<_> = identity::lists::decode(&name, format, &octets, until, pen)
+        .map(|list| list.devices.into_iter().map(|device| device.id.device_type).collect())
+        .unwrap_or_default();
     let call = ImportList { name: name.clone(), format, octets: octets.into(), until };
     let (new, known, digest) = match installation.ask(&call, &format!("importing {}", file.display()))? {
         ListImported::Done { new, known, digest } => (new, known, digest),
@@ -75,7 +80,12 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         installation.ask(&DepositPending {}, "leaving grants at the authority")?;
     }
     let said = json!({"list": name, "new": new, "known": known, "sha256": digest, "granted": awake});
-    common.out().one(&said, || format!("list {name}: {new} new devices, {known} known already\n"))
+    common.out().one(&said, || format!("list {name}: {new} new, {known} known already\n"))?;
+    let types = installation.workshop.places.device_types();
+    for name in listed.iter().filter(|name| !types.join(format!("{name}.toml")).exists()) {
+        common.out().say(&format!("There is no {}/{name}.toml yet: no station can take up a {name}.", types.display()));
+    }
+    Ok(())
 }
 
 fn refused(file: &std::path::Path, bad: &[BadLine]) -> Failure {

@@ -35,16 +35,37 @@ struct Arguments {
 #[derive(clap::Args, Clone)]
 pub(crate) struct Common {
     /// The data directory of the installation.
-    #[arg(long, global = true, env = "CRADLE_DATA", default_value = "cradle-data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "CRADLE_DATA",
+        default_value = "cradle-data",
+        value_name = "DIR"
+    )]
     pub(crate) data: PathBuf,
     /// A file that holds the passphrase of the keys.
-    #[arg(long, global = true, env = "CRADLE_PASSPHRASE_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "CRADLE_PASSPHRASE_FILE",
+        value_name = "FILE"
+    )]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// How data are printed.
-    #[arg(short, long, global = true, value_enum, default_value = "human", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
     output: Format,
     /// Print nothing but data and errors.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Options of every command")]
     quiet: bool,
 }
 

@@ -65,7 +65,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         }
         Verb::Table => {
             let lines: Vec<_> = TABLE.iter().map(line).collect();
-            out.rows(&["mode", "gateway", "software", "authority", "provisioning", "identity"], &lines)
+            out.rows(&["mode", "gateway", "software", "authority", "provisioning", "identity"], &lines)?;
+            if out.is_human() {
+                out.say("`cradle mode set provision` orders provision-software and provision-certificate by turns.");
+            }
+            Ok(())
         }
         Verb::Set { mode, reason, operator } => {
             let order = Order::by_name(&mode).ok_or_else(|| {

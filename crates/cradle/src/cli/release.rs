@@ -13,7 +13,7 @@ use ports::store::SoftwareStore;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use update::{Draft, Image, NotSigned, PlainName, Release};
+use update::{BadRelease, Draft, Image, NotSigned, PlainName, Release};
 use x509::{KeyType, pem};
 
 /// Software releases.
@@ -112,9 +112,9 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Create { image, name, version, counter, device_types, days, to } => {
             let wanted = Wanted { name, version, counter, device_types, days };
             let digest = create(&wanted, &image, &to)?;
-            out.one(&json!({"metadata": to, "image_sha256": digest}), || {
-                format!("{}\nNext: cradle release sign {} --key FILE\n", to.display(), to.display())
-            })
+            out.one(&json!({"metadata": to, "image_sha256": digest}), || format!("{}\n", to.display()))?;
+            out.next(&format!("cradle release sign {} --key FILE", to.display()));
+            Ok(())
         }
         Verb::Sign { metadata, key } => {
             let keyid = sign(&metadata, &key)?;
@@ -206,7 +206,7 @@ pub(crate) fn create(wanted: &Wanted, image: &Path, to: &Path) -> Result<Digest>
         metadata_version: wanted.counter,
     };
     let draft = Draft::new(&release, measured).map_err(Fault::from).or_fail("writing the release")?;
-    std::fs::write(to, draft.write()).map_err(|e| Failure::file(to, &e))?;
+    files::write_new(to, &draft.write()).map_err(|e| Failure::file(to, &e))?;
     Ok(measured.digest)
 }
 
@@ -220,11 +220,16 @@ pub(crate) fn sign(metadata: &Path, key_file: &Path) -> Result<String> {
         pem::der_or_pem(&text, &["PRIVATE KEY"]).map(zeroize::Zeroizing::new).ok_or_else(|| bad_key(key_file))?;
     let key = MemoryKey::open(&pkcs8).map_err(|_| bad_key(key_file))?;
     draft.sign(key.public_key(), |octets| key.sign(octets)).map_err(|fault| {
-        let fault = match fault {
-            NotSigned::Release(bad) => Fault::from(bad),
-            NotSigned::Signer(fault) => fault.into(),
-        };
-        Failure::new(Exit::Failed, "not-signed", format!("{} was not signed", metadata.display())).because(fault)
+        let failure = Failure::new(Exit::Failed, "not-signed", format!("{} was not signed", metadata.display()));
+        match fault {
+            NotSigned::Release(BadRelease::KeyTwice) => {
+                failure.because("this key has signed it already").next("nothing, or sign with another key")
+            }
+            NotSigned::Release(bad) => {
+                failure.because(Fault::from(bad)).next("write it anew with `cradle release create`")
+            }
+            NotSigned::Signer(fault) => failure.because(Fault::from(fault)).next("check the key"),
+        }
     })?;
     std::fs::write(metadata, draft.write()).map_err(|e| Failure::file(metadata, &e))?;
     Ok(update::key_id(key.public_key()))

@@ -70,6 +70,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Types => types(common),
         Verb::Entitle { device_type, quota, days, station } => {
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+            line::device_type(&installation.workshop, &device_type)?;
             let station = station.unwrap_or_else(|| installation.workshop.config.name.clone());
             let until = installation.workshop.clock.now().plus_s(days.saturating_mul(86_400));
             let call = Entitle { station: station.clone(), device_type: device_type.clone(), quota, until };
@@ -142,17 +143,17 @@ fn summary(done: &Done) -> String {
     )
 }
 
-/// All boards done: 0. Some: 8. None: what the first of them met with.
+/// All boards done, now or before: 0. Some: 8. None: what the first of them met with.
 fn verdict(done: &Done) -> Result {
     let Some(first) = &done.first_fault else { return Ok(()) };
-    let some = done.flashed > 0;
+    let left = done.left.values().sum::<u64>() - done.done_before;
+    let some = done.flashed + done.done_before > 0;
     let exit = match first {
         _ if some => Exit::Partial,
         Fault::Refused(reason) => exit_of(*reason),
         Fault::Malformed(_) => Exit::Failed,
         Fault::Unavailable(_) => Exit::Unavailable,
     };
-    let left: u64 = done.left.values().sum();
     Err(Failure::new(exit, first.code(), format!("{left} of {} boards were set aside", done.boards))
         .because("see the reason of each board")
         .next("`cradle explain REASON` says what to do; then run the station again"))

@@ -42,7 +42,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
                 counts.devices_provisioned,
             ));
         }
-        text + "All records agree.\n"
+        let end = if arguments.deep {
+            "All records agree.\n"
+        } else {
+            "Certificates, signatures, grants and lists were not compared: `cradle verify --deep` does.\n"
+        };
+        text + end
     })
 }
 
