@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes what was written to a file or directory durable. A failure ends the process: the kernel may have dropped the
@@ -27,7 +27,9 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// As the operating system says.
 pub fn private_directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // One that was there may be open to others.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
 /// Writes a new file that only its owner may read, durable when this returns.
@@ -35,7 +37,7 @@ pub fn private_directory(path: &Path) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] if there is one of that name.
 pub fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
-    with_temporary(path, octets, |temporary| {
+    with_temporary(path, octets, OWNER, |temporary| {
         // A link fails if the name is taken, where a rename would replace it.
         fs::hard_link(temporary, path)
     })
@@ -46,10 +48,27 @@ pub fn write_new(path: &Path, octets: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As the operating system says.
 pub fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
-    with_temporary(path, octets, |temporary| fs::rename(temporary, path))
+    with_temporary(path, octets, OWNER, |temporary| fs::rename(temporary, path))
 }
 
-fn with_temporary(path: &Path, octets: &[u8], publish: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+/// Writes a file for everybody, in place of any before it, durable when this returns. A link is replaced, not followed.
+///
+/// # Errors
+/// As the operating system says.
+pub fn publish(path: &Path, octets: &[u8]) -> io::Result<()> {
+    with_temporary(path, octets, EVERYBODY, |temporary| fs::rename(temporary, path))
+}
+
+/// Permissions of what only its owner may read, and of what everybody may.
+const OWNER: u32 = 0o600;
+const EVERYBODY: u32 = 0o644;
+
+fn with_temporary(
+    path: &Path,
+    octets: &[u8],
+    mode: u32,
+    publish: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let no_parent = || io::Error::from(io::ErrorKind::InvalidInput);
     let directory = path.parent().ok_or_else(no_parent)?;
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
@@ -62,7 +81,7 @@ fn with_temporary(path: &Path, octets: &[u8], publish: impl FnOnce(&Path) -> io:
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(octets)?;
     sync(&file, "a new file");
     let published = publish(&temporary);
@@ -84,15 +103,33 @@ pub fn open_to_others(path: &Path) -> io::Result<bool> {
 /// Reads a file of at most `len_max` octets.
 ///
 /// # Errors
-/// [`io::ErrorKind::FileTooLarge`] if it is longer.
+/// [`io::ErrorKind::FileTooLarge`] if it is longer; [`io::ErrorKind::InvalidInput`] if it is no file but something that
+/// could keep a reader waiting.
 pub fn read_bounded(path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let mut octets = Vec::new();
-    File::open(path)?.take(len_max.saturating_add(1)).read_to_end(&mut octets)?;
+    open_regular(path)?.take(len_max.saturating_add(1)).read_to_end(&mut octets)?;
     if u64::try_from(octets.len()).is_ok_and(|len| len > len_max) {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     Ok(octets)
+}
+
+/// Opens a file for reading, if it is one. What a shell hands over in `/dev/fd` may be a pipe.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] if it is a pipe, a device or a directory.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    if path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd") {
+        return File::open(path);
+    }
+    // NONBLOCK lets a pipe be opened that nobody writes to; then it is turned away.
+    let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
 }
 
 /// Holds a directory for one process: a second one cannot take it until the first has ended.

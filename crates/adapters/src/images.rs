@@ -2,9 +2,8 @@
 
 use model::Fault;
 use ports::vault::ImageSource;
-use rustix::fs::{Mode, OFlags, open};
-use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 
 /// Opens regular files by their path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,13 +11,10 @@ pub struct FileImages;
 
 impl ImageSource for FileImages {
     fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Fault> {
-        // A pipe or a device could keep sm waiting for ever; NONBLOCK lets them be opened, and the check turns them away.
-        let file = open(name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|_| Fault::unavailable("the image file cannot be opened"))?;
-        let file = File::from(file);
-        match file.metadata() {
-            Ok(metadata) if metadata.is_file() => Ok(Box::new(file)),
-            _ => Err(Fault::unavailable("the image is no regular file")),
+        match crate::files::open_regular(Path::new(name)) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(e) if e.kind() == ErrorKind::InvalidInput => Err(Fault::unavailable("the image is no regular file")),
+            Err(_) => Err(Fault::unavailable("the image file cannot be opened")),
         }
     }
 }

@@ -115,8 +115,12 @@ fn an_ed25519_key() {
     key(KeyType::Ed25519);
 }
 #[test]
-fn an_rsa_key_is_refused() {
-    assert!(matches!(one("").key(KeyType::Rsa(2048)), Err(BoardFault::Refused(_))));
+fn an_rsa_key() {
+    key(KeyType::Rsa(2048));
+}
+#[test]
+fn a_short_rsa_key_is_refused() {
+    assert!(matches!(one("").key(KeyType::Rsa(1024)), Err(BoardFault::Refused(_))));
 }
 #[test]
 fn a_key_of_another_type_is_refused() {

@@ -6,6 +6,7 @@ use adapters::keystore::memory::MemoryKey;
 use adapters::store::SqliteStore;
 use adapters::store::audit_log::Finding;
 use adapters::store::sqlite::{FILE, OpenFault, Opening};
+use model::audit::{Entry, Event};
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
 use model::contract::identity::{BoardSeen, Step, StepDone};
 use model::mode::{Binding, Order};
@@ -17,7 +18,7 @@ use ports::store::identity::{DeviceFilter, List, ListOutcome, ListedDevice};
 use ports::store::line::Job;
 use ports::store::mode::ModeRow;
 use ports::store::software::ReleaseRow;
-use ports::store::{AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
+use ports::store::{AuditSink, AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
 use ports::vault::BlobName;
 use ports::{Clock, Signer};
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ impl Box_ {
         }
     }
     fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.dir, &self.opening()).unwrap()
+        SqliteStore::make(&self.dir, &self.opening()).unwrap()
     }
     fn sql(&self, sql: &str) {
         rusqlite::Connection::open(self.dir.join(FILE)).unwrap().execute_batch(sql).unwrap();
@@ -239,6 +240,20 @@ fn a_clock_that_went_back_issues_nothing() {
     row(one(&store, before));
     let long_before = IntentDraft { at: UnixTime::from_ms(NOW.ms() - 5_001), ..draft(&store, ca, 2) };
     refused(one(&store, long_before), Reason::ClockBackwards);
+}
+#[test]
+fn an_entry_of_an_earlier_time_does_not_move_the_mark() {
+    let b = Box_::new();
+    let store = b.open();
+    let ca = ready(&store);
+    row(one(&store, draft(&store, ca, 1)));
+    let earlier = UnixTime::from_ms(NOW.ms() - 864_000_000);
+    let event = Event::DeviceMarked { device: "d".into(), stolen: true };
+    store.append(vec![Entry { at: earlier, by: Module::Identity, event }]).unwrap();
+    drop(store);
+    let store = b.open();
+    let late = IntentDraft { at: UnixTime::from_ms(NOW.ms() - 5_001), ..draft(&store, ca, 2) };
+    refused(one(&store, late), Reason::ClockBackwards);
 }
 #[test]
 fn a_closed_intent_is_revoked_and_its_grant_and_transaction_are_free() {

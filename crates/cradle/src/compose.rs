@@ -9,10 +9,11 @@ use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::FileKeystore;
 use adapters::store::SqliteStore;
-use adapters::store::sqlite::Opening;
+use adapters::store::sqlite::{OpenFault, Opening};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
+use issue::profile::SubjectKind;
 use model::callers::{CALLERS_TOML, Callers};
 use model::mode::Binding;
 use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName};
@@ -24,7 +25,7 @@ use ports::store::authority::CertificateFilter;
 use ports::vault::{Vault, VaultFault};
 use ports::{Clock, Entropy, Keystore, Link, Signer};
 use software::Software;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use update::Threshold;
@@ -38,7 +39,7 @@ const AUDIT_KEY: &str = "audit";
 /// Longest passphrase, in octets.
 const PASSPHRASE_LEN_MAX: u64 = 1024;
 /// Longest profile file that is read, in octets; [`Profile::read`] has its own limit.
-const PROFILE_LEN_MAX: u64 = 1024 * 1024;
+pub(crate) const PROFILE_LEN_MAX: u64 = 1024 * 1024;
 
 /// What every command that writes needs: records, keys, time, randomness.
 #[derive(Clone)]
@@ -109,20 +110,29 @@ impl Workshop {
         let places = Places::of(data);
         let config = Config::read(data)?;
         let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
-        Self::assemble(places, config, keystore)
+        Self::assemble(places, config, keystore, SqliteStore::open)
     }
 
-    /// Opens the records with keys that are open already.
-    pub(crate) fn assemble(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
+    /// Makes the records of a new installation, with keys that are open already.
+    pub(crate) fn make(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
+        Self::assemble(places, config, keystore, SqliteStore::make)
+    }
+
+    fn assemble(
+        places: Places,
+        config: Config,
+        keystore: Arc<FileKeystore>,
+        open: impl FnOnce(&Path, &Opening) -> std::result::Result<SqliteStore, OpenFault>,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
         let opening = Opening {
             log_name: log_name(&config),
-            audit_key: keystore.open(&uri(AUDIT_KEY))?,
+            audit_key: checked_audit_key(&places, &keystore)?,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         };
-        let store = Arc::new(SqliteStore::open(places.data(), &opening)?);
+        let store = Arc::new(open(places.data(), &opening)?);
         Ok(Self { places, config, store, keystore, clock, entropy })
     }
 
@@ -180,15 +190,19 @@ impl Workshop {
 
     /// Who orders: the one who is named, or else the only operator there is.
     pub(crate) fn operator(&self, named: Option<&OperatorName>) -> Result<OperatorName> {
-        if let Some(named) = named {
-            return Ok(named.clone());
-        }
         let rows = self.store.certificates(&module_certificates()?)?;
         let mut operators: Vec<_> = rows.into_iter().filter_map(|row| row.subject.operator().cloned()).collect();
         operators.dedup();
-        match operators.as_slice() {
-            [only] => Ok(only.clone()),
-            several => {
+        match (named, operators.as_slice()) {
+            (Some(named), certified) if certified.contains(named) => Ok(named.clone()),
+            (Some(named), _) => {
+                let what = format!("{named} is no operator of this installation");
+                Err(Failure::new(Exit::NotAuthorised, "operator", what)
+                    .because("no operator's certificate that is valid names them")
+                    .next("see `cradle cert list`"))
+            }
+            (None, [only]) => Ok(only.clone()),
+            (None, several) => {
                 let names: Vec<_> = several.iter().map(ToString::to_string).collect();
                 Err(Failure::new(Exit::Usage, "operator", "nobody is named who orders this")
                     .because(format!("{} operators are certified: {}", several.len(), names.join(", ")))
@@ -217,11 +231,7 @@ fn module_certificates() -> Result<CertificateFilter> {
 fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
     let authority = module_authority()?;
     let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
-    let row = row.ok_or_else(|| {
-        Failure::new(Exit::Failed, "half-made", "this installation was not finished")
-            .because("it has no module authority")
-            .next("remove the data directory and run `cradle init` again")
-    })?;
+    let row = row.ok_or_else(|| broken("there is no module authority"))?;
     let issuer = Certificate::decode(&row.certificate).map_err(|e| broken(e.to_string()))?;
     let mut directory = Directory::default();
     for row in store.certificates(&module_certificates()?)? {
@@ -246,6 +256,17 @@ pub(crate) fn audit_key(places: &Places) -> Result<PublicKey> {
     PublicKey::decode(&der).map_err(|e| broken(e.to_string()))
 }
 
+/// The key that signs the audit log's checkpoints, if it is the one whose public half lies beside it.
+fn checked_audit_key(places: &Places, keystore: &FileKeystore) -> Result<Arc<dyn Signer>> {
+    let key = keystore.open(&uri(AUDIT_KEY))?;
+    if *key.public_key() == audit_key(places)? {
+        return Ok(key);
+    }
+    Err(Failure::new(Exit::Failed, "key", "the audit log's key is not the one that audit.pub names")
+        .because("keys/audit.p8 or audit.pub was replaced")
+        .next("put both back from a backup: the log could not be verified otherwise"))
+}
+
 /// The profiles of an installation, all of them checked.
 pub(crate) fn profiles(places: &Places) -> Result<BTreeMap<ProfileName, Arc<Profile>>> {
     let directory = places.profiles();
@@ -268,6 +289,12 @@ pub(crate) fn profiles(places: &Places) -> Result<BTreeMap<ProfileName, Arc<Prof
         profiles.insert(name, Arc::new(profile));
     }
     Ok(profiles)
+}
+
+/// The profiles that devices may be certified under.
+pub(crate) fn device_profiles(places: &Places) -> Result<BTreeSet<ProfileName>> {
+    let profiles = profiles(places)?.into_iter();
+    Ok(profiles.filter(|(_, p)| p.subject_kind() == SubjectKind::Device).map(|(name, _)| name).collect())
 }
 
 /// A whole installation on its bus, in the mode that binds it.
@@ -307,7 +334,7 @@ impl Installation {
         if !binding.permits(call.to()) {
             return Err(module_off(call.to(), binding, doing));
         }
-        self.supervisor.check_certified(&[call.to()])?;
+        self.supervisor.check_running(&[call.to()])?;
         self.console.call(call).or_fail(doing)
     }
 }

@@ -61,6 +61,12 @@ impl Config {
     pub(crate) fn read(data: &Path) -> Result<Self> {
         let path = data.join(FILE);
         let octets = match files::read_bounded(&path, FILE_LEN_MAX) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && data.join("keys").exists() => {
+                let what = format!("{} is not whole", data.display());
+                return Err(Failure::new(Exit::Failed, "half-made", what)
+                    .because(format!("there is no {FILE} in it: `cradle init` was interrupted, or somebody removed it"))
+                    .next("if init was interrupted, remove the directory and run it again; else restore the file from a backup"));
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Failure::new(Exit::NotFound, "no-data", format!("{} is no installation", data.display()))
                     .because(format!("there is no {FILE} in it"))

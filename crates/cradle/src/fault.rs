@@ -189,9 +189,13 @@ impl From<OpenFault> for Failure {
             OpenFault::InUse => Self::new(Exit::TryAgain, "in-use", "the data directory is in use")
                 .because(&fault)
                 .next("wait until the other command has ended, then repeat this one"),
-            OpenFault::Missing => Self::new(Exit::NotFound, "no-data", "there is no installation here")
+            // Without settings a command does not come as far as the records.
+            OpenFault::Missing => Self::new(Exit::Failed, "records-gone", "the records of this installation are gone")
+                .because("cradle.db is not there, or empty")
+                .next("put cradle.db back from a backup, with its -wal if there is one; the rest of the directory has the keys: keep it"),
+            OpenFault::Tampered(_) => Self::new(Exit::Failed, "audit-broken", "nothing is written to these records")
                 .because(&fault)
-                .next("run `cradle init`, or name the data directory with --data"),
+                .next("`cradle audit verify` names the place; keep the directory as it is, and restore from a backup of before"),
             OpenFault::Newer(_) => Self::new(Exit::Failed, "newer-data", "the data were written by a newer cradle")
                 .because(&fault)
                 .next("use that version, or a newer one"),

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 /// Boards that are worked on at the same time: a person, a USB hub and a disk each bear about so many.
 const HANDS: usize = 8;
 /// Longest device type file that is read; the reader has its own limit.
-const FILE_LEN_MAX: u64 = 1024 * 1024;
+pub(crate) const FILE_LEN_MAX: u64 = 1024 * 1024;
 
 /// What is to be done.
 pub(crate) struct Job {
@@ -79,6 +79,8 @@ fn boards(workshop: &Workshop, device_type: &DeviceTypeFile, max: usize) -> Resu
     let file = workshop.places.device_types().join(format!("{}.toml", device_type.name));
     let file = std::fs::canonicalize(&file).map_err(|e| Failure::file(&file, &e))?;
     let base = file.parent().unwrap_or(&file);
+    // Programs run elsewhere, so what they are told of begins at the root.
+    let work = std::fs::canonicalize(&work).map_err(|e| Failure::file(&work, &e))?;
     let fixture = flasher::open(&config, base, &work, workshop.clock.clone());
     fixture.and_then(|fixture| fixture.boards(max)).map_err(|e| bad(e.to_string()))
 }
@@ -123,7 +125,7 @@ pub(crate) fn run(
     if waiting.is_empty() {
         return Err(Failure::new(Exit::NotFound, "no-boards", "there is no board in the fixture").next("put one in"));
     }
-    installation.supervisor.enter(halves.first())?;
+    enter(installation, halves.first())?;
     let release = station.release().or_fail(&format!("verifying the software for {}", job.device_type.name))?;
     let bars = Bars::new(out, waiting.len(), release.length());
     while !waiting.is_empty() {
@@ -139,6 +141,12 @@ pub(crate) fn run(
     bars.finish();
     installation.supervisor.enter(halves.first())?;
     Ok(done)
+}
+
+/// Enters a mode of the line, in which all that may run must.
+fn enter(installation: &Installation, mode: Mode) -> Result {
+    installation.supervisor.enter(mode)?;
+    installation.supervisor.check_running(&Module::ALL)
 }
 
 /// Which halves of the line the operator's order lets run.
@@ -184,13 +192,12 @@ fn work_on(
     done: &mut Done,
 ) -> Result {
     let flashing = if halves == Halves::Certificates { Flashing::Forbidden } else { Flashing::Allowed };
-    installation.supervisor.enter(halves.first())?;
+    enter(installation, halves.first())?;
     let watch = Stopwatch::start();
     station.software(tray, release, flashing, bars).or_fail("putting software onto the tray")?;
     done.software_ms += watch.ms();
     if halves != Halves::Software {
-        installation.supervisor.enter(Mode::ProvisionCertificate)?;
-        installation.supervisor.check_certified(&Module::ALL)?;
+        enter(installation, Mode::ProvisionCertificate)?;
         let watch = Stopwatch::start();
         station.certificates(tray, bars).or_fail("certifying the tray")?;
         done.certificates_ms += watch.ms();

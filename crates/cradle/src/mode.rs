@@ -7,6 +7,7 @@ use crate::compose::{Workshop, operator_label};
 use crate::fault::{Exit, Failure, Result, While, of_fault};
 use adapters::bus::LocalBus;
 use adapters::sockets;
+use adapters::store::SqliteStore;
 use authority::Authority;
 use identity::registry::Registry;
 use model::audit::Event;
@@ -64,6 +65,10 @@ struct Shared {
     link: Arc<Link>,
     console: Arc<Link>,
     running: Mutex<BTreeMap<Module, Running>>,
+    /// Why modules that may run do not.
+    down: Mutex<BTreeMap<Module, Failure>>,
+    /// Why grants could not be left at the authority.
+    not_left: Mutex<Option<Failure>>,
     // Only one thread changes the mode or hands out leases at a time.
     row: Mutex<ModeRow>,
 }
@@ -75,11 +80,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Supervisor {
     /// Starts the modules that the recorded mode lets run. An interrupted change leaves the stricter of both modes.
     pub(crate) fn start(assembly: Assembly, console: Arc<Link>) -> Result<Self> {
-        let row = assembly.workshop.store.mode()?.ok_or_else(|| {
-            Failure::new(Exit::Failed, "half-made", "this installation was not finished")
-                .because("no operator ever ordered a mode")
-                .next("remove the data directory and run `cradle init` again")
-        })?;
+        let row = recorded_mode(&assembly.workshop.store)?;
         let link = assembly.link(Module::Supervisor)?;
         for own in [&link, &console] {
             if !own.is_certified() {
@@ -90,6 +91,8 @@ impl Supervisor {
             assembly,
             console,
             running: Mutex::default(),
+            down: Mutex::default(),
+            not_left: Mutex::default(),
             row: Mutex::new(row),
             link: Arc::clone(&link),
         });
@@ -116,21 +119,22 @@ impl Supervisor {
 
     /// The link of a module that runs.
     pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
-        self.check_certified(&[module])?;
+        self.check_running(&[module])?;
         let running = locked(&self.shared.running);
         let link = running.get(&module).map(|r| Arc::clone(&r.link));
         link.ok_or(Fault::Refused(Reason::ModuleOff)).or_fail(&format!("reaching {module}"))
     }
 
-    /// Fails if one of these modules would run, were its certificate valid.
-    pub(crate) fn check_certified(&self, modules: &[Module]) -> Result {
-        let binding = self.row().binding;
-        let running = locked(&self.shared.running);
-        let wanted = |module: &&Module| STARTED.contains(*module) && binding.leave(**module) == Leave::On;
-        match modules.iter().filter(wanted).find(|module| !running.contains_key(module)) {
-            Some(missing) => Err(not_certified(*missing)),
-            None => Ok(()),
-        }
+    /// Fails if one of these modules would run in this mode, and cannot.
+    pub(crate) fn check_running(&self, modules: &[Module]) -> Result {
+        let down = locked(&self.shared.down);
+        modules.iter().find_map(|module| down.get(module)).map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    /// What did not come up, and what could not be left at the authority: neither holds up a change of mode.
+    pub(crate) fn troubles(&self) -> Vec<Failure> {
+        let down = locked(&self.shared.down).values().cloned().collect::<Vec<_>>();
+        down.into_iter().chain(locked(&self.shared.not_left).clone()).collect()
     }
 
     /// Takes an operator's order and enters its mode.
@@ -177,6 +181,24 @@ impl Drop for Supervisor {
         }
         locked(&self.shared.running).clear();
     }
+}
+
+/// The mode of this box, if the audit log says the same: a row of the table could have been put back.
+fn recorded_mode(store: &SqliteStore) -> Result<ModeRow> {
+    let forged = |why: &str| {
+        Failure::new(Exit::Failed, "records-disagree", "the mode of this box is not the one that was recorded last")
+            .because(why)
+            .next("keep the data directory as it is, and look at `cradle audit list`; restore from a backup of before")
+    };
+    let row = store.mode()?.ok_or_else(|| forged("no mode stands in the records"))?;
+    let last = store.last_modes()?;
+    if last.entered.is_some_and(|(binding, epoch)| binding != row.binding || epoch != row.epoch) {
+        return Err(forged("the log says that the box entered another mode"));
+    }
+    if last.ordered.is_some_and(|order| order != row.order) {
+        return Err(forged("the log says that another mode was ordered"));
+    }
+    Ok(row)
 }
 
 /// Signs an order with an operator's key.
@@ -290,27 +312,36 @@ impl Shared {
     fn start_missing(self: &Arc<Self>) -> Result {
         let mut row = locked(&self.row);
         let mut started_anew = Vec::new();
+        locked(&self.down).clear();
         for module in STARTED {
             let wanted = row.binding.leave(module) == Leave::On;
-            if wanted && !locked(&self.running).contains_key(&module) {
-                let link = self.assembly.link(module)?;
-                if link.is_certified() {
-                    let started = self.start_module(link)?;
+            if !wanted || locked(&self.running).contains_key(&module) {
+                continue;
+            }
+            // One that does not come up must not keep the box from going into a stricter mode.
+            match self.start_module(module) {
+                Ok(started) => {
                     locked(&self.running).insert(module, started);
                     started_anew.push(module);
                 }
+                Err(failure) => drop(locked(&self.down).insert(module, failure)),
             }
         }
         self.renew(&mut row)?;
         // What the registry could not leave at km while km was off, it leaves now.
         if started_anew.contains(&Module::Authority) && locked(&self.running).contains_key(&Module::Identity) {
-            self.link.call(&DepositPending {}).or_fail("leaving grants at the authority")?;
+            let left = self.link.call(&DepositPending {}).or_fail("leaving grants at the authority");
+            *locked(&self.not_left) = left.err();
         }
         Ok(())
     }
 
-    fn start_module(&self, link: Arc<Link>) -> Result<Running> {
-        let (workshop, module) = (&self.assembly.workshop, link.caller().module);
+    fn start_module(&self, module: Module) -> Result<Running> {
+        let workshop = &self.assembly.workshop;
+        let link = self.assembly.link(module)?;
+        if !link.is_certified() {
+            return Err(not_certified(module));
+        }
         let doing = format!("starting {module}");
         let service: Arc<dyn Service> = match module {
             Module::Authority => {
@@ -318,7 +349,9 @@ impl Shared {
                 Arc::new(km).on(&link)
             }
             Module::Identity => {
-                identity::Identity::on(Registry::new(workshop.store.clone(), workshop.config.maker_pen), &link)
+                let profiles = crate::compose::device_profiles(&workshop.places)?;
+                let registry = Registry::new(workshop.store.clone(), workshop.config.maker_pen, profiles);
+                identity::Identity::on(registry, &link)
             }
             Module::Software => Arc::new(workshop.software()?),
             Module::Provisioning => Arc::new(Quiet),

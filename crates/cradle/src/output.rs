@@ -32,6 +32,9 @@ pub(crate) struct Output {
 /// Rows that people are shown if they do not say how many.
 const ROWS_SHOWN: u32 = 50;
 
+/// Longest line of an error.
+const LINE_MAX: usize = 1000;
+
 /// Longest text in a cell of a table.
 const CELL_MAX: usize = 120;
 
@@ -88,7 +91,7 @@ impl Output {
 
     /// Prints one JSON object on a line, now: for programs that follow along.
     pub(crate) fn line<T: Serialize>(&self, thing: &T) -> Result {
-        self.print(&format!("{}\n", serde_json::to_string(thing).map_err(not_written)?))
+        self.print(&format!("{}\n", visible(&serde_json::to_string(thing).map_err(not_written)?)))
     }
 
     /// How many rows are printed: as many as were asked for, 0 for all; or else 50 for people, and all for programs.
@@ -126,7 +129,9 @@ impl Output {
     /// Says why the command failed.
     pub(crate) fn fail(&self, failure: &Failure) {
         let text = if self.is_human() {
-            format!("cradle: {failure}")
+            // File names and other people's words are in it.
+            let lines = format!("cradle: {failure}");
+            lines.lines().map(|line| printable(line, LINE_MAX)).collect::<Vec<_>>().join("\n")
         } else {
             let Failure { what, why, next, code, .. } = failure;
             serde_json::json!({"error": {"code": code, "what": what, "why": why, "next": next}}).to_string()
@@ -169,7 +174,22 @@ fn value<T: Serialize>(thing: &T) -> Result<Value> {
 }
 
 fn pretty<T: Serialize>(thing: &T) -> Result<String> {
-    serde_json::to_string_pretty(thing).map(|text| text + "\n").map_err(not_written)
+    serde_json::to_string_pretty(thing).map(|text| visible(&text) + "\n").map_err(not_written)
+}
+
+/// JSON in which nothing is hidden: what could turn a terminal's text around is written as `\\u`, which means the same.
+fn visible(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match u16::try_from(u32::from(c)) {
+            Ok(0x20..0x7f) => text.push(c),
+            Ok(code) if c != '\n' && printable(c.encode_utf8(&mut [0; 4]), 1).len() != c.len_utf8() => {
+                text.push_str(&format!("\\u{code:04x}"));
+            }
+            _ => text.push(c),
+        }
+    }
+    text
 }
 
 fn cell(value: Option<&Value>) -> String {

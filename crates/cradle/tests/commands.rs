@@ -168,56 +168,6 @@ fn a_bad_list_changes_nothing_and_names_its_lines() {
 }
 
 #[test]
-fn the_audit_log_tells_who_touched_it() {
-    let b = Box_::with_software("audit");
-    b.station("sensor");
-    b.write("kept", b.ok(&["audit", "checkpoint"]));
-    b.ok(&["mode", "set", "sealed"]);
-    b.ok(&["audit", "verify", "--checkpoint", "kept"]);
-    b.sql("UPDATE audit SET entry = CAST(replace(entry, 'SIM-000001', 'SIM-000009') AS BLOB) WHERE number = (SELECT max(number) FROM audit WHERE instr(entry, 'SIM-000001'))");
-    let said = b.fails(&["audit", "verify"], 1, "audit-broken");
-    assert!(said.contains("was changed"), "{said}");
-    b.fails(&["verify"], 1, "audit-broken");
-}
-
-#[test]
-fn records_that_contradict_each_other_are_found() {
-    let b = Box_::with_software("deep");
-    b.station("sensor");
-    b.sound();
-    b.sql("UPDATE certificate SET der = CAST(der || x'00' AS BLOB) WHERE id = 12");
-    let said = b.fails(&["verify", "--deep"], 1, "records-disagree");
-    assert!(said.contains("D3"), "{said}");
-}
-
-#[test]
-fn a_change_of_mode_that_was_interrupted_leaves_the_stricter() {
-    let b = Box_::with_software("mode-crash");
-    b.ok(&["mode", "set", "certificate-management"]);
-    b.ok(&["mode", "set", "provision"]);
-    // As a crash between the two records of that change leaves it.
-    b.sql(
-        "UPDATE mode SET epoch = epoch + 1,
-         binding = '{\"current\":\"certificate-management\",\"pending\":\"provision-software\"}'",
-    );
-    let shown = b.json(&["mode", "show"]);
-    assert_eq!(shown["awake"].to_string(), "[\"identity\",\"console\",\"supervisor\"]");
-    assert!(b.ok(&["mode", "show"]).contains("was interrupted"));
-    b.fails(&["crl", "issue", "factory"], 3, "module-off");
-    b.ok(&["mode", "set", "provision"]);
-    assert_eq!(b.count("sensor")["provisioned"], 6);
-}
-
-#[test]
-fn a_mode_that_nobody_ordered_is_not_believed() {
-    let b = Box_::with_software("mode-false");
-    b.sql("UPDATE mode SET ordered = 'ceremony', binding = '{\"current\":\"ceremony\"}'");
-    b.fails(&["ca", "create", "mine", "--profile", "root"], 4, "mode-not-covered");
-    b.sql("UPDATE mode SET statement = replace(statement, substr(statement, 60, 1), 'x')");
-    b.fails(&["ca", "create", "mine", "--profile", "root"], 4, "signature-invalid");
-}
-
-#[test]
 fn every_list_speaks_json_lines_and_csv() {
     let b = Box_::with_software("formats");
     b.station("sensor");

@@ -4,23 +4,25 @@ use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::Deposit;
 use model::contract::identity::BadLine;
 use model::contract::identity::{Admit, Admitted, ImportList, ListImported, Mark, PendingDeposited, Record, Recorded};
-use model::{Fault, UnixTime};
+use model::{Fault, ProfileName, UnixTime};
 use ports::Link;
 use ports::store::IdentityStore;
 use ports::store::identity::ListOutcome;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The registry.
 pub struct Registry {
     store: Arc<dyn IdentityStore>,
     maker_pen: u32,
+    profiles: BTreeSet<ProfileName>,
 }
 
 impl Registry {
-    /// A registry of one maker's devices, on what is stored.
+    /// A registry of one maker's devices, on what is stored. `profiles` are those that devices may be certified under.
     #[must_use]
-    pub fn new(store: Arc<dyn IdentityStore>, maker_pen: u32) -> Self {
-        Self { store, maker_pen }
+    pub fn new(store: Arc<dyn IdentityStore>, maker_pen: u32, profiles: BTreeSet<ProfileName>) -> Self {
+        Self { store, maker_pen, profiles }
     }
 
     /// Imports a list, all of it or nothing.
@@ -33,6 +35,18 @@ impl Registry {
             Ok(list) => list,
             Err(bad) => return Ok(ListImported::Refused(bad)),
         };
+        // A grant that km cannot take would wait at its door for ever, and all others behind it.
+        let strange = list.devices.iter().filter(|listed| !self.profiles.contains(&listed.profile));
+        let bad: Vec<_> = strange
+            .take(crate::lists::BAD_LINES_MAX)
+            .map(|listed| BadLine {
+                line: listed.line,
+                what: format!("there is no profile {} for devices; see `cradle profile list`", listed.profile),
+            })
+            .collect();
+        if !bad.is_empty() {
+            return Ok(ListImported::Refused(bad));
+        }
         Ok(match self.store.import(&list, now)? {
             ListOutcome::Imported { new, known } => ListImported::Done { new, known, digest: list.digest },
             ListOutcome::Contradicts(lines) => {

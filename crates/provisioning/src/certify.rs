@@ -96,15 +96,23 @@ impl Station {
         match place.board.key(self.setting.device_type.key_type)? {
             KeyOffer::CertificationRequest(der) => {
                 let request = CertificationRequest::decode(&der).map_err(Fault::from)?;
+                self.check_key_type(&request.public_key)?;
                 Ok((device.keyed(request.public_key.digest()), Evidence::Pkcs10(der.into())))
             }
             KeyOffer::PublicKey(spki) => {
                 let key = PublicKey::decode(&spki).map_err(Fault::from)?;
+                self.check_key_type(&key)?;
                 let request = crmf::write_cert_request(0, None, &key);
                 let message = crmf::write_only(&request, &ProofOfPossession::RaVerified);
                 Ok((device.keyed(key.digest()), Evidence::Crmf(message.into())))
             }
         }
+    }
+
+    // A board may not choose for itself how strong its key is.
+    fn check_key_type(&self, key: &PublicKey) -> Result<(), Fault> {
+        let is_wanted = key.key_type() == self.setting.device_type.key_type;
+        if is_wanted { Ok(()) } else { Err(Reason::KeyTypeNotAllowed.into()) }
     }
 
     /// Takes up the transaction of an interrupted run, or makes the new one durable.

@@ -53,7 +53,7 @@ const CHECKPOINT_LEN_MAX: u64 = 64 * 1024;
 
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
-    let store = SqliteStore::open_to_read(&common.data)?;
+    let store = common.records()?;
     match arguments.verb {
         Verb::Verify { checkpoints } => {
             let key = compose::audit_key(&Places::of(&common.data))?;

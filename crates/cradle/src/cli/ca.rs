@@ -64,12 +64,12 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             common.out().one(&serde_json::json!({"name": name, "certificate": text}), || text.clone())
         }
         Verb::List => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let rows: Vec<_> = store.authorities()?.iter().filter_map(row).collect();
             common.out().rows(&["name", "subject", "issuer", "key_type", "not_after"], &rows)
         }
         Verb::Chain { name } => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let text = chain(&store, &name)?;
             common.out().one(&serde_json::json!({"name": name, "chain": text}), || text.clone())
         }

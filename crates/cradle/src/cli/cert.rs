@@ -5,6 +5,7 @@ use super::inspect;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
 use crate::output::{Format, Output};
+use adapters::files;
 use adapters::store::SqliteStore;
 use model::contract::authority::{RevocationReason, Revoke};
 use model::{AuthorityName, Digest, Entity};
@@ -108,10 +109,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let revoked = if revoked { Some(true) } else { valid.then_some(false) };
             let filter = CertificateFilter { subject, authority, key, revoked, after: 0, limit: PAGE };
             let out = common.out();
-            list(out, &SqliteStore::open_to_read(&common.data)?, filter, out.limit(limit))
+            list(out, &common.records()?, filter, out.limit(limit))
         }
         Verb::Inspect { serial } => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let row = find(&store, &serial)?;
             let row_out = shown(&row);
             let certificate = Certificate::decode(&row.der).ok();
@@ -197,7 +198,7 @@ fn find(store: &SqliteStore, serial: &str) -> Result<CertificateRow> {
 }
 
 fn export(common: &Common, to: &Path, authority: Option<AuthorityName>) -> Result {
-    let store = SqliteStore::open_to_read(&common.data)?;
+    let store = common.records()?;
     if let Some(name) = authority.as_ref() {
         super::ca::chain_of(&store, name)?;
     }
@@ -219,7 +220,8 @@ pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<Autho
         filter.after = last.id;
         for row in &page {
             let path = to.join(format!("{}.pem", row.serial));
-            std::fs::write(&path, pem::encode("CERTIFICATE", &row.der)).map_err(|e| Failure::file(&path, &e))?;
+            files::publish(&path, pem::encode("CERTIFICATE", &row.der).as_bytes())
+                .map_err(|e| Failure::file(&path, &e))?;
             count += 1;
         }
     }
@@ -228,7 +230,7 @@ pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<Autho
 
 /// The serial number of the certificate that a device holds.
 fn held_by(common: &Common, device: &str) -> Result<String> {
-    let found = super::device::find(&SqliteStore::open_to_read(&common.data)?, device)?;
+    let found = super::device::find(&common.records()?, device)?;
     found.certificate.ok_or_else(|| {
         Failure::new(Exit::NotFound, "serial-unknown", format!("{} holds no certificate", found.id))
             .because(format!("it is {}", found.custody))
@@ -245,7 +247,7 @@ fn revoke(common: &Common, serial: &str, reason: &str, yes: bool, dry_run: bool)
             .next("choose one of them")
     })?;
     let (plan, authority) = {
-        let row = find(&SqliteStore::open_to_read(&common.data)?, serial)?;
+        let row = find(&common.records()?, serial)?;
         let plan = format!("{} of {} ({}), for {}, for good", row.serial, row.subject, row.profile, reason.name());
         (plan, row.authority)
     };

@@ -3,12 +3,14 @@
 use super::{Common, inspect};
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
-use adapters::store::SqliteStore;
 use model::AuthorityName;
 use model::contract::authority::IssueCrl;
 use ports::store::AuthorityStore;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use x509::{CertificateList, pem};
+
+/// Longest list that is looked at before it is replaced.
+const CRL_LEN_MAX: u64 = 1024 * 1024 * 1024;
 
 /// Lists of revoked certificates.
 #[derive(clap::Args)]
@@ -38,12 +40,16 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
         Verb::Issue { authority, to } => {
+            to.as_deref().map_or(Ok(()), refuse_other)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
             let made = installation
                 .ask(&IssueCrl { authority: authority.clone() }, &format!("signing the CRL of {authority}"))?;
             let text = pem::encode("X509 CRL", made.crl.as_ref());
             if let Some(path) = &to {
-                std::fs::write(path, &text).map_err(|e| Failure::file(path, &e))?;
+                adapters::files::publish(path, text.as_bytes()).map_err(|e| {
+                    let signed = format!("CRL {} is signed: `cradle crl show {authority}` prints it", made.number);
+                    Failure::file(path, &e).next(signed)
+                })?;
             }
             let said = serde_json::json!({
                 "authority": authority, "number": made.number, "entries": made.entries, "pem": text,
@@ -56,7 +62,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             })
         }
         Verb::Show { authority } => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let row = store.authorities()?.into_iter().find(|row| row.name == authority);
             let last = row.map(|row| store.crl(row.id)).transpose()?.flatten().ok_or_else(|| {
                 Failure::new(Exit::NotFound, "no-crl", format!("{authority} has signed no CRL"))
@@ -73,4 +79,22 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             })
         }
     }
+}
+
+/// Fails if there is something else than a list where one is to be written: before it is signed, and for ever after.
+fn refuse_other(path: &Path) -> Result {
+    let place = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !place.is_dir() {
+        return Err(Failure::file(place, &std::io::ErrorKind::NotFound.into()));
+    }
+    if std::fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    let octets = adapters::files::read_bounded(path, CRL_LEN_MAX).unwrap_or_default();
+    if pem::der_or_pem(&octets, &["X509 CRL"]).is_some_and(|der| CertificateList::decode(&der).is_ok()) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Conflict, "exists", format!("{} is there, and is no CRL", path.display()))
+        .because("only an older list is replaced")
+        .next("name another file"))
 }

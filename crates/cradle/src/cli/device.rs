@@ -91,7 +91,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
         Verb::List { custody, limit } => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let custody = custody.map(|name| match name {
                 CustodyName::Planned => Custody::Planned,
                 CustodyName::Made => Custody::Made,
@@ -104,7 +104,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             Ok(())
         }
         Verb::Show { device } => {
-            let store = SqliteStore::open_to_read(&common.data)?;
+            let store = common.records()?;
             let found = find(&store, &device)?;
             let filter =
                 CertificateFilter { subject: Some(Entity::Device(found.id.clone())), limit: 100, ..Default::default() };
@@ -119,7 +119,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             out.one(&shown, || text(&shown))
         }
         Verb::Stolen { device, recovered } => {
-            let found = find(&SqliteStore::open_to_read(&common.data)?, &device)?;
+            let found = find(&common.records()?, &device)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
             let call = Mark { device: found.id.clone(), stolen: !recovered };
             installation.ask(&call, &format!("marking {}", found.id))?;

@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 37] = [
+const CODES: [(&str, Exit, &str, &str); 38] = [
     (
         "audit-broken",
         Exit::Failed,
@@ -109,6 +109,12 @@ const CODES: [(&str, Exit, &str, &str); 37] = [
     ("passphrase", Exit::NotAuthorised, "there is no passphrase, or it is wrong", "name a file with --passphrase-file"),
     ("profile", Exit::Usage, "a profile's file cannot be used", "correct it, then run `cradle profile check`"),
     ("reason", Exit::Usage, "there is no such reason", "`cradle cert revoke --help` names them"),
+    (
+        "records-gone",
+        Exit::Failed,
+        "the records of an installation are gone",
+        "put cradle.db back from a backup; keep the rest of the directory",
+    ),
     (
         "records-disagree",
         Exit::Failed,

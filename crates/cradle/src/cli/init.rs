@@ -129,6 +129,11 @@ fn refuse_existing(places: &Places) -> Result {
     if !used {
         return Ok(());
     }
+    if let Err(failure) = Config::read(places.data())
+        && failure.code == "half-made"
+    {
+        return Err(failure);
+    }
     let what = format!("{} is not empty", places.data().display());
     Err(Failure::new(Exit::Conflict, "exists", what)
         .because("an installation is made in a directory of its own")
@@ -208,7 +213,7 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
     Workshop::make_audit_key(&keystore)?;
     let audit = compose_public(&keystore)?;
     files::write_new(&places.data().join("audit.pub"), audit.as_bytes()).map_err(failed(places.data()))?;
-    let workshop = Workshop::assemble(places.clone(), config.clone(), keystore)?;
+    let workshop = Workshop::make(places.clone(), config.clone(), keystore)?;
     let km = Authority::start(workshop.authority_setting()?).or_fail("starting the authority")?;
     create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519")?;
     for module in MODULES {

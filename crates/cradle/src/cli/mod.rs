@@ -15,8 +15,10 @@ pub(crate) mod release;
 mod station;
 mod verify;
 
+use crate::config::Config;
 use crate::fault::Result;
 use crate::output::{Format, Output};
+use adapters::store::SqliteStore;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -113,6 +115,12 @@ enum Noun {
 impl Common {
     pub(crate) const fn out(&self) -> Output {
         Output::new(self.output, self.quiet)
+    }
+
+    /// The records of an installation that was finished, for reading.
+    pub(crate) fn records(&self) -> Result<SqliteStore> {
+        Config::read(&self.data)?;
+        Ok(SqliteStore::open_to_read(&self.data)?)
     }
 }
 

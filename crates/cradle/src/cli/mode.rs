@@ -3,7 +3,6 @@
 use super::Common;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
-use adapters::store::SqliteStore;
 use model::mode::{Leave, Order, TABLE};
 use model::{Module, OperatorName};
 use ports::store::ModeStore;
@@ -59,7 +58,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
         Verb::Show => {
-            let row = SqliteStore::open_to_read(&common.data)?.mode()?;
+            let row = common.records()?.mode()?;
             let row = row.ok_or_else(|| Failure::new(Exit::NotFound, "no-mode", "no mode was ever ordered"))?;
             show(common, &row)
         }
@@ -81,6 +80,9 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
             let operator = installation.workshop.operator(operator.as_ref())?;
             let row = installation.supervisor.order(order, &operator, &reason)?;
+            for trouble in installation.supervisor.troubles() {
+                out.say(&format!("{trouble}"));
+            }
             show(common, &row)
         }
     }

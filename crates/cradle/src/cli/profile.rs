@@ -53,7 +53,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         }
         Verb::Show { name } => {
             let path = places.profiles().join(format!("{name}.toml"));
-            let text = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+            let text = text_of(&path).map_err(|e| match e.kind() {
                 std::io::ErrorKind::NotFound => {
                     Failure::new(Exit::NotFound, "profile-unknown", format!("there is no profile {name}"))
                         .next("list them with `cradle profile list`")
@@ -74,8 +74,13 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
+fn text_of(path: &std::path::Path) -> std::io::Result<String> {
+    let octets = adapters::files::read_bounded(path, compose::PROFILE_LEN_MAX)?;
+    String::from_utf8(octets).map_err(|e| std::io::Error::new(std::io::ErrorKind::InvalidData, e))
+}
+
 fn check_file(path: &PathBuf) -> Result<Row> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?;
+    let text = text_of(path).map_err(|e| Failure::file(path, &e))?;
     let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
     let name =
         stem.parse().map_err(|e| Failure::new(Exit::Usage, "profile", format!("{}", path.display())).because(e))?;

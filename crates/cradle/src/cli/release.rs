@@ -5,7 +5,6 @@ use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
 use adapters::keystore::memory::MemoryKey;
-use adapters::store::SqliteStore;
 use model::contract::software::{Import, Trust};
 use model::{Digest, Fault, UnixTime};
 use ports::Signer;
@@ -141,7 +140,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             out.one(&made, || format!("{}: verified, countersigned and stored, {} octets\n", made.release, made.length))
         }
         Verb::List => {
-            let rows = SqliteStore::open_to_read(&common.data)?.releases()?;
+            let rows = common.records()?.releases()?;
             let rows: Vec<_> = rows
                 .into_iter()
                 .map(|r| Row {
@@ -188,7 +187,7 @@ pub(crate) fn create(wanted: &Wanted, image: &Path, to: &Path) -> Result<Digest>
     let target: PlainName = file.parse().map_err(|e: update::BadRelease| {
         Failure::new(Exit::Usage, "name", format!("{file:?} cannot be the name of an image")).because(e)
     })?;
-    let mut source = std::fs::File::open(image).map_err(|e| Failure::file(image, &e))?;
+    let mut source = files::open_regular(image).map_err(|e| Failure::file(image, &e))?;
     let measured = Image::measure(&mut source).map_err(Fault::from).or_fail(&format!("reading {}", image.display()))?;
     let expires: UnixTime =
         ports::Clock::now(&adapters::clock::SystemClock).plus_s(wanted.days * 86_400).whole_second();
@@ -231,7 +230,7 @@ pub(crate) fn sign(metadata: &Path, key_file: &Path) -> Result<String> {
             NotSigned::Signer(fault) => failure.because(Fault::from(fault)).next("check the key"),
         }
     })?;
-    std::fs::write(metadata, draft.write()).map_err(|e| Failure::file(metadata, &e))?;
+    files::publish(metadata, &draft.write()).map_err(|e| Failure::file(metadata, &e))?;
     Ok(update::key_id(key.public_key()))
 }
 

@@ -170,7 +170,8 @@ fn types(common: &Common) -> Result {
         if path.extension().is_none_or(|extension| extension != "toml") {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| Failure::file(&path, &e))?;
+        let octets = adapters::files::read_bounded(&path, line::FILE_LEN_MAX).map_err(|e| Failure::file(&path, &e))?;
+        let text = String::from_utf8_lossy(&octets);
         let read = stem.parse::<DeviceType>().map_err(|e| e.to_string());
         let read = read.and_then(|name| DeviceTypeFile::read(name, &text).map_err(|e| e.to_string()));
         rows.push(match read {

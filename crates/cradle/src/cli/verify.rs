@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
-    let store = SqliteStore::open_to_read(&common.data)?;
+    let store = common.records()?;
     let (entries, root) = verify_log(common, &store, &[])?;
     let counts = if arguments.deep { deep(common, &store)? } else { Counts::default() };
     let said = json!({

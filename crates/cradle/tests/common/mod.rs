@@ -1,9 +1,16 @@
 //! An installation in a temporary directory, and the binary to run in it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use adapters::clock::{SystemClock, SystemEntropy};
+use adapters::keystore::FileKeystore;
+use adapters::store::SqliteStore;
+use adapters::store::sqlite::Opening;
+use ports::Keystore;
+use ports::keystore::KeyUri;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 pub struct Box_ {
     pub dir: PathBuf,
@@ -64,6 +71,18 @@ impl Box_ {
     pub fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
+    /// The records, opened as the program opens them.
+    pub fn store(&self) -> SqliteStore {
+        let passphrase = std::fs::read(self.data().join("secrets/passphrase")).unwrap();
+        let entropy = Arc::new(SystemEntropy::default());
+        let keystore = FileKeystore::new(self.data().join("keys"), passphrase.into(), entropy.clone());
+        let audit_key = keystore.open(&KeyUri("file:audit".into())).unwrap();
+        let note = self.ok(&["audit", "checkpoint"]);
+        let log_name = note.lines().next().unwrap().to_owned();
+        let opening = Opening { log_name, audit_key, clock: Arc::new(SystemClock), entropy };
+        SqliteStore::open(&self.data(), &opening).unwrap()
+    }
+
     pub fn write(&self, name: &str, octets: impl AsRef<[u8]>) {
         std::fs::write(self.dir.join(name), octets).unwrap();
     }
@@ -141,7 +160,7 @@ impl Box_ {
     }
 
     pub fn sql(&self, sql: &str) {
-        let status = Command::new("sqlite3").arg(self.data().join("cradle.db")).arg(sql).status().unwrap();
+        let status = Command::new("sqlite3").arg("data/cradle.db").arg(sql).current_dir(&self.dir).status().unwrap();
         assert!(status.success());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::read::fit;
 use super::writer::Tx;
-use super::{SqliteStore, WriteFault};
+use super::{OpenFault, SqliteStore, WriteFault};
 use crate::store::audit_log::{Check, Finding, Sound};
 use crate::store::merkle::{Edge, TILE, leaf};
 use crate::store::note::Checkpoint;
@@ -21,8 +21,33 @@ pub struct AuditEntry {
     pub entry: Vec<u8>,
 }
 
-/// Puts the tree together from the stored roots of tiles and the entries behind the last full tile. Gives the time of
-/// the last entry too, in milliseconds.
+/// Checks that the tree as it is stored is the one that was signed last, under this name and by this key.
+///
+/// Not looked at here are the entries themselves: `cradle audit verify` walks them.
+pub(super) fn check_edge(
+    connection: &Connection,
+    origin: &str,
+    key: &PublicKey,
+) -> rusqlite::Result<Result<(), OpenFault>> {
+    let (edge, _) = restore(connection)?;
+    let note: Option<String> = connection.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional()?;
+    let Some(note) = note else {
+        return Ok(if edge.size() == 0 { Ok(()) } else { Err(OpenFault::Tampered("its checkpoint is gone")) });
+    };
+    let Some(signed) = Checkpoint::verify(&note, key).filter(|signed| signed.origin == origin) else {
+        return Ok(Err(OpenFault::Tampered("its checkpoint is not signed by its key")));
+    };
+    if signed.size != edge.size() {
+        return Ok(Err(OpenFault::Tampered("it has more entries, or fewer")));
+    }
+    Ok(if signed.root == edge.root() { Ok(()) } else { Err(OpenFault::Tampered("its entries are others")) })
+}
+
+/// The name of the row that keeps the latest time of the log: later entries may be earlier, if a clock goes back.
+pub(super) const LATEST: &str = "latest_ms";
+
+/// Puts the tree together from the stored roots of tiles and the entries behind the last full tile. Gives the latest
+/// time of all entries too, in milliseconds.
 pub(super) fn restore(connection: &Connection) -> rusqlite::Result<(Edge, u64)> {
     let mut edge = Edge::default();
     let highest: Option<u32> =
@@ -42,11 +67,9 @@ pub(super) fn restore(connection: &Connection) -> rusqlite::Result<(Edge, u64)> 
     for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
         edge.push(hash?);
     }
-    let last: Option<Vec<u8>> = connection
-        .query_row("SELECT entry FROM audit ORDER BY number DESC LIMIT 1", [], |row| row.get(0))
-        .optional()?;
-    let last = last.and_then(|octets| serde_json::from_slice::<model::audit::Entry>(&octets).ok());
-    Ok((edge, last.map_or(0, |entry| entry.at.ms())))
+    let latest: Option<u64> =
+        connection.query_row("SELECT value FROM counter WHERE name = ?1", [LATEST], |row| row.get(0)).optional()?;
+    Ok((edge, latest.unwrap_or(0)))
 }
 
 pub(super) fn append(tx: &mut Tx<'_>, octets: &[u8]) -> Result<(), WriteFault> {

@@ -238,8 +238,8 @@ impl AuthorityStore for SqliteStore {
                 let profile = tx.word(offer.profile.as_str())?;
                 let added = tx
                     .statement(
-                        "INSERT OR IGNORE INTO grant_ (subject, profile, until, quota, origin)
-                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                        "INSERT INTO grant_ (subject, profile, until, quota, origin) VALUES (?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT (subject, profile) DO UPDATE SET until = ?3 WHERE ?3 > until AND used < quota",
                     )?
                     .execute((offer.subject.to_string(), profile, offer.until.ms(), offer.quota, from))?;
                 new += u32::try_from(added).unwrap_or_default();

@@ -210,8 +210,20 @@ fn add_device(tx: &Tx<'_>, list: i64, listed: &ListedDevice, at: UnixTime) -> Re
     if added == 1 {
         let device = tx.connection().last_insert_rowid();
         tx.statement("INSERT INTO pending_grant (device) VALUES (?1)")?.execute([device])?;
+        return Ok(true);
     }
-    Ok(added == 1)
+    // A later list may give a device that still waits more time.
+    let extended: Option<i64> = tx
+        .statement(
+            "UPDATE device SET list = ?2, line = ?3 WHERE serial = ?1 AND custody < ?4 AND
+             (SELECT until FROM list WHERE id = device.list) < (SELECT until FROM list WHERE id = ?2) RETURNING id",
+        )?
+        .query_row((listed.id.serial.as_str(), list, listed.line, PROVISIONED), |row| row.get(0))
+        .optional()?;
+    if let Some(device) = extended {
+        tx.statement("INSERT INTO pending_grant (device) VALUES (?1)")?.execute([device])?;
+    }
+    Ok(false)
 }
 
 fn admit(tx: &mut Tx<'_>, seen: &BoardSeen, at: UnixTime) -> Result<Result<DeviceId, Reason>, WriteFault> {

@@ -13,10 +13,12 @@ mod line;
 mod mode;
 mod read;
 mod software;
+mod told;
 mod writer;
 
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
+pub use mode::LastModes;
 
 use crate::files::DirectoryLock;
 use model::UnixTime;
@@ -43,8 +45,9 @@ const READERS_MAX: usize = 8;
 /// The store.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: Option<Arc<Writer>>,
+    // Closed before the writer's: whose is the last connection takes the write-ahead log into the database.
     readers: Mutex<Vec<Connection>>,
+    writer: Option<Arc<Writer>>,
     epoch: InstanceEpoch,
     _lock: Option<DirectoryLock>,
 }
@@ -54,8 +57,10 @@ pub struct SqliteStore {
 pub enum OpenFault {
     /// Another process writes to it.
     InUse,
-    /// There is none.
+    /// There is none, or an empty one.
     Missing,
+    /// The audit log is not the one that was signed last.
+    Tampered(&'static str),
     /// It was written by a newer program: schema version.
     Newer(u32),
     /// The engine refused; the text says which step and why.
@@ -67,6 +72,7 @@ impl std::fmt::Display for OpenFault {
         match self {
             Self::InUse => f.write_str("another cradle process holds this data directory"),
             Self::Missing => f.write_str("there is no store in this data directory"),
+            Self::Tampered(what) => write!(f, "the audit log is not the one that was signed last: {what}"),
             Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
             Self::Engine(what) => write!(f, "the store cannot be opened: {what}"),
         }
@@ -88,26 +94,50 @@ pub struct Opening {
 }
 
 impl SqliteStore {
-    /// Opens a store for reading and writing; makes it if there is none. The directory is locked for this process.
+    /// Makes an empty store, or opens the one that is there.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn make(directory: &Path, opening: &Opening) -> Result<Self, OpenFault> {
+        let lock = lock(directory)?;
+        let path = directory.join(FILE);
+        if !path.exists() {
+            // The engine gives its other files the permissions of this one.
+            crate::files::write_new(&path, b"").map_err(|e| OpenFault::Engine(e.to_string()))?;
+        }
+        let mut connection = connect_to_write(&path)?;
+        if schema_version(&connection)? == 0 {
+            create(&mut connection)?;
+        }
+        crate::files::sync_directory(directory).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        Self::on(path, lock, connection, opening)
+    }
+
+    /// Opens a store for reading and writing. The directory is locked for this process. A log that somebody touched since
+    /// it was signed last is not written to: the next checkpoint would make it good.
     ///
     /// # Errors
     /// [`OpenFault`]
     pub fn open(directory: &Path, opening: &Opening) -> Result<Self, OpenFault> {
-        let lock = DirectoryLock::take(directory).map_err(|e| match e.kind() {
-            std::io::ErrorKind::WouldBlock => OpenFault::InUse,
-            _ => OpenFault::Engine(e.to_string()),
-        })?;
+        let lock = lock(directory)?;
         let path = directory.join(FILE);
-        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        prepare(&mut connection).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        if !path.exists() {
+            return Err(OpenFault::Missing);
+        }
+        let connection = connect_to_write(&path)?;
+        Self::on(path, lock, connection, opening)
+    }
+
+    fn on(path: PathBuf, lock: DirectoryLock, connection: Connection, opening: &Opening) -> Result<Self, OpenFault> {
         match schema_version(&connection)? {
-            0 => create(&mut connection)?,
             SCHEMA => {}
+            0 => return Err(OpenFault::Missing),
             newer => return Err(OpenFault::Newer(newer)),
         }
-        crate::files::sync_directory(directory).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        let engine = |e: rusqlite::Error| OpenFault::Engine(e.to_string());
+        audit::check_edge(&connection, &opening.log_name, opening.audit_key.public_key()).map_err(engine)??;
         let epoch = new_epoch(&connection, opening)?;
-        let writer = Arc::new(Writer::start(connection, opening).map_err(|e| OpenFault::Engine(e.to_string()))?);
+        let writer = Arc::new(Writer::start(connection, opening).map_err(engine)?);
         Ok(Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) })
     }
 
@@ -120,7 +150,7 @@ impl SqliteStore {
         if !path.exists() {
             return Err(OpenFault::Missing);
         }
-        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let connection = connect_to_read(&path)?;
         match schema_version(&connection)? {
             SCHEMA => {}
             0 => return Err(OpenFault::Missing),
@@ -135,8 +165,9 @@ impl SqliteStore {
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-                .map_err(|_| StoreFault::Engine("the store cannot be opened for reading"))?,
+            None => {
+                connect_to_read(&self.path).map_err(|_| StoreFault::Engine("the store cannot be opened for reading"))?
+            }
         };
         let result = f(&connection).map_err(|e| fault(&e));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,6 +230,7 @@ impl From<WriteFault> for StoreFault {
 fn fault(error: &rusqlite::Error) -> StoreFault {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreFault::Full,
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => StoreFault::Engine("the medium cannot be written"),
         Some(ErrorCode::SystemIoFailure) => {
             crate::store::die(&format!("the medium of the store failed ({error})"));
         }
@@ -209,14 +241,50 @@ fn fault(error: &rusqlite::Error) -> StoreFault {
     }
 }
 
+fn lock(directory: &Path) -> Result<DirectoryLock, OpenFault> {
+    DirectoryLock::take(directory).map_err(|e| match e.kind() {
+        std::io::ErrorKind::WouldBlock => OpenFault::InUse,
+        std::io::ErrorKind::NotFound => OpenFault::Missing,
+        _ => OpenFault::Engine(e.to_string()),
+    })
+}
+
+fn connect_to_write(path: &Path) -> Result<Connection, OpenFault> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    prepare(&mut connection).map_err(|e| OpenFault::Engine(e.to_string()))?;
+    Ok(connection)
+}
+
+/// Opens for reading. On a medium that cannot be written, or is full, the engine cannot make the files that readers share;
+/// then a database into which all was taken, and to which nobody writes, is read as it stands.
+fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
+    let shared = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|connection| schema_version(&connection).map(|_| connection));
+    let log = path.with_extension("db-wal");
+    let is_settled = std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) || !log.exists();
+    match (shared, path.to_str()) {
+        (Err(OpenFault::Engine(_)), Some(name)) if is_settled && !name.contains(['%', '?', '#']) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            connect(Path::new(&format!("file:{name}?immutable=1")), flags)
+        }
+        (shared, _) => shared,
+    }
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|e| OpenFault::Engine(e.to_string()))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // A plan does not depend on what is bound to it. Without this the engine prepares anew whenever a value changes.
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(|e| OpenFault::Engine(e.to_string()))?;
+    let settings = [
+        // A plan does not depend on what is bound to it. Without this the engine prepares anew whenever a value changes.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
+        // The schema has none; whoever puts one in wants something of us.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ];
+    for (setting, value) in settings {
+        connection.set_db_config(setting, value).map_err(|e| OpenFault::Engine(e.to_string()))?;
+    }
     // A reader meets a lock only while a checkpoint resets the log.
     connection.busy_timeout(Duration::from_secs(5)).map_err(|e| OpenFault::Engine(e.to_string()))?;
     Ok(connection)

@@ -2,7 +2,7 @@
 
 use super::writer::Tx;
 use super::{SqliteStore, WriteFault, entry};
-use model::audit::Event;
+use model::audit::{Entry, Event};
 use model::mode::{Binding, Order};
 use model::{Mode, Module, Reason, UnixTime};
 use ports::StoreFault;
@@ -48,6 +48,49 @@ impl ModeStore for SqliteStore {
             // Only a new order leads out of it.
             tx.statement("UPDATE mode SET ordered = ?1")?.execute([Order::Stay(Mode::Sealed).name()])?;
             bind(tx, Binding::settled(Mode::Sealed), at)
+        })
+    }
+}
+
+/// What the audit log says of modes last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LastModes {
+    /// What the box was last ordered, or did to itself when it was sealed.
+    pub ordered: Option<Order>,
+    /// The modes that bind, and their epoch.
+    pub entered: Option<(Binding, u64)>,
+}
+
+/// Entries of the log that are read at a time.
+const PAGE: u64 = 512;
+
+impl SqliteStore {
+    /// Looks for the last modes in the audit log, from its end.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn last_modes(&self) -> Result<LastModes, StoreFault> {
+        self.read(|c| {
+            let mut last = LastModes::default();
+            let end: Option<u64> = c.query_row("SELECT max(number) FROM audit", [], |row| row.get(0))?;
+            let mut end = end.map_or(0, |number| number + 1);
+            let mut page =
+                c.prepare_cached("SELECT entry FROM audit WHERE number >= ?1 AND number < ?2 ORDER BY number DESC")?;
+            while end > 0 && (last.ordered.is_none() || last.entered.is_none()) {
+                let start = end.saturating_sub(PAGE);
+                let mut rows = page.query((start, end))?;
+                while let Some(row) = rows.next()? {
+                    let event = serde_json::from_slice::<Entry>(row.get_ref(0)?.as_blob()?).map(|entry| entry.event);
+                    match event {
+                        Ok(Event::ModeOrdered { order, .. }) => drop(last.ordered.get_or_insert(order)),
+                        Ok(Event::Sealed { .. }) => drop(last.ordered.get_or_insert(Order::Stay(Mode::Sealed))),
+                        Ok(Event::ModeEntered { binding, epoch }) => drop(last.entered.get_or_insert((binding, epoch))),
+                        _ => {}
+                    }
+                }
+                end = start;
+            }
+            Ok(last)
         })
     }
 }

@@ -267,16 +267,18 @@ impl Pen {
 }
 
 impl<'c> Tx<'c> {
-    fn write_floor(&self, floor: u64) -> rusqlite::Result<usize> {
-        self.statement("INSERT OR REPLACE INTO counter (name, value) VALUES ('open_intent_floor', ?1)")?
-            .execute([floor])
+    fn write_counter(&self, name: &str, value: u64) -> rusqlite::Result<usize> {
+        self.statement("INSERT OR REPLACE INTO counter (name, value) VALUES (?1, ?2)")?.execute((name, value))
     }
 
     fn commit(&self, log: &Log) -> Result<(), StoreFault> {
         if !self.learnt.opened.is_empty() || !self.learnt.closed.is_empty() {
             let highest = self.learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.known.highest);
             let floor = self.open_ids().next().unwrap_or(highest + 1);
-            self.write_floor(floor).map_err(|e| fault(&e))?;
+            self.write_counter("open_intent_floor", floor).map_err(|e| fault(&e))?;
+        }
+        if self.learnt.latest_ms > self.known.latest_ms {
+            self.write_counter(super::audit::LATEST, self.learnt.latest_ms).map_err(|e| fault(&e))?;
         }
         super::audit::checkpoint(self.connection, &self.learnt.edge, &log.name, log.key.as_ref())?;
         self.connection.execute_batch("COMMIT").map_err(|e| fault(&e))
