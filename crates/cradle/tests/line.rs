@@ -144,3 +144,32 @@ fn no_software_no_line() {
     b.fails(&["station", "run", "sensor"], 5, "release-unknown");
     b.fails(&["station", "run", "nothing"], 5, "device-type-unknown");
 }
+
+/// A type whose boards stand behind the example program, or one that was made of it.
+fn behind_a_program(b: &Box_, program: &str, key_type: &str) {
+    let text = format!(
+        "description = \"a test\"\nprofile = \"idevid\"\nkey_type = \"{key_type}\"\n[flasher]\nadapter = \"command\"\n\
+         program = \"/usr/bin/python3\"\nslots = [\"1\"]\n\
+         arguments = [\"{program}\", \"--directory\", \"../boards-{key_type}\", \"--device-type\", \"sensor\", \
+         \"--serial-prefix\", \"SN00000\"]\n"
+    );
+    std::fs::write(b.data().join("device-types/sensor.toml"), text).unwrap();
+}
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/command-example/board");
+
+#[test]
+fn a_program_reaches_a_board_wherever_the_data_directory_is_named_from() {
+    let b = Box_::with_software("line-command");
+    // The data directory is named by a relative path; the program runs elsewhere.
+    behind_a_program(&b, EXAMPLE, "p256");
+    assert_eq!(b.station("sensor"), [("SN000001".to_owned(), "provisioned".to_owned())]);
+}
+
+#[test]
+fn a_board_does_not_choose_its_key_type() {
+    let b = Box_::with_software("line-key-type");
+    // It is asked for P-384, and makes a P-256 key.
+    b.write("liar", std::fs::read_to_string(EXAMPLE).unwrap().replace("P-384", "P-256"));
+    behind_a_program(&b, &b.dir.join("liar").display().to_string(), "p384");
+    assert_eq!(b.station("sensor"), [("SN000001".to_owned(), "key-type-not-allowed".to_owned())]);
+}
