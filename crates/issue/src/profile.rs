@@ -295,9 +295,13 @@ fn alt_name(line: &AltNameLine, kind: SubjectKind) -> Result<AltName, BadProfile
     }
 }
 
+/// A device whose clock is further behind has no clock.
+const BACKDATE_MAX_S: u64 = 7 * 86_400;
+
 fn not_after(validity: &Validity) -> Result<NotAfter, BadProfile> {
     let bad = |what: &str| Err(BadProfile { place: "validity", what: what.to_owned() });
     match (validity.not_after.as_deref(), validity.lifetime_s) {
+        _ if validity.backdate_s > BACKDATE_MAX_S => bad("backdate_s is at most a week"),
         (Some("99991231235959Z"), None) => Ok(NotAfter::Never),
         (None, Some(s @ 1..=LIFETIME_MAX_S)) => Ok(NotAfter::Lifetime(s)),
         (None, Some(_)) => bad("lifetime_s is from one second to a hundred years"),
@@ -513,6 +517,10 @@ mod tests {
     #[test]
     fn two_ends_are_refused() {
         check("backdate_s", "lifetime_s = 5\nbackdate_s", "validity");
+    }
+    #[test]
+    fn a_beginning_long_ago() {
+        check("backdate_s = 60", "backdate_s = 604801", "validity");
     }
     #[test]
     fn two_hundred_years_are_refused() {

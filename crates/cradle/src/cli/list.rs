@@ -45,8 +45,6 @@ enum Written {
 
 /// Longest list that is read; ics has its own limit.
 const FILE_LEN_MAX: u64 = 4 * 1024 * 1024;
-/// A hundred years.
-const DAYS_MAX: u64 = 36_525;
 
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let Verb::Import { file, format, name, days } = arguments.verb;
@@ -58,9 +56,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         None if is_json => ListFormat::Json,
         None => ListFormat::Csv,
     };
-    if !(1..=DAYS_MAX).contains(&days) {
-        return Err(Failure::new(Exit::Usage, "usage", format!("--days is from 1 to {DAYS_MAX}")));
-    }
+    super::check_days(days)?;
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     let until: UnixTime = installation.workshop.clock.now().plus_s(days * 86_400);

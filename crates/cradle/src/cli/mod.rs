@@ -16,7 +16,7 @@ mod station;
 mod verify;
 
 use crate::config::Config;
-use crate::fault::Result;
+use crate::fault::{Exit, Failure, Result};
 use crate::output::{Format, Output};
 use adapters::store::SqliteStore;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -171,9 +171,21 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
     }
 }
 
+/// A hundred years: longer is a slip of the hand.
+const DAYS_MAX: u64 = 36_525;
+
+/// Checks how long something shall last.
+fn check_days(days: u64) -> Result {
+    if (1..=DAYS_MAX).contains(&days) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, "usage", format!("{days} days are too few, or too many"))
+        .because(format!("--days is from 1 to {DAYS_MAX}"))
+        .next("correct it"))
+}
+
 /// Asks a person to type a name again before something is done that cannot be undone.
 pub(crate) fn confirm(out: Output, plan: &str, name: &str) -> Result {
-    use crate::fault::{Exit, Failure};
     use std::io::IsTerminal;
     let refuse = |why: &str| {
         let failure = Failure::new(Exit::Usage, "not-confirmed", "nothing was done").because(why);

@@ -93,7 +93,6 @@ struct Row {
 
 const METADATA_LEN_MAX: u64 = 1024 * 1024;
 const KEY_LEN_MAX: u64 = 64 * 1024;
-const DAYS_MAX: u64 = 36_525;
 
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
@@ -180,9 +179,7 @@ pub(crate) fn make_key(file: &Path) -> Result<Digest> {
 
 /// Writes a release's metadata for an image. Gives the image's digest.
 pub(crate) fn create(wanted: &Wanted, image: &Path, to: &Path) -> Result<Digest> {
-    if !(1..=DAYS_MAX).contains(&wanted.days) {
-        return Err(Failure::new(Exit::Usage, "usage", format!("--days is from 1 to {DAYS_MAX}")));
-    }
+    super::check_days(wanted.days)?;
     let file = image.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let target: PlainName = file.parse().map_err(|e: update::BadRelease| {
         Failure::new(Exit::Usage, "name", format!("{file:?} cannot be the name of an image")).because(e)

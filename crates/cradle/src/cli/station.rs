@@ -69,6 +69,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Run { device_type, boards, operator } => run_line(common, &device_type, boards, operator),
         Verb::Types => types(common),
         Verb::Entitle { device_type, quota, days, station } => {
+            crate::cli::check_days(days)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
             line::device_type(&installation.workshop, &device_type)?;
             let station = station.unwrap_or_else(|| installation.workshop.config.name.clone());
