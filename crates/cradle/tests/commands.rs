@@ -171,6 +171,8 @@ fn a_bad_list_changes_nothing_and_names_its_lines() {
 fn every_list_speaks_json_lines_and_csv() {
     let b = Box_::with_software("formats");
     b.station("sensor");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["station", "entitle", "sensor", "--quota", "9"]);
     for command in [
         "ca list",
         "profile list",
@@ -179,6 +181,9 @@ fn every_list_speaks_json_lines_and_csv() {
         "mode table",
         "audit list",
         "release list",
+        "release makers",
+        "list show",
+        "station rights",
         "station types",
         "explain",
     ] {

@@ -5,6 +5,7 @@ use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
 use model::contract::identity::{BadLine, DepositPending, ImportList, ListFormat, ListImported};
 use model::{Module, UnixTime};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -35,6 +36,18 @@ enum Verb {
         #[arg(long, default_value_t = 365, value_name = "DAYS")]
         days: u64,
     },
+    /// Show the lists that were imported, oldest first.
+    Show,
+}
+
+#[derive(Serialize)]
+struct Row {
+    list: String,
+    devices: u64,
+    provisioned: u64,
+    imported_at: String,
+    until: String,
+    sha256: String,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -47,7 +60,7 @@ enum Written {
 const FILE_LEN_MAX: u64 = 4 * 1024 * 1024;
 
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
-    let Verb::Import { file, format, name, days } = arguments.verb;
+    let Verb::Import { file, format, name, days } = arguments.verb else { return show(common) };
     let octets = adapters::files::read_bounded(&file, FILE_LEN_MAX).map_err(|e| Failure::file(&file, &e))?;
     let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let format = match format {
@@ -82,6 +95,18 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         common.out().say(&format!("There is no {}/{name}.toml yet: no station can take up a {name}.", types.display()));
     }
     Ok(())
+}
+
+fn show(common: &Common) -> Result {
+    let rows = common.records()?.lists()?.into_iter().map(|list| Row {
+        list: list.name,
+        devices: list.devices,
+        provisioned: list.provisioned,
+        imported_at: list.imported_at.to_string(),
+        until: list.until.to_string(),
+        sha256: list.digest.to_string(),
+    });
+    common.out().rows(&["list", "devices", "provisioned", "imported_at", "until"], &rows.collect::<Vec<_>>())
 }
 
 fn refused(file: &std::path::Path, bad: &[BadLine]) -> Failure {

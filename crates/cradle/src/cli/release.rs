@@ -9,11 +9,12 @@ use model::contract::software::{Import, Trust};
 use model::{Digest, Fault, UnixTime};
 use ports::Signer;
 use ports::store::SoftwareStore;
+use ports::store::software::SignerRow;
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use update::{BadRelease, Draft, Image, NotSigned, PlainName, Release};
-use x509::{KeyType, pem};
+use x509::{KeyType, PublicKey, pem};
 
 /// Software releases.
 #[derive(clap::Args)]
@@ -79,6 +80,8 @@ enum Verb {
     },
     /// List the stored releases, newest first.
     List,
+    /// List the makers whose releases are taken.
+    Makers,
 }
 
 #[derive(Serialize)]
@@ -89,6 +92,20 @@ struct Row {
     image: String,
     length: u64,
     stored_at: String,
+}
+
+#[derive(Serialize)]
+struct Maker {
+    maker: String,
+    /// As signatures name it.
+    key: String,
+    pem: String,
+}
+
+fn maker(row: &SignerRow) -> Option<Maker> {
+    let key = PublicKey::decode(&row.key).ok()?;
+    let pem = pem::encode("PUBLIC KEY", key.spki());
+    Some(Maker { maker: row.signer.clone(), key: update::key_id(&key), pem })
 }
 
 const METADATA_LEN_MAX: u64 = 1024 * 1024;
@@ -137,6 +154,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let call = Import { metadata: octets.into(), image: path.display().to_string() };
             let made = installation.ask(&call, &format!("importing {}", metadata.display()))?;
             out.one(&made, || format!("{}: verified, countersigned and stored, {} octets\n", made.release, made.length))
+        }
+        Verb::Makers => {
+            let rows: Vec<_> = common.records()?.signers()?.into_iter().filter_map(|row| maker(&row)).collect();
+            out.rows(&["maker", "key"], &rows)
         }
         Verb::List => {
             let rows = common.records()?.releases()?;

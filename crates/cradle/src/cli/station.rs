@@ -37,6 +37,8 @@ enum Verb {
     },
     /// List the device types.
     Types,
+    /// List what stations may vouch for.
+    Rights,
     /// Let a station vouch for devices that only show their public key. Needs a mode in which the authority is awake.
     Entitle {
         /// The device type.
@@ -68,6 +70,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     match arguments.verb {
         Verb::Run { device_type, boards, operator } => run_line(common, &device_type, boards, operator),
         Verb::Types => types(common),
+        Verb::Rights => rights(common),
         Verb::Entitle { device_type, quota, days, station } => {
             crate::cli::check_days(days)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
@@ -158,6 +161,26 @@ fn verdict(done: &Done) -> Result {
     Err(Failure::new(exit, first.code(), format!("{left} of {} boards were set aside", done.boards))
         .because("see the reason of each board")
         .next("`cradle explain REASON` says what to do; then run the station again"))
+}
+
+#[derive(Serialize)]
+struct Right {
+    station: String,
+    device_type: String,
+    quota: u32,
+    used: u32,
+    until: String,
+}
+
+fn rights(common: &Common) -> Result {
+    let rows = common.records()?.rights()?.into_iter().map(|right| Right {
+        station: right.station,
+        device_type: right.device_type,
+        quota: right.quota,
+        used: right.used,
+        until: right.until.to_string(),
+    });
+    common.out().rows(&["station", "device_type", "quota", "used", "until"], &rows.collect::<Vec<_>>())
 }
 
 fn types(common: &Common) -> Result {

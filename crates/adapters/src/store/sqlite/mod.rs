@@ -11,6 +11,7 @@ mod identity;
 mod issuance;
 mod line;
 mod mode;
+mod overview;
 mod read;
 mod software;
 mod told;
@@ -19,6 +20,7 @@ mod writer;
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
 pub use mode::LastModes;
+pub use overview::{ListShown, RightShown};
 
 use crate::files::DirectoryLock;
 use model::UnixTime;
