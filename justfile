@@ -35,6 +35,7 @@ seeds:
 # The slow rigs: for a night, not for a change
 long:
     PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
+    sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --run-ignored all
     fuzz/run all 600
     rigs/run-all --long
 

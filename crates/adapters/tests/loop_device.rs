@@ -1,5 +1,5 @@
 //! The `block` adapter on a block device. Needs the superuser and a loop device, so it runs only when it is asked for:
-//! `cargo nextest run -p flasher --run-ignored all`.
+//! `cargo nextest run -p adapters --test loop_device --run-ignored all`.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 

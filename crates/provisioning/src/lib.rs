@@ -1,7 +1,7 @@
 //! Room: pm. Puts verified software and a certified key onto blank boards, and records what it did. Never decides who
 //! gets a certificate, never runs while the gateway is on.
 //!
-//! [`line`] is the way of a tray of boards through the station, in two halves that never share a mode;
+//! [`mod@line`] is the way of a tray of boards through the station, in two halves that never share a mode;
 //! [`release`] verifies the software before any board is touched; [`station`] is what both have in common.
 
 mod certify;
