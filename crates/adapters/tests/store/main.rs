@@ -1,0 +1,7 @@
+//! What every store must do. Each check takes the store as a trait object, so that the next adapter runs the same.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod authority;
+mod checks;
+mod registry;
+mod support;

@@ -1,0 +1,212 @@
+//! What ics, pm, sm and the supervisor rely on; and many threads at once.
+
+use crate::support::*;
+use model::contract::identity::{BoardSeen, Step, StepDone};
+use model::mode::{Binding, Order};
+use model::{Digest, Mode, Module, Reason, TransactionId};
+use ports::store::authority::{CertificateFilter, IntentDraft, RecordDraft};
+use ports::store::identity::{DeviceFilter, List, ListOutcome, ListedDevice};
+use ports::store::line::Job;
+use ports::store::mode::ModeRow;
+use ports::store::software::ReleaseRow;
+use ports::store::{AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
+use ports::vault::BlobName;
+use std::sync::Arc;
+use x509::{SerialNumber, sha256};
+
+fn list(name: &str, devices: &[(u32, Option<&str>)]) -> List {
+    let listed = devices.iter().zip(1..).map(|((n, board), line)| ListedDevice {
+        id: device(*n).device().unwrap().clone(),
+        board: board.map(|b| b.parse().unwrap()),
+        profile: "idevid".parse().unwrap(),
+        line,
+    });
+    List { name: name.into(), digest: digest(1), until: NOW.plus_s(100), devices: listed.collect() }
+}
+fn seen(board: &str, n: u32) -> BoardSeen {
+    let serial = format!("SN{n:04}").parse().unwrap();
+    BoardSeen { board: board.parse().unwrap(), serial, device_type: "sensor".parse().unwrap() }
+}
+
+#[test]
+fn a_list_is_imported_once_and_leaves_its_grants_once() {
+    let b = Box_::new();
+    let store = b.open();
+    let devices = [(1, None), (2, Some("chip-2"))];
+    assert_eq!(store.import(&list("a", &devices), NOW).unwrap(), ListOutcome::Imported { new: 2, known: 0 });
+    assert_eq!(store.import(&list("b", &devices), NOW).unwrap(), ListOutcome::Imported { new: 0, known: 2 });
+    let pending = store.pending(10).unwrap().unwrap();
+    assert_eq!((pending.origin.as_str(), pending.offers.len()), ("list a", 2));
+    store.deposited(&pending.rows).unwrap();
+    assert_eq!(store.pending(10).unwrap(), None);
+}
+#[test]
+fn a_list_that_contradicts_an_earlier_one_changes_nothing() {
+    let b = Box_::new();
+    let store = b.open();
+    store.import(&list("a", &[(1, None), (2, Some("chip-2"))]), NOW).unwrap();
+    let contradicts = |devices: &[(u32, Option<&str>)]| {
+        let before = store.devices(&DeviceFilter { limit: 100, ..Default::default() }).unwrap();
+        let outcome = store.import(&list("b", devices), NOW).unwrap();
+        assert_eq!(store.devices(&DeviceFilter { limit: 100, ..Default::default() }).unwrap(), before);
+        outcome
+    };
+    assert_eq!(contradicts(&[(3, None), (1, Some("chip-1"))]), ListOutcome::Contradicts(vec![2]));
+    assert_eq!(contradicts(&[(3, Some("chip-2"))]), ListOutcome::Contradicts(vec![1]));
+}
+#[test]
+fn boards_are_bound_to_names() {
+    let b = Box_::new();
+    let store = b.open();
+    store.import(&list("a", &[(1, None), (2, Some("chip-2")), (3, None)]), NOW).unwrap();
+    let admit = |seen: BoardSeen| store.admit(&[seen], NOW).unwrap().pop().unwrap().map(|_| ());
+    assert_eq!(admit(seen("chip-1", 1)), Ok(()));
+    assert_eq!(admit(seen("chip-1", 1)), Ok(()), "the same board goes on");
+    assert_eq!(admit(seen("chip-9", 1)), Err(Reason::SerialTaken), "two boards with one serial number");
+    assert_eq!(admit(seen("chip-9", 2)), Err(Reason::SerialTaken), "the list names another board");
+    assert_eq!(admit(seen("chip-1", 3)), Err(Reason::BoardTaken), "one board with two labels");
+    assert_eq!(admit(seen("chip-2", 3)), Err(Reason::BoardTaken), "a board that the list gives another label");
+    assert_eq!(admit(seen("chip-5", 5)), Err(Reason::NotOnList));
+    let gateway = BoardSeen { device_type: "gateway".parse().unwrap(), ..seen("chip-3", 3) };
+    assert_eq!(admit(gateway), Err(Reason::WrongType));
+    let id = device(3).device().unwrap().clone();
+    store.mark(&id, true, NOW).unwrap().unwrap();
+    assert_eq!(admit(seen("chip-3", 3)), Err(Reason::BoardHeld));
+    store.mark(&id, false, NOW).unwrap().unwrap();
+    assert_eq!(admit(seen("chip-3", 3)), Ok(()));
+}
+#[test]
+fn a_device_is_provisioned_once_and_in_order() {
+    let b = Box_::new();
+    let store = b.open();
+    store.import(&list("a", &[(1, None)]), NOW).unwrap();
+    let id = store.admit(&[seen("chip-1", 1)], NOW).unwrap().remove(0).unwrap();
+    let (line, alice) = ("line-1".parse().unwrap(), "alice".parse().unwrap());
+    let done = |board: &str, step: Step| {
+        let steps = [StepDone { device: id.clone(), board: board.parse().unwrap(), step }];
+        store.done(&line, &alice, &steps, NOW).unwrap()[0]
+    };
+    let flashed = Step::Flashed { image: digest(1), duration_ms: 5, retries: 0 };
+    let provisioned = Step::Provisioned { serial: "01".into(), key: digest(2) };
+    assert!(done("chip-1", provisioned.clone()).is_err(), "software comes first");
+    assert!(done("chip-9", flashed.clone()).is_err(), "another board");
+    assert_eq!(done("chip-1", flashed), Ok(()));
+    assert_eq!(done("chip-1", provisioned), Ok(()));
+    assert_eq!(store.admit(&[seen("chip-1", 1)], NOW).unwrap(), [Err(Reason::AlreadyProvisioned)]);
+}
+#[test]
+fn jobs_and_floors_are_kept() {
+    let b = Box_::new();
+    let store = b.open();
+    let id = device(1).device().unwrap().clone();
+    let mut job = Job { device: id.clone(), image: None, transaction_id: None, key: None, finished: false };
+    assert_eq!(store.jobs(std::slice::from_ref(&id)).unwrap(), [None]);
+    store.set_jobs(std::slice::from_ref(&job)).unwrap();
+    (job.image, job.transaction_id, job.key) = (Some(digest(1)), Some(transaction(1)), Some(digest(2)));
+    store.set_jobs(std::slice::from_ref(&job)).unwrap();
+    assert_eq!(store.jobs(&[id]).unwrap(), [Some(job)]);
+    let sensor = "sensor".parse().unwrap();
+    store.raise_release_floor(&sensor, 7).unwrap();
+    store.raise_release_floor(&sensor, 5).unwrap();
+    assert_eq!(store.release_floor(&sensor).unwrap(), 7);
+}
+#[test]
+fn the_mode_is_kept_with_its_epoch() {
+    let b = Box_::new();
+    let store = b.open();
+    assert_eq!(store.mode().unwrap(), None);
+    assert!(store.bind(Binding::settled(Mode::Ceremony), NOW).is_err(), "nobody ordered a mode");
+    let (order, operator) = (Order::Provision, "alice".to_owned());
+    let event = model::audit::Event::ModeOrdered { order, epoch: 1, operator, reason: String::new() };
+    store.order(order, "signed", event, NOW).unwrap();
+    let expect = |binding, epoch| Some(ModeRow { order, statement: "signed".into(), binding, epoch });
+    assert_eq!(store.mode().unwrap(), expect(Binding::settled(Mode::Sealed), 0), "sealed until the change is made");
+    let between = Binding { current: Mode::Sealed, pending: Some(Mode::ProvisionSoftware) };
+    assert_eq!(store.bind(between, NOW).unwrap(), 1);
+    drop(store);
+    let store = b.open();
+    assert_eq!(store.mode().unwrap(), expect(between, 1), "a crash leaves both modes in force");
+    assert_eq!(store.seal(Module::Provisioning, Reason::BothSignaturesInvalid, NOW).unwrap(), 2);
+    let sealed = store.mode().unwrap().unwrap();
+    assert_eq!((sealed.order, sealed.binding), (Order::Stay(Mode::Sealed), Binding::settled(Mode::Sealed)));
+}
+#[test]
+fn many_threads_write_together() {
+    let b = Box_::new();
+    let store = Arc::new(b.open());
+    let ca = ready(store.as_ref());
+    let offers: Vec<_> = (100..300).map(offer).collect();
+    store.deposit("list b", &offers, NOW).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u8 {
+            let store = Arc::clone(&store);
+            scope.spawn(move || {
+                for n in 0..25_u8 {
+                    let mark = thread * 25 + n;
+                    let subject = device(100 + u32::from(mark));
+                    let grant = store.grants(&[(&subject, &"idevid".parse().unwrap())]).unwrap().remove(0).unwrap();
+                    let mut octets = [mark; 32];
+                    octets[1] = 1;
+                    let key = Digest::new(octets);
+                    let serial = SerialNumber::new(&[2, mark, 1, 1, 1, 1, 1, 1, 1]).unwrap();
+                    let draft = IntentDraft { grant: grant.id, key, serial, ..draft(store.as_ref(), ca, 1) };
+                    let draft = IntentDraft { transaction_id: TransactionId::new([100 + mark % 100; 16]), ..draft };
+                    let mut id = *draft.transaction_id.octets();
+                    id[0] = mark;
+                    let draft = IntentDraft { transaction_id: TransactionId::new(id), ..draft };
+                    let intent = row(one(store.as_ref(), draft));
+                    let drafts = vec![RecordDraft { intent, serial, certificate: vec![mark], at: NOW }];
+                    assert!(store.record(drafts).unwrap()[0].is_some());
+                }
+            });
+        }
+    });
+    let filter = CertificateFilter { limit: 1000, ..Default::default() };
+    assert_eq!(store.certificates(&filter).unwrap().len(), 200);
+    assert!(store.check_audit(&[], b.key.public_key(), &mut |_| ()).unwrap().is_ok());
+}
+
+fn release_row(counter: u64, metadata: u8, image: &str) -> ReleaseRow {
+    ReleaseRow {
+        release: format!("app {counter}"),
+        device_type: "sensor".parse().unwrap(),
+        counter,
+        metadata: vec![metadata],
+        countersignature: vec![1],
+        image: BlobName(image.into()),
+        image_digest: sha256(&[metadata]),
+        length: 1,
+        at: NOW,
+    }
+}
+
+#[test]
+fn a_release_only_goes_forward_and_the_same_one_may_come_again() {
+    let b = Box_::new();
+    let store = b.open();
+    let taken = |counter, metadata, image| store.store(&[release_row(counter, metadata, image)]).unwrap();
+    let newest = || store.newest(&"sensor".parse().unwrap()).unwrap().map(|row| (row.counter, row.image.0));
+    assert_eq!(taken(5, 50, "a"), Ok(()));
+    assert_eq!(taken(5, 51, "b"), Err(Reason::ReleaseRolledBack));
+    assert_eq!(taken(4, 40, "c"), Err(Reason::ReleaseRolledBack));
+    assert_eq!(newest(), Some((5, "a".to_owned())));
+    // To mend an image that was damaged at rest: the same metadata under a new blob.
+    assert_eq!(taken(5, 50, "d"), Ok(()));
+    assert_eq!(newest(), Some((5, "d".to_owned())));
+    assert_eq!(taken(6, 60, "e"), Ok(()));
+    // Also when a newer one is there already, which stays the newest.
+    assert_eq!(taken(5, 50, "f"), Ok(()));
+    assert_eq!(newest(), Some((6, "e".to_owned())));
+    assert_eq!(store.releases().unwrap().len(), 2);
+}
+
+#[test]
+fn a_release_for_several_types_is_taken_for_all_of_them_or_for_none() {
+    let b = Box_::new();
+    let store = b.open();
+    store.store(&[release_row(5, 50, "a")]).unwrap().unwrap();
+    let gateway = ReleaseRow { device_type: "gateway".parse().unwrap(), ..release_row(3, 30, "b") };
+    let refused = store.store(&[gateway, release_row(3, 30, "b")]).unwrap();
+    assert_eq!(refused, Err(Reason::ReleaseRolledBack));
+    assert_eq!(store.releases().unwrap().len(), 1);
+}

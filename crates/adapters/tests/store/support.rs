@@ -1,0 +1,136 @@
+//! A store in a directory of its own, and what is put into it.
+
+use adapters::clock::SystemEntropy;
+use adapters::keystore::memory::MemoryKey;
+use adapters::store::SqliteStore;
+use adapters::store::sqlite::{FILE, Opening};
+use model::contract::authority::GrantOffer;
+use model::{Digest, Entity, Module, Reason, TransactionId, UnixTime};
+use ports::directory::Caller;
+use ports::keystore::KeyUri;
+use ports::store::AuthorityStore;
+use ports::store::authority::{IntentDraft, IntentOutcome, RecordDraft};
+use ports::{Clock, Signer};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use x509::{KeyType, SerialNumber, sha256};
+
+pub(crate) const NOW: UnixTime = UnixTime::from_s(1_790_000_000);
+
+struct Still;
+impl Clock for Still {
+    fn now(&self) -> UnixTime {
+        NOW
+    }
+}
+
+pub(crate) static NEXT: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) struct Box_ {
+    pub(crate) dir: PathBuf,
+    pub(crate) key: Arc<dyn Signer>,
+}
+
+impl Box_ {
+    pub(crate) fn new() -> Self {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("store-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self { dir, key: Arc::new(MemoryKey::generate(KeyType::Ed25519)) }
+    }
+    pub(crate) fn opening(&self) -> Opening {
+        Opening {
+            log_name: "test".into(),
+            audit_key: Arc::clone(&self.key),
+            clock: Arc::new(Still),
+            entropy: Arc::new(SystemEntropy::default()),
+        }
+    }
+    pub(crate) fn open(&self) -> SqliteStore {
+        SqliteStore::make(&self.dir, &self.opening()).unwrap()
+    }
+    pub(crate) fn sql(&self, sql: &str) {
+        rusqlite::Connection::open(self.dir.join(FILE)).unwrap().execute_batch(sql).unwrap();
+    }
+}
+impl Drop for Box_ {
+    fn drop(&mut self) {
+        let _ignored = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+pub(crate) fn station() -> Caller {
+    Caller { module: Module::Provisioning, instance: "line-1".parse().unwrap() }
+}
+pub(crate) fn device(n: u32) -> Entity {
+    format!("urn:dev:ops:32473-sensor-SN{n:04}").parse().unwrap()
+}
+pub(crate) fn offer(n: u32) -> GrantOffer {
+    GrantOffer { subject: device(n), profile: "idevid".parse().unwrap(), until: NOW.plus_s(100), quota: 1 }
+}
+pub(crate) fn serial(n: u8) -> SerialNumber {
+    SerialNumber::new(&[1, n, 0, 0, 0, 0, 0, 0, 0, 7]).unwrap()
+}
+pub(crate) fn transaction(n: u8) -> TransactionId {
+    TransactionId::new([n; 16])
+}
+pub(crate) fn digest(n: u8) -> Digest {
+    Digest::new([n; 32])
+}
+
+/// A store with one authority and grants for devices 0 to 9.
+pub(crate) fn ready(store: &dyn AuthorityStore) -> u64 {
+    let (name, profile) = ("factory".parse().unwrap(), "factory".parse().unwrap());
+    let id = store.begin_authority(&name, &KeyUri("file:factory".into()), None, &profile, NOW).unwrap().unwrap();
+    let offers: Vec<_> = (0..10).map(offer).collect();
+    assert_eq!(store.deposit("list a", &offers, NOW).unwrap(), 10);
+    id
+}
+pub(crate) fn grant(store: &dyn AuthorityStore, n: u32) -> ports::store::authority::Grant {
+    store.grants(&[(&device(n), &"idevid".parse().unwrap())]).unwrap()[0].clone().unwrap()
+}
+pub(crate) fn draft(store: &dyn AuthorityStore, authority: u64, n: u8) -> IntentDraft {
+    IntentDraft {
+        transaction_id: transaction(n),
+        requester: station(),
+        authority,
+        serial: serial(n),
+        tbs_digest: digest(n),
+        profile_digest: digest(200),
+        grant: grant(store, u32::from(n)).id,
+        right: None,
+        key: digest(n),
+        at: NOW,
+    }
+}
+pub(crate) fn one(store: &dyn AuthorityStore, draft: IntentDraft) -> IntentOutcome {
+    store.intend(vec![draft]).unwrap().pop().unwrap()
+}
+pub(crate) fn row(outcome: IntentOutcome) -> u64 {
+    match outcome {
+        IntentOutcome::Durable(token) => token.row(),
+        other => panic!("{other:?}"),
+    }
+}
+pub(crate) fn record(store: &dyn AuthorityStore, intent: u64, n: u8) -> bool {
+    let certificate = vec![0x30, n];
+    let recorded =
+        store.record(vec![RecordDraft { intent, serial: serial(n), certificate: certificate.clone(), at: NOW }]);
+    match recorded.unwrap().pop().unwrap() {
+        Some(proof) => {
+            assert_eq!((proof.serial(), proof.certificate_digest()), (serial(n), sha256(&certificate)));
+            true
+        }
+        None => false,
+    }
+}
+pub(crate) fn issue(store: &dyn AuthorityStore, authority: u64, n: u8) {
+    let intent = row(one(store, draft(store, authority, n)));
+    assert!(record(store, intent, n));
+}
+
+#[track_caller]
+pub(crate) fn refused(outcome: IntentOutcome, reason: Reason) {
+    assert!(matches!(outcome, IntentOutcome::Refused(r) if r == reason), "{outcome:?}");
+}
