@@ -43,6 +43,11 @@ fn only_signed_whole_and_newer_software_is_taken() {
     let stranger = b.run(&["release", "import", "release-8.json", "image-8.bin"]);
     assert!(!stranger.status.success(), "a stranger's release was taken");
     assert_eq!(b.json(&["release", "list"]).as_array().unwrap().len(), 2);
+    let log = b.json(&["audit", "list"]);
+    let refused =
+        log.as_array().unwrap().iter().filter_map(|entry| entry["event"]["release-refused"]["reason"].as_str());
+    let expected = ["release-rolled-back", "image-mismatch", "image-too-long", "upstream-signature", "signer-unknown"];
+    assert_eq!(refused.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub enum Event {
     Provisioned { device: String, board: String, station: String, operator: String, serial: String },
     /// A release was verified, countersigned and stored.
     ReleaseStored { release: String, image: Digest },
+    /// A release was refused: SHA-256 of its metadata, and why.
+    ReleaseRefused { metadata: Digest, reason: Reason },
     /// A key was registered as a signer of releases.
     SignerTrusted { signer: String, key: Digest },
     /// Something left behind by an interruption was put in order.

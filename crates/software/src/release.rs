@@ -1,7 +1,8 @@
 //! Taking in a release.
 
+use model::audit::{Entry, Event};
 use model::contract::software::{Import, Imported};
-use model::{Fault, Reason, UnixTime};
+use model::{Fault, Module, Reason, UnixTime};
 use ports::store::SoftwareStore;
 use ports::store::software::ReleaseRow;
 use ports::vault::{BlobName, ImageSource, Vault};
@@ -9,7 +10,7 @@ use ports::{Clock, Signer, jws};
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use update::{BadRelease, COUNTERSIGNATURE, Current, Image, Metadata, Release, Statement, Threshold, VerifiedImage};
-use x509::PublicKey;
+use x509::{PublicKey, sha256};
 
 /// Longest name of an image file, in octets: that of the longest path on Linux.
 const IMAGE_NAME_LEN_MAX: usize = 4096;
@@ -50,8 +51,17 @@ impl Software {
     /// [`Fault::Malformed`] if metadata or name of the image are not well formed. [`Fault::Refused`] with
     /// [`Reason::SignerUnknown`], [`Reason::UpstreamSignature`], [`Reason::ReleaseExpired`],
     /// [`Reason::ReleaseRolledBack`], [`Reason::ImageTooLong`] or [`Reason::ImageMismatch`]. [`Fault::Unavailable`].
-    /// Nothing is recorded then.
+    /// Of a refusal nothing but itself is recorded.
     pub fn import(&self, call: &Import) -> Result<Imported, Fault> {
+        let imported = self.take_in(call);
+        if let Err(Fault::Refused(reason)) = imported {
+            let event = Event::ReleaseRefused { metadata: sha256(call.metadata.as_ref()), reason };
+            self.parts.store.append(vec![Entry { at: self.parts.clock.now(), by: Module::Software, event }])?;
+        }
+        imported
+    }
+
+    fn take_in(&self, call: &Import) -> Result<Imported, Fault> {
         let octets = call.metadata.as_ref();
         let metadata = Metadata::decode(octets)?;
         check_image_name(&call.image)?;
