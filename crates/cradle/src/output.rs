@@ -105,8 +105,8 @@ impl Output {
     }
 
     /// Says that a list may go on behind its limit.
-    pub(crate) fn cut(&self, rows: usize, limit: u32) {
-        if u32::try_from(rows) == Ok(limit) {
+    pub(crate) fn cut(&self, rows: u32, limit: u32) {
+        if rows == limit {
             self.say(&format!("The first {rows} are shown. All: --limit 0"));
         }
     }

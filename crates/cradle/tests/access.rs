@@ -93,12 +93,16 @@ fn a_module_that_is_off_refuses() {
 
 #[test]
 fn what_is_secret_is_the_owners_alone() {
-    let b = Box_::new("permissions");
+    let b = Box_::empty("permissions");
+    // Whatever the directory was before.
+    std::fs::create_dir(b.data()).unwrap();
+    std::fs::set_permissions(b.data(), PermissionsExt::from_mode(0o777)).unwrap();
+    b.ok(&["init", "--yes"]);
     let mode = |name: &str| std::fs::metadata(b.data().join(name)).unwrap().permissions().mode() & 0o777;
     for directory in ["", "keys", "secrets", "vault"] {
         assert_eq!(mode(directory), 0o700, "{directory}");
     }
-    for file in ["secrets/passphrase", "keys/audit.p8"] {
+    for file in ["cradle.db", "secrets/passphrase", "keys/audit.p8"] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
 }

@@ -281,3 +281,42 @@ fn every_table_is_held_against_the_log() {
         std::fs::remove_dir_all(b.dir.join("copy")).unwrap();
     }
 }
+
+#[test]
+fn triggers_that_somebody_put_in_do_nothing() {
+    let b = Box_::with_software("triggers");
+    b.sql("CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM device; END");
+    b.ok(&["mode", "set", "sealed"]);
+    assert_eq!(b.json(&["device", "list"]).as_array().unwrap().len(), 20);
+}
+
+#[test]
+fn records_are_read_where_nothing_can_be_written() {
+    let b = Box_::with_software("unwritable");
+    // Where this file should be, the engine cannot make what readers share.
+    std::fs::create_dir(b.data().join("cradle.db-shm")).unwrap();
+    assert_eq!(b.json(&["device", "list"]).as_array().unwrap().len(), 20);
+    b.sound();
+}
+
+#[test]
+fn a_link_is_replaced_and_not_followed() {
+    let b = Box_::new("links");
+    let row = &b.json(&["cert", "list", "--authority", "root"])[0];
+    b.write("victim", "precious");
+    let name = format!("{}.pem", row["serial"].as_str().unwrap());
+    std::os::unix::fs::symlink("victim", b.dir.join(&name)).unwrap();
+    b.ok(&["cert", "export", "--authority", "root"]);
+    assert_eq!(b.read("victim"), b"precious");
+    assert!(b.read(&name).starts_with(b"-----BEGIN CERTIFICATE-----"));
+}
+
+#[test]
+fn what_lasts_for_ever_or_belongs_to_nothing_is_refused() {
+    let b = Box_::with_software("slips");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.fails(&["station", "entitle", "sensor", "--quota", "1", "--days", "36526"], 2, "usage");
+    b.fails(&["station", "entitle", "nope", "--quota", "1"], 5, "device-type-unknown");
+    b.fails(&["cert", "export", "--authority", "nope", "--to", "x"], 5, "issuer-unknown");
+    assert_eq!(b.json(&["station", "rights"]), serde_json::json!([]));
+}

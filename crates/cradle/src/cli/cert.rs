@@ -160,9 +160,7 @@ fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: 
     if out.format() != Format::Jsonl {
         out.rows(&columns, &collected)?;
     }
-    if left == 0 {
-        out.say(&format!("The first {limit} are shown. All: --limit 0"));
-    }
+    out.cut(limit - left, limit);
     Ok(())
 }
 

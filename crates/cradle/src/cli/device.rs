@@ -100,7 +100,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let limit = out.limit(limit);
             let rows = all(&store, custody, limit)?;
             out.rows(&["serial", "type", "custody", "board", "certificate", "stolen", "list"], &rows)?;
-            out.cut(rows.len(), limit);
+            out.cut(u32::try_from(rows.len()).unwrap_or(u32::MAX), limit);
             Ok(())
         }
         Verb::Show { device } => {

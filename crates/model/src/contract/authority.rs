@@ -133,7 +133,7 @@ pub struct GrantOffer {
     pub quota: u32,
 }
 
-/// How many of the offered grants were new.
+/// How many of the offered grants were new, or were given more time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deposited {

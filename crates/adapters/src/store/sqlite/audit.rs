@@ -26,10 +26,10 @@ pub struct AuditEntry {
 /// Not looked at here are the entries themselves: `cradle audit verify` walks them.
 pub(super) fn check_edge(
     connection: &Connection,
+    edge: &Edge,
     origin: &str,
     key: &PublicKey,
 ) -> rusqlite::Result<Result<(), OpenFault>> {
-    let (edge, _) = restore(connection)?;
     let note: Option<String> = connection.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional()?;
     let Some(note) = note else {
         return Ok(if edge.size() == 0 { Ok(()) } else { Err(OpenFault::Tampered("its checkpoint is gone")) });

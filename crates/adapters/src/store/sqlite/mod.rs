@@ -137,9 +137,11 @@ impl SqliteStore {
             newer => return Err(OpenFault::Newer(newer)),
         }
         let engine = |e: rusqlite::Error| OpenFault::Engine(e.to_string());
-        audit::check_edge(&connection, &opening.log_name, opening.audit_key.public_key()).map_err(engine)??;
+        let (edge, latest_ms) = audit::restore(&connection).map_err(engine)?;
+        let key = opening.audit_key.public_key();
+        audit::check_edge(&connection, &edge, &opening.log_name, key).map_err(engine)??;
         let epoch = new_epoch(&connection, opening)?;
-        let writer = Arc::new(Writer::start(connection, opening).map_err(engine)?);
+        let writer = Arc::new(Writer::start(connection, opening, edge, latest_ms).map_err(engine)?);
         Ok(Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) })
     }
 

@@ -116,9 +116,13 @@ struct Learnt {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, opening: &Opening) -> rusqlite::Result<Self> {
-        let mut known = Known::default();
-        (known.edge, known.latest_ms) = super::audit::restore(&connection)?;
+    pub(super) fn start(
+        connection: Connection,
+        opening: &Opening,
+        edge: Edge,
+        latest_ms: u64,
+    ) -> rusqlite::Result<Self> {
+        let mut known = Known { edge, latest_ms, ..Known::default() };
         (known.open, known.highest) = super::issuance::restore(&connection)?;
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
         let pen = Mutex::new(Pen { connection, known, log });
