@@ -32,12 +32,17 @@ fuzz TARGET="all" SECONDS="60":
 seeds:
     cargo run --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --example seed
 
-# The slow rigs: for a night, not for a change
+# The slow rigs: for a night, not for a change. Fifty power cuts are among them
 long:
+    sudo apt-get install -q -y --no-install-recommends qemu-system-x86 busybox-static e2fsprogs binutils
     PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
     sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --run-ignored all
     fuzz/run all 600
     rigs/run-all --long
+
+# Cuts the power of a virtual machine so often, and looks for what was told
+power-cut CUTS="10":
+    PATH="$PWD/target/venv/bin:$PATH" rigs/power-cut --cuts {{ CUTS }}
 
 # Measures; never a gate, because the next machine is slower
 bench:

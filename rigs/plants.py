@@ -1,6 +1,6 @@
 """Shows that check.py finds faults: plants them into copies of a sound installation, one by one.
 
-Library of `check.py --self-test`; the faults are in `plants_issued.py` and `plants_log.py`. Needs python cryptography.
+Library of `check.py --self-test`; the faults are in `plants_*.py`. Needs python cryptography.
 """
 import sqlite3
 import tempfile
@@ -9,10 +9,12 @@ from pathlib import Path
 
 import check
 import plants_issued
+import plants_limits
 import plants_log
+import plants_standing
 from tamper import Copy, Missing
 
-PLANTS = (*plants_issued.PLANTS, *plants_log.PLANTS)
+PLANTS = (*plants_issued.PLANTS, *plants_log.PLANTS, *plants_standing.PLANTS, *plants_limits.PLANTS)
 
 
 def self_test(data, acknowledged):

@@ -294,8 +294,8 @@ def a_closed_intent_is_confirmed_in_the_log(copy):
 @finds(("D4", "acknowledged, and revoked by nobody"), ("D3", "its certificate is revoked, and nobody revoked it"),
        ("D6", "that it was revoked is not in the audit log"))
 def a_certificate_is_revoked_by_nobody(copy):
-    copy.change("INSERT INTO revocation (issuance, authority, at, reason) SELECT id, authority, at, 0 FROM issuance "
-                "WHERE id = ?", copy.device()["issuance"])
+    copy.change("INSERT INTO revocation (issuance, authority, shard, at, reason, not_after) "
+                "SELECT id, authority, shard, at, 0, not_after FROM issuance WHERE id = ?", copy.device()["issuance"])
 
 
 # ---- D5 ----

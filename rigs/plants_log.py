@@ -27,7 +27,8 @@ def a_revocation_is_of_another_authority(copy):
 
 @finds(("D6", "it is of no issuance"))
 def a_revocation_is_of_no_issuance(copy):
-    copy.change("INSERT INTO revocation (issuance, authority, at, reason) VALUES (99999, 1, 0, 0)")
+    copy.change("INSERT INTO revocation (issuance, authority, shard, at, reason, not_after) "
+                "VALUES (99999, 1, 0, 0, 0, 0)")
 
 
 @finds(("D6", "was on the list before it, and is not any more"), ("D7", "it goes back behind the list before it"))
@@ -49,8 +50,8 @@ def the_last_list_is_deleted(copy):
        ("D7", "its number or its times are not those of its row"))
 def the_last_list_is_replaced_by_an_older_one(copy):
     copy.rows("SELECT * FROM crl", at_least=2)
-    copy.change("UPDATE crl SET der = (SELECT der FROM crl WHERE number = 1) "
-                "WHERE number = (SELECT max(number) FROM crl)")
+    copy.change("UPDATE crl SET der = (SELECT first.der FROM crl first WHERE first.number = 1 AND "
+                "first.authority = crl.authority) WHERE number = (SELECT max(number) FROM crl WHERE base IS NULL)")
 
 
 @finds(("D7", "its authority did not sign it"))
@@ -75,10 +76,10 @@ def the_number_of_the_last_list_is_taken_back(copy):
     copy.change("UPDATE authority SET crl_number = crl_number - 1 WHERE crl_number > 0")
 
 
-@finds(("D7", "was revoked before, and is not on it"))
+@finds(("D7", "was revoked before, and is not on it"), ("D7", "it takes into account what was said after it"))
 def a_certificate_was_revoked_before_a_list_that_does_not_have_it(copy):
     copy.rows("SELECT * FROM crl", at_least=2)
-    copy.change("UPDATE revocation SET at = 0 WHERE id = (SELECT max(id) FROM revocation)")
+    copy.change("UPDATE crl SET edge = (SELECT max(id) FROM revocation) WHERE number = 1")
 
 
 @finds(("D7", "the log has crl-issued twice"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from records import CONFIRMED, MADE, PROVISIONED, issued_by, key_digest, serial_of, uris
+from records import CONFIRMED, MADE, PROVISIONED, REMOVED, issued_by, key_digest, serial_of, uris
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Promises:
         self.by_serial = {row.serial: row for row in records.issuances}
         self.by_number = {int(row.serial, 16): row for row in records.issuances}
         self.by_id = {row.id: row for row in records.issuances}
-        self.revoked = {row["issuance"]: row for row in records.revocations}
+        # What was said of each certificate last is what stands, unless that was a release from hold.
+        self.said = {row["issuance"]: row for row in records.revocations}
+        self.revoked = {of: row for of, row in self.said.items() if row["reason"] != REMOVED}
 
     def find(self, statement, place, what):
         self.report.findings.append(Finding(statement, str(place), what))

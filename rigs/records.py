@@ -16,8 +16,17 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-# Issuances that stand, and that ended without a certificate that may be used. Source: schema.sql, table issuance.
-STANDING, CONFIRMED, CLOSED, REJECTED = range(4)
+# Issuances that stand, that ended without a certificate that may be used, and that only the high-water marks know of.
+# Source: schema.sql, table issuance.
+STANDING, CONFIRMED, CLOSED, REJECTED, RECALLED = range(5)
+# Versions of the schema that are read. What the first does not have is filled in as it was meant.
+SCHEMAS = (1, 2)
+# What is not known to end: the last second of the year 9999. Source: RFC 5280 §4.1.2.5.
+NO_EXPIRY_S = 253_402_300_799
+# How the words of the log for reasons stand in certificates and rows. Source: RFC 5280 §5.3.1.
+REASONS = {"unspecified": 0, "key-compromise": 1, "ca-compromise": 2, "affiliation-changed": 3, "superseded": 4,
+           "cessation-of-operation": 5, "certificate-hold": 6, "privilege-withdrawn": 9, "aa-compromise": 10}
+HOLD, REMOVED = 6, 8
 PLANNED, MADE, PROVISIONED = range(3)
 # Hashes in a full tile. Source: C2SP tlog-tiles.
 TILE = 256
@@ -69,9 +78,10 @@ def open_note(note, key):
     """The origin, size and root that a checkpoint signs; ValueError if it is none, or the signature does not hold."""
     text, separator, signatures = note.partition("\n\n")
     lines = text.split("\n")
-    if not separator or len(lines) != 3:
+    # An extension line may name the last entry of the log that tells of an operation mode.
+    if not separator or not (len(lines) == 3 or len(lines) == 4 and lines[3].removeprefix("mode ").isdecimal()):
         raise ValueError("it is not a checkpoint")
-    origin, size, root = lines
+    origin, size, root = lines[:3]
     for line in signatures.splitlines():
         name, _, octets = line.removeprefix("— ").rpartition(" ")
         octets = base64.b64decode(octets, validate=True)
@@ -99,12 +109,18 @@ class Issuance:
     tbs: str
     at: int
     state: int
+    not_after: int
+    shard: int
     der: bytes
     certificate: object = None
 
     @property
     def stands(self):
-        return self.state < CLOSED
+        return self.state not in (CLOSED, REJECTED)
+
+    @property
+    def is_recalled(self):
+        return self.state == RECALLED
 
 
 @dataclass
@@ -128,15 +144,20 @@ class Records:
                 self.read(connection)
             connection.close()
         self.audit_key = serialization.load_pem_public_key((data / "audit.pub").read_bytes())
+        self.log_name = self.note.partition("\n")[0]
         self.boards = {path.stem: json.loads(path.read_bytes()) for path in sorted((data / "boards").glob("*.json"))}
 
     def read(self, connection):
         def rows(sql):
             return [dict(row) for row in connection.execute(sql)]
 
+        (self.schema,) = connection.execute("PRAGMA user_version").fetchone()
+        if self.schema not in SCHEMAS:
+            raise ValueError(f"its records are of schema {self.schema}, and schemas {SCHEMAS} are known here")
         self.integrity = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         self.strays = [tuple(row) for row in connection.execute("PRAGMA foreign_key_check")]
         self.authorities = {row["id"]: row for row in rows("SELECT * FROM authority")}
+        self.authorities_by_name = {row["name"]: id_ for id_, row in self.authorities.items()}
         self.issuances = [issuance(row) for row in rows(
             "SELECT i.*, c.der FROM issuance i LEFT JOIN certificate c ON c.id = i.id ORDER BY i.id")]
         # One certificate without an issuance would not be in the join.
@@ -152,6 +173,33 @@ class Records:
         self.note = note[0] if note else ""
         self.devices = {row["name"]: row for row in rows("SELECT * FROM device")}
         self.jobs = {row["device"]: row for row in rows("SELECT * FROM job")}
+        self.imports = rows("SELECT * FROM list ORDER BY id")
+        self.openings = connection.execute("SELECT count(*) FROM epoch").fetchone()[0]
+        quarantine = connection.execute("SELECT value FROM counter WHERE name = 'quarantine'").fetchone()
+        self.quarantined = bool(quarantine and quarantine[0])
+        if self.schema == 1:
+            self.from_schema_1()
+            return
+        self.links = rows("SELECT * FROM link ORDER BY authority, kind")
+        self.suppliers = {row["name"]: row for row in rows("SELECT * FROM supplier")}
+        self.pending = {row["id"]: row for row in rows("SELECT * FROM pending")}
+        self.approvals = rows("SELECT * FROM approval")
+
+    def from_schema_1(self):
+        """Fills in what was not there yet: nothing was limited, held, sharded, signed by suppliers, or approved."""
+        self.links, self.suppliers, self.pending, self.approvals = [], {}, {}, []
+        for row in self.authorities.values():
+            row.update(quota=None, issued=0, ends=None, retired=0)
+        for row in self.imports:
+            row.update(supplier=None, sequence=None)
+        by_id = {row.id: row for row in self.issuances}
+        for row in self.revocations:
+            of = by_id.get(row["issuance"])
+            row.update(shard=0, ended=None, not_after=of.not_after if of else NO_EXPIRY_S)
+        for row in self.lists:
+            edges = [said["id"] for said in self.revocations
+                     if said["authority"] == row["authority"] and said["at"] <= row["this_update"]]
+            row.update(shard=0, base=None, digest=sha256(row["der"]), edge=max(edges, default=0))
 
 
 def copy_store(data, to):
@@ -169,9 +217,12 @@ def copy_store(data, to):
 def issuance(row):
     read = Issuance(
         row["id"], row["serial"].hex(), row["authority"], row["transaction_id"].hex(), row["grant_id"],
-        row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row["der"])
+        row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row.get("not_after"),
+        row.get("shard", 0), row["der"])
     if read.der is not None:
         read.certificate = load_certificate(read.der)
+    if read.not_after is None:
+        read.not_after = ends_s(read.certificate) if read.certificate else NO_EXPIRY_S
     return read
 
 
@@ -180,6 +231,10 @@ def load_certificate(der):
         return x509.load_der_x509_certificate(der)
     except ValueError:
         return None
+
+
+def ends_s(certificate):
+    return int(certificate.not_valid_after_utc.timestamp())
 
 
 def key_digest(public_key):

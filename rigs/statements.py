@@ -1,28 +1,35 @@
-"""The statements D1 to D9, each looked for in what `records.py` read. `check.py` says what they are.
+"""The statements D1 to D5 and D9, each looked for in what `records.py` read; the others are in `revocations.py` (D6,
+D7), `limits.py` (D10, and D5 of authorities, operators and suppliers), `promises.py` and `marks.py`. `check.py` says
+what they are.
 
 Library.
 """
 import json
 from collections import Counter, defaultdict
 
-from cryptography import x509
-
-from promises import Promises
-from records import (CLOSED, CONFIRMED, PROVISIONED, REJECTED, STANDING, Event, issued_by, key_digest, leaf_hash,
-                     load_certificate, open_note, same_serial, serial_of, sha256, tile_hashes, tree_hash, uris)
+from limits import OFFLINE, Limits
+from marks import Marks
+from records import (CLOSED, CONFIRMED, PROVISIONED, RECALLED, REJECTED, STANDING, Event, ends_s, issued_by,
+                     key_digest, leaf_hash, load_certificate, open_note, same_serial, serial_of, sha256, tile_hashes,
+                     tree_hash, uris)
+from revocations import Revocations
 
 # Longest chain from a device to its root.
 CHAIN_MAX = 8
 # What the statements need of each kind of entry.
 MEMBERS = {
     "intended": {"serial", "tbs", "grant", "transaction"}, "issued": {"serial", "certificate"},
-    "confirmed": {"serial", "accepted"}, "revoked": {"serial"}, "intent-closed": {"serial"},
+    "confirmed": {"serial", "accepted"}, "revoked": {"serial", "reason"}, "intent-closed": {"serial"},
+    "released": {"serial"}, "recalled": {"serial", "subject"}, "crl-number-raised": {"authority", "number"},
+    "authority-created": {"authority", "key"}, "authority-limited": {"authority", "quota", "ends"},
+    "authority-retired": {"authority", "renamed"}, "approved": {"transaction", "operator", "approved"},
+    "restored": {"entries"}, "list-imported": {"list", "digest"}, "supplier-trusted": {"supplier", "key"},
     "crl-intended": {"authority", "number", "tbs"}, "crl-issued": {"authority", "number", "crl"},
     "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "board", "serial"},
 }
 
 
-class Check(Promises):
+class Check(Revocations, Limits, Marks):
     """Goes through the statements one by one."""
 
     def run(self):
@@ -30,17 +37,24 @@ class Check(Promises):
         self.log()
         self.stories = self.replay()
         self.authorities = self.read_authorities()
+        self.name_authorities()
         self.serial_numbers()
         self.certificates()
         self.intents()
         self.refused()
         self.grants_and_rights()
         self.standing()
+        self.recalled()
+        self.authority_rows()
+        self.approvals()
+        self.suppliers()
+        self.quarantine()
         self.revocations()
         self.lists()
         self.devices()
         self.promises()
         self.boards()
+        self.high_water()
         self.count()
         return self.report
 
@@ -127,6 +141,8 @@ class Check(Promises):
     def intents(self):
         for row in self.r.issuances:
             intended = self.stories[row.serial]["intended"]
+            if row.state == RECALLED:
+                continue
             if not intended:
                 self.find("D2", row.serial, "its intent is not in the audit log")
                 continue
@@ -154,20 +170,18 @@ class Check(Promises):
                 self.find("D3", f"authority {row['name']}", "its certificate cannot be read")
                 continue
             read[id_] = certificate
-            if not any(row["certificate"] == issued.der for issued in self.r.issuances):
+            imported = row["key"].startswith(OFFLINE)
+            if not imported and not any(row["certificate"] == issued.der for issued in self.r.issuances):
                 self.find("D3", f"authority {row['name']}", "its certificate was never issued")
         return read
 
-    def leads_to_root(self, certificate):
-        """Whether signatures lead from a certificate to one that signs itself."""
-        for _ in range(CHAIN_MAX):
-            if certificate.issuer == certificate.subject:
-                return issued_by(certificate, certificate)
-            above = [ca for ca in self.authorities.values() if issued_by(certificate, ca)]
-            if not above:
-                return False
-            certificate = above[0]
-        return False
+    def leads_to_root(self, certificate, left=CHAIN_MAX):
+        """Whether signatures lead from a certificate to one that signs itself. A key that took another's place may have
+        the same name: every way counts."""
+        if certificate.issuer == certificate.subject and issued_by(certificate, certificate):
+            return True
+        return left > 0 and any(issued_by(certificate, ca) and ca != certificate and self.leads_to_root(ca, left - 1)
+                                for ca in self.authorities.values())
 
     def certificates(self):
         for row in self.r.orphans:
@@ -196,6 +210,8 @@ class Check(Promises):
             self.find("D3", row.serial, f"the certificate's own serial number is {serial_of(certificate)}")
         if key_digest(certificate.public_key()) != row.key:
             self.find("D3", row.serial, "it is for another key")
+        if ends_s(certificate) != row.not_after:
+            self.find("D3", row.serial, "its row has another end than itself")
         authority = self.authorities.get(row.authority)
         if authority is None or not issued_by(certificate, authority):
             self.find("D2", row.serial, "its authority did not sign it")
@@ -233,6 +249,7 @@ class Check(Promises):
         for story in self.stories.values():
             ended = story["intent-closed"] or any(not event.of["accepted"] for event in story["confirmed"])
             logged.update(event.of["grant"] for event in story["intended"] if not ended)
+        logged.update(row.grant for row in self.r.issuances if row.state == RECALLED)
         for id_, grant in self.r.grants.items():
             place = f"grant {id_} ({grant['subject']}, {grant['profile_name']})"
             if grant["used"] != uses[id_]:
@@ -262,7 +279,8 @@ class Check(Promises):
         for row in self.r.issuances:
             if not row.stands:
                 continue
-            transactions[row.transaction].append(row.serial)
+            if row.state != RECALLED:  # Nobody knows its transaction.
+                transactions[row.transaction].append(row.serial)
             if row.certificate is not None and row.id not in self.revoked:
                 profile = self.r.grants.get(row.grant, {}).get("profile_name")
                 for uri in uris(row.certificate):
@@ -274,96 +292,6 @@ class Check(Promises):
             if len(serials) > 1:
                 self.find("D5", f"{uri} as {profile}", f"{', '.join(serials)} stand")
 
-    # ---- D6 ----
-
-    def revocations(self):
-        for row in self.r.revocations:
-            issuance_ = self.by_id.get(row["issuance"])
-            if issuance_ is None:
-                self.find("D6", f"revocation {row['id']}", "it is of no issuance")
-                continue
-            story = self.stories[issuance_.serial]
-            if not story["revoked"] and not story["intent-closed"]:
-                self.find("D6", issuance_.serial, "that it was revoked is not in the audit log")
-            if row["authority"] != issuance_.authority:
-                self.find("D6", issuance_.serial, "it is revoked under another authority than its own")
-        for serial, story in self.stories.items():
-            revoked = story["revoked"] or story["intent-closed"]
-            known = self.by_serial.get(serial)
-            if revoked and (known is None or known.id not in self.revoked):
-                self.find("D6", serial, "it was revoked, and is not any more")
-
-    # ---- D7 ----
-
-    def lists(self):
-        intended, issued = {}, {}
-        for event in self.events:
-            if event.kind in ("crl-intended", "crl-issued"):
-                place = (event.of["authority"], event.of["number"])
-                book = intended if event.kind == "crl-intended" else issued
-                if place in book:
-                    self.find("D7", f"CRL {place[1]} of {place[0]}", f"the log has {event.kind} twice")
-                book[place] = event
-                if event.kind == "crl-issued" and place not in intended:
-                    self.find("D2", f"CRL {place[1]} of {place[0]}", "it was issued before it was intended")
-        before = {}
-        for row in self.r.lists:
-            name = self.r.authorities.get(row["authority"], {}).get("name")
-            place = f"CRL {row['number']} of {name}"
-            said = issued.pop((name, row["number"]), None)
-            if said is None or said.of["crl"] != sha256(row["der"]).hex():
-                self.find("D7", place, "it is not the list that was issued")
-            crl = self.list(place, row, intended.get((name, row["number"])))
-            if crl is not None:
-                self.goes_on(place, row["authority"], before.get(name), crl)
-                before[name] = crl
-        for name, number in issued:
-            self.find("D7", f"CRL {number} of {name}", "it was issued, and is not stored")
-
-    def list(self, place, row, intended):
-        """Checks one list by itself. Gives it, if it can be read."""
-        try:
-            crl = x509.load_der_x509_crl(row["der"])
-            number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-        except (ValueError, x509.ExtensionNotFound):
-            self.find("D7", place, "it cannot be read, or has no number")
-            return None
-        authority = self.authorities.get(row["authority"])
-        if authority is None or crl.issuer != authority.subject or not signature_holds(crl, authority):
-            self.find("D7", place, "its authority did not sign it")
-        times = (crl.last_update_utc.timestamp(), crl.next_update_utc.timestamp())
-        if number != row["number"] or times != (row["this_update"] // 1000, row["next_update"] // 1000):
-            self.find("D7", place, "its number or its times are not those of its row")
-        if number > self.r.authorities.get(row["authority"], {}).get("crl_number", 0):
-            self.find("D7", place, "its number was not reserved")
-        if intended is None or intended.of["tbs"] != sha256(crl.tbs_certlist_bytes).hex():
-            self.find("D2", place, "it is not the list that was intended")
-        return crl
-
-    def goes_on(self, place, authority, before, crl):
-        """Checks a list against the one before it, and against what was revoked by then."""
-        listed = {entry.serial_number: entry for entry in crl}
-        if before is not None:
-            if number_of(crl) <= number_of(before) or crl.last_update_utc < before.last_update_utc:
-                self.find("D7", place, "it goes back behind the list before it")
-            for entry in before:
-                # Only a certificate that had expired when the list before was made may be left out.
-                known = self.by_number.get(entry.serial_number)
-                certificate = known.certificate if known else None
-                expired = certificate is not None and certificate.not_valid_after_utc < before.last_update_utc
-                if entry.serial_number not in listed and not expired:
-                    self.find("D6", place, f"{entry.serial_number:x} was on the list before it, and is not any more")
-        this_update = int(crl.last_update_utc.timestamp()) * 1000
-        for row in self.r.revocations:
-            revoked = self.by_id.get(row["issuance"])
-            if row["authority"] == authority and row["at"] < this_update and revoked is not None:
-                if int(revoked.serial, 16) not in listed:
-                    self.find("D7", place, f"{revoked.serial} was revoked before, and is not on it")
-        known = {int(self.by_id[row["issuance"]].serial, 16) for row in self.r.revocations
-                 if row["authority"] == authority and row["issuance"] in self.by_id}
-        for number in listed.keys() - known:
-            self.find("D6", place, f"{number:x} is on it, and is not revoked")
-
     def count(self):
         counts, rows = self.report.counts, self.r.issuances
         counts["entries"] = len(self.r.log)
@@ -372,7 +300,7 @@ class Check(Promises):
         counts["open"] = sum(row.state == STANDING and row.der is None for row in rows)
         counts["closed"] = sum(row.state == CLOSED for row in rows)
         counts["rejected"] = sum(row.state == REJECTED for row in rows)
-        counts["revoked"] = len(self.r.revocations)
+        counts["revoked"] = len(self.revoked)
         counts["lists"] = len(self.r.lists)
         counts["provisioned"] = sum(row["custody"] == PROVISIONED for row in self.r.devices.values())
 
@@ -383,14 +311,3 @@ def read_event(number, entry):
     if not MEMBERS.get(kind, set()) <= of.keys():
         raise ValueError("a member is missing")
     return Event(number, entry["at"], kind, of)
-
-
-def signature_holds(crl, authority):
-    try:
-        return crl.is_signature_valid(authority.public_key())
-    except (TypeError, ValueError):
-        return False
-
-
-def number_of(crl):
-    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number

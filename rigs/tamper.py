@@ -12,6 +12,7 @@ from typing import Callable
 
 from cryptography.hazmat.primitives import serialization
 
+from marks import copy_installation, directory_of
 from records import leaf_hash, note_key_hash, tile_hashes, tree_hash
 
 # Devices as told of: provisioned, with the issuance of their certificate, which is not revoked.
@@ -63,9 +64,19 @@ class Copy:
     """A copy of an installation, and of what others know of it."""
 
     def __init__(self, data, to, acknowledged):
-        shutil.copytree(data, to, ignore=shutil.ignore_patterns("*-shm"))
-        self.data, self.acknowledged, self.witnesses = to, [dict(line) for line in acknowledged], []
-        self.connection = sqlite3.connect(to / "cradle.db", isolation_level=None)
+        copy_installation(data, to, ignore=shutil.ignore_patterns("*-shm"))
+        self.open(to, acknowledged)
+
+    @classmethod
+    def of(cls, data):
+        """No copy: the installation itself is changed."""
+        copy = cls.__new__(cls)
+        copy.open(data, [])
+        return copy
+
+    def open(self, data, acknowledged):
+        self.data, self.acknowledged, self.witnesses = data, [dict(line) for line in acknowledged], []
+        self.connection = sqlite3.connect(data / "cradle.db", isolation_level=None)
         self.connection.row_factory = sqlite3.Row
         # Who changes a disk does not ask the program's rules.
         for rule in ("ignore_check_constraints = ON", "foreign_keys = OFF", "legacy_alter_table = ON"):
@@ -110,6 +121,22 @@ class Copy:
 
     def device(self):
         return self.devices()[0]
+
+    # ---- Marks ----
+
+    def change_marks(self, change):
+        """Changes the lines of the marks: `change` gets each as a kind and what it says, and gives it back, or None."""
+        changed = 0
+        for path in directory_of(self.data).glob("*.marks"):
+            lines = []
+            for line in path.read_text().splitlines():
+                ((kind, of),) = json.loads(line).items()
+                mark = change(kind, dict(of) if isinstance(of, dict) else of)
+                changed += mark != (kind, of)
+                lines += [json.dumps({mark[0]: mark[1]})] if mark else []
+            path.write_text("".join(line + "\n" for line in lines))
+        if not changed:
+            raise Missing("a mark that was to be changed")
 
     # ---- Boards ----
 

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use x509::extension::{self, BasicConstraints, GeneralName, KeyUsage};
 use x509::name::Attribute;
+use x509::points::{self, DistributionPoint, PointName, ReasonFlags};
+use x509::policy::{self, PolicyInformation, Qualifier};
 use x509::{CertReqMsg, Certificate, CertificateList, CertificationRequest, Extension, Name, PublicKey, oids, pem};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,9 +28,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.put("name", &name, subject.der())?;
         }
     }
-    for (name, der) in golden("rfc5280")? {
+    for (name, der) in golden("rfc5280")?.into_iter().chain(of_all_algorithms(&root.join("../testdata"))?) {
         if CertificateList::decode(&der).is_ok() {
             seeds.put("crl", &name, &der)?;
+        } else if CertificationRequest::decode(&der).is_ok() {
+            seeds.put("csr", &name, &der)?;
         } else if let Ok(certificate) = Certificate::decode(&der) {
             let tbs = certificate.tbs();
             seeds.put("certificate", &name, &der)?;
@@ -37,13 +41,72 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.parts(&name, &tbs.subject, &tbs.subject_public_key, &tbs.extensions)?;
         }
     }
+    for (name, der) in golden("rfc6960")? {
+        let target = if name.contains("-request-") { "ocsp_request" } else { "ocsp_response" };
+        if name.contains("-request-") || name.contains("-response-") {
+            seeds.put(target, &name, &der)?;
+        }
+    }
     for (name, octets) in golden("tuf")?.into_iter().filter(|(name, _)| name.ends_with(".json")) {
         seeds.put("release", &name, &octets)?;
         seeds.put("draft", &name, &octets)?;
     }
+    paths(&seeds, &root.join("../testdata/paths"))?;
     messages(&seeds)?;
     lists(&seeds)?;
     rare(&seeds)
+}
+
+/// Octets of the algorithms that came later.
+fn of_all_algorithms(testdata: &Path) -> Result<Vec<File>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for folder in ["rfc4055", "rfc5480", "rfc9881"] {
+        // The small ones: mutations of large keys and signatures find nothing that those of small ones do not.
+        let fits = |(name, der): &File| name.starts_with("python") && (der.len() < 4000 || name.ends_with("44-crl"));
+        all.extend(files(&testdata.join(folder))?.into_iter().filter(fits));
+    }
+    Ok(all)
+}
+
+/// Paths of each kind, leaf first and anchor last, lists among them, and the values of what stands in them.
+fn paths(seeds: &Seeds, folder: &Path) -> Result<(), Box<dyn Error>> {
+    const KINDS: [&str; 12] = [
+        "signature-valid",
+        "self-issued-does-not-count-for-length",
+        "length-one-not-widened-below",
+        "crl-both",
+        "crl-leaf-on-hold",
+        "delta-ends-a-hold",
+        "shard-of-the-certificate",
+        "shard-all-reasons-in-two",
+        "policy-mapped-twice",
+        "policy-mapped-from-any-above",
+        "name-constraints-in-two-authorities",
+        "name-address-inside",
+    ];
+    let root = blocks(&fs::read(folder.join("root.pem"))?);
+    for (name, text) in files(folder)?.into_iter().filter_map(|(n, t)| Some((n.strip_suffix(".pem")?.to_owned(), t))) {
+        let parts = blocks(&text);
+        if KINDS.contains(&name.as_str()) {
+            seeds.put("path", &name, &[parts.concat(), root.concat()].concat())?;
+        }
+        for certificate in parts.iter().filter_map(|der| Certificate::decode(der).ok()) {
+            seeds.values(&name, &certificate.tbs().extensions)?;
+        }
+        for list in parts.iter().filter(|der| KINDS.contains(&name.as_str()) && CertificateList::decode(der).is_ok()) {
+            seeds.put("crl", &name, list)?;
+        }
+        for point in parts.iter().filter_map(|der| CertificateList::decode(der).ok()?.issuing_distribution_point) {
+            seeds.put("issuing_distribution_point", &name, &point.extension().value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The DER of all PEM blocks of a text.
+fn blocks(text: &[u8]) -> Vec<Vec<u8>> {
+    let starts = text.windows(11).enumerate().filter(|(_, w)| w == b"-----BEGIN ").map(|(at, _)| at);
+    starts.filter_map(|at| pem::decode(text.get(at..)?).map(|(_, der)| der)).collect()
 }
 
 /// A sealed call and its answer, and what is in them.
@@ -102,6 +165,19 @@ fn rare(seeds: &Seeds) -> Result<(), Box<dyn Error>> {
     let address = GeneralName::Other(vec![0x87, 4, 192, 0, 2, 1]);
     let names = [GeneralName::Dns("a.example".into()), GeneralName::Uri("urn:x:y".into()), address];
     seeds.put("subject_alt_name", "three", &extension::subject_alt_name(&names, false).value)?;
+    let points = [DistributionPoint {
+        name: Some(PointName::Relative(vec![0x30, 8, 6, 3, 0x55, 4, 3, 0x0c, 1, b'x'])),
+        reasons: Some(ReasonFlags(0x1fe)),
+        crl_issuer: vec![GeneralName::Dns("a.example".into()), GeneralName::Other(vec![0x88, 2, 0x2a, 3])],
+    }];
+    seeds.put("distribution_points", "all", &points::distribution_points(oids::FRESHEST_CRL, &points).value)?;
+    let qualifiers = vec![
+        Qualifier::Cps("https://pki.example/cps".into()),
+        Qualifier::Other(vec![0x30, 12, 6, 8, 0x2b, 6, 1, 5, 5, 7, 2, 2, 0x30, 0]),
+    ];
+    let policies = [PolicyInformation { policy: oids::ANY_POLICY, qualifiers }];
+    seeds.put("certificate_policies", "qualified", &policy::certificate_policies(&policies).value)?;
+    seeds.put("authority_key_identifier", "issuer", &[0x30, 8, 0xa1, 3, 0x82, 1, b'x', 0x82, 1, 1])?;
     let types = [oids::COUNTRY, oids::ORGANIZATION, oids::SERIAL_NUMBER, oids::DOMAIN_COMPONENT];
     let texts = ["XX", "Maße & Söhne, \u{202e}", "SN-1", "example"];
     let attributes = types.into_iter().zip(texts).map(|(oid, text)| Attribute { oid, text: text.into() });
@@ -117,6 +193,11 @@ struct Seeds {
 }
 
 impl Seeds {
+    /// Of values that differ in their digits only, some are enough.
+    fn has_few(&self, target: &str) -> bool {
+        fs::read_dir(self.corpus.join(target)).map_or(true, |folder| folder.count() < 3)
+    }
+
     fn put(&self, target: &str, name: &str, octets: &[u8]) -> Result<(), Box<dyn Error>> {
         let folder = self.corpus.join(target);
         fs::create_dir_all(&folder)?;
@@ -131,12 +212,27 @@ impl Seeds {
     fn parts(&self, from: &str, name: &Name, key: &PublicKey, of: &[Extension]) -> Result<(), Box<dyn Error>> {
         self.put("name", from, name.der())?;
         self.put("public_key", from, key.spki())?;
+        self.values(from, of)
+    }
+
+    fn values(&self, from: &str, of: &[Extension]) -> Result<(), Box<dyn Error>> {
         for Extension { oid, value, .. } in of {
             let target = match *oid {
                 oids::BASIC_CONSTRAINTS => "basic_constraints",
                 oids::KEY_USAGE => "key_usage",
                 oids::EXTENDED_KEY_USAGE => "extended_key_usage",
                 oids::SUBJECT_ALT_NAME => "subject_alt_name",
+                oids::NAME_CONSTRAINTS => "name_constraints",
+                oids::CERTIFICATE_POLICIES => "certificate_policies",
+                oids::POLICY_CONSTRAINTS => "policy_constraints",
+                oids::POLICY_MAPPINGS => "policy_mappings",
+                oids::INHIBIT_ANY_POLICY => "inhibit_any_policy",
+                oids::AUTHORITY_INFO_ACCESS => "authority_info_access",
+                oids::CRL_DISTRIBUTION_POINTS => "distribution_points",
+                oids::AUTHORITY_KEY_IDENTIFIER if self.has_few("authority_key_identifier") => {
+                    "authority_key_identifier"
+                }
+                oids::SUBJECT_KEY_IDENTIFIER if self.has_few("subject_key_identifier") => "subject_key_identifier",
                 _ => continue,
             };
             self.put(target, from, value)?;

@@ -7,4 +7,5 @@ pub mod identity;
 pub mod ports;
 pub mod replay;
 pub mod update;
+pub mod wire;
 pub mod x509;

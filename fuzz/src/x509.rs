@@ -1,9 +1,15 @@
 //! What the decoders of `x509` must keep to: no octets make them panic, and what they read is written the same again.
 
 use ::x509::certificate::TbsCertificate;
-use ::x509::crl::{CertificateList, CrlHead};
-use ::x509::extension::{self, BasicConstraints, KeyUsage};
-use ::x509::{CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, crl, crmf, csr, pem, weak};
+use ::x509::constraints::NameConstraints;
+use ::x509::crl::{CertificateList, CrlEntry, CrlHead, CrlScope, EntriesChanged};
+use ::x509::extension::{self, AuthorityKeyIdentifier, BasicConstraints, KeyUsage};
+use ::x509::path::{self, Demands, Evidence, Revocation};
+use ::x509::points::{self, AuthorityInfoAccess, IssuingDistributionPoint};
+use ::x509::policy::{self, PolicyConstraints};
+use ::x509::{
+    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, crl, crmf, csr, oids, pem, weak,
+};
 
 /// PKCS #10 requests.
 pub fn csr(octets: &[u8]) {
@@ -75,13 +81,28 @@ pub fn crl(octets: &[u8]) {
         next_update: read.next_update,
         crl_number: read.crl_number,
     };
-    let tbs = crl::write_tbs(&head, &read.revoked);
-    let again = CertificateList::decode(&csr::write_signed(&tbs, read.algorithm, &read.signature));
-    let again = again.expect("what we write, we read");
+    let scope = CrlScope {
+        issuing_distribution_point: read.issuing_distribution_point.clone(),
+        base_crl_number: read.base_crl_number,
+        freshest_crl: Vec::new(),
+    };
+    let entries = || {
+        let revoked = read.revoked.iter().copied().map(CrlEntry::Revoked);
+        revoked.chain(
+            read.removed.iter().map(|serial| CrlEntry::Removed { serial_number: *serial, since: read.this_update }),
+        )
+    };
+    let list = crl::write_list(&head, &scope, entries, |_| Ok::<_, EntriesChanged>(read.signature.clone()));
+    let again = CertificateList::decode(&list.expect("the entries are the same")).expect("what we write, we read");
     assert_eq!(again.revoked, read.revoked);
+    assert_eq!(again.removed, read.removed);
     assert_eq!(
         (again.issuer, again.this_update, again.next_update, again.crl_number),
         (read.issuer, read.this_update, read.next_update, read.crl_number)
+    );
+    assert_eq!(
+        (again.base_crl_number, again.issuing_distribution_point),
+        (read.base_crl_number, read.issuing_distribution_point)
     );
 }
 
@@ -138,4 +159,109 @@ pub fn extended_key_usage(octets: &[u8]) {
 pub fn subject_alt_name(octets: &[u8]) {
     let Some(read) = extension::decode_subject_alt_name(octets) else { return };
     assert_eq!(extension::subject_alt_name(&read, false).value, octets, "written otherwise");
+}
+
+/// Values of nameConstraints.
+pub fn name_constraints(octets: &[u8]) {
+    let Some(read) = NameConstraints::decode(octets) else { return };
+    assert_eq!(read.extension().value, octets, "written otherwise");
+}
+
+/// Values of certificatePolicies.
+pub fn certificate_policies(octets: &[u8]) {
+    let Some(read) = policy::decode_certificate_policies(octets) else { return };
+    let again = policy::decode_certificate_policies(&policy::certificate_policies(&read).value);
+    // Not the same octets: an empty list of qualifiers is read, and not written.
+    assert_eq!(again, Some(read), "written otherwise");
+}
+
+/// Values of policyConstraints.
+pub fn policy_constraints(octets: &[u8]) {
+    let Some(read) = PolicyConstraints::decode(octets) else { return };
+    assert_eq!(read.extension().value, octets, "written otherwise");
+}
+
+/// Values of inhibitAnyPolicy.
+pub fn inhibit_any_policy(octets: &[u8]) {
+    let Some(read) = policy::decode_inhibit_any_policy(octets) else { return };
+    assert_eq!(policy::inhibit_any_policy(read).value, octets, "written otherwise");
+}
+
+/// Values of policyMappings.
+pub fn policy_mappings(octets: &[u8]) {
+    let Some(read) = policy::decode_policy_mappings(octets) else { return };
+    assert_eq!(policy::policy_mappings(&read).value, octets, "written otherwise");
+}
+
+/// Values of authorityInfoAccess.
+pub fn authority_info_access(octets: &[u8]) {
+    let Some(read) = AuthorityInfoAccess::decode(octets) else { return };
+    if read != AuthorityInfoAccess::default() {
+        assert_eq!(AuthorityInfoAccess::decode(&read.extension().value), Some(read), "written otherwise");
+    }
+}
+
+/// Values of cRLDistributionPoints and freshestCRL.
+pub fn distribution_points(octets: &[u8]) {
+    let Some(read) = points::decode_distribution_points(octets) else { return };
+    let again = points::distribution_points(oids::CRL_DISTRIBUTION_POINTS, &read).value;
+    // Not the same octets: the decoder takes trailing zero bits of reasons, as that of keyUsage does.
+    assert_eq!(points::decode_distribution_points(&again), Some(read), "written otherwise");
+}
+
+/// Values of issuingDistributionPoint.
+pub fn issuing_distribution_point(octets: &[u8]) {
+    let Some(read) = IssuingDistributionPoint::decode(octets) else { return };
+    assert_eq!(IssuingDistributionPoint::decode(&read.extension().value), Some(read), "written otherwise");
+}
+
+/// Values of authorityKeyIdentifier.
+pub fn authority_key_identifier(octets: &[u8]) {
+    let Some(read) = AuthorityKeyIdentifier::decode(octets) else { return };
+    let (Some(identifier), None) = (&read.key_identifier, read.serial_number) else { return };
+    let again = AuthorityKeyIdentifier::decode(&extension::authority_key_identifier(identifier).value);
+    assert_eq!(again, Some(read), "written otherwise");
+}
+
+/// Values of subjectKeyIdentifier.
+pub fn subject_key_identifier(octets: &[u8]) {
+    let Some(read) = extension::decode_subject_key_identifier(octets) else { return };
+    assert_eq!(extension::subject_key_identifier(&read).value, octets, "written otherwise");
+}
+
+/// Certificates and lists one after another: leaf, pool, lists; the last certificate is the anchor.
+pub fn path(octets: &[u8]) {
+    let (mut certificates, mut crls, mut rest) = (Vec::new(), Vec::new(), octets);
+    while let Some((part, more)) = first_value(rest) {
+        certificates.extend(Certificate::decode(part));
+        crls.extend(CertificateList::decode(part));
+        rest = more;
+    }
+    let Some((leaf, others)) = certificates.split_first() else { return };
+    let now = crls.iter().map(|list| list.this_update).max().unwrap_or(leaf.tbs().not_before);
+    let demands = |revocation| Demands { revocation, ..Demands::default() };
+    let nobody = Evidence { leaf, pool: others, anchors: &[], crls: &crls };
+    assert!(path::validate(&nobody, &demands(Revocation::Unchecked), now).is_err(), "without an anchor");
+    let Some((anchor, pool)) = others.split_last() else { return };
+    let evidence = Evidence { leaf, pool, anchors: std::slice::from_ref(anchor), crls: &crls };
+    let asked = path::validate(&evidence, &demands(Revocation::All), now);
+    let unasked = path::validate(&evidence, &demands(Revocation::Unchecked), now);
+    if let Ok(asked) = asked {
+        assert_eq!(asked.certificates().first().map(|c| c.der()), Some(leaf.der()));
+        assert_eq!(asked.certificates().last().map(|c| c.der()), Some(anchor.der()));
+        assert!(unasked.is_ok(), "whoever asks more gets no more");
+        let no_lists = Evidence { crls: &[], ..evidence };
+        assert!(path::validate(&no_lists, &demands(Revocation::All), now).is_err(), "without lists nothing is good");
+    }
+}
+
+/// The first DER value of some, and what follows it.
+fn first_value(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (head, len) = match octets {
+        [_, short @ 0..=0x7f, ..] => (2, usize::from(*short)),
+        [_, 0x81, len, ..] => (3, usize::from(*len)),
+        [_, 0x82, a, b, ..] => (4, usize::from(u16::from_be_bytes([*a, *b]))),
+        _ => return None,
+    };
+    octets.split_at_checked(head + len)
 }

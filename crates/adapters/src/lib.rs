@@ -1,5 +1,6 @@
 //! Room: drivers. Database, bus, keystore, clock, randomness: whatever touches the world, and nothing that decides.
 
+pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod files;

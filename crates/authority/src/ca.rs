@@ -1,8 +1,10 @@
 //! The certification authorities of this instance: their certificates, their chains, their keys.
 
+use crate::limits::Limits;
 use issue::{Issuer, Profile};
+use model::contract::hierarchy::CreateAuthority;
 use model::{AuthorityName, Fault, ProfileName, Reason};
-use ports::keystore::{KeyFault, KeyUri};
+use ports::keystore::{KeyFault, KeyUri, OFFLINE};
 use ports::store::AuthorityStore;
 use ports::store::authority::AuthorityRow;
 use ports::{Clock, Entropy, Keystore, Signer};
@@ -20,6 +22,7 @@ pub struct Setting {
     pub entropy: Arc<dyn Entropy>,
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
     pub organization: String,
+    pub limits: Limits,
 }
 
 /// One authority.
@@ -54,6 +57,12 @@ impl Ca {
         &self.chain
     }
 
+    /// Whether its key is elsewhere, and with it the records of what it issued.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.row.key.0 == OFFLINE
+    }
+
     /// Its key, opened at the first use: an authority that signs nothing has no decrypted key in memory.
     ///
     /// # Errors
@@ -62,6 +71,9 @@ impl Ca {
         let mut held = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(signer) = held.as_ref() {
             return Ok(Arc::clone(signer));
+        }
+        if self.is_offline() {
+            return Err(Reason::KeyOffline.into());
         }
         let signer = self.keystore.open(&self.row.key)?;
         let certified = self.certificate.as_ref().map(|c| &c.tbs().subject_public_key);
@@ -99,6 +111,10 @@ impl Cas {
             let certificate = Certificate::decode(&row.certificate)?;
             let issuer = Issuer::of(row.name.clone(), &certificate)
                 .ok_or(Fault::unavailable("the certificate of an authority is not that of an authority"))?;
+            let issuer = match row.key.signature()? {
+                Some(algorithm) => issuer.signing_by(algorithm),
+                None => issuer,
+            };
             let ca = Ca {
                 issuer,
                 chain: chain(row, &rows),
@@ -116,7 +132,7 @@ impl Cas {
     /// A root that is being made: its own issuer.
     pub(crate) fn unfinished(&self, row: AuthorityRow, signer: Arc<dyn Signer>) -> Arc<Ca> {
         Arc::new(Ca {
-            issuer: Issuer::itself(row.name.clone(), signer.public_key()),
+            issuer: Issuer::itself(row.name.clone(), signer.public_key()).signing_by(signer.algorithm()),
             chain: Vec::new(),
             certificate: None,
             keystore: Arc::clone(&self.keystore),
@@ -130,6 +146,10 @@ impl Cas {
         by_name.get(name).map(Arc::clone).ok_or(Reason::IssuerUnknown)
     }
 
+    pub(crate) fn all(&self) -> Vec<Arc<Ca>> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect()
+    }
+
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Ca>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().find(|ca| ca.row.id == id).map(Arc::clone)
@@ -141,13 +161,18 @@ impl Cas {
     }
 
     /// Makes the key of an authority, or opens the one that an interrupted making left.
-    pub(crate) fn key(&self, name: &AuthorityName, key_type: KeyType) -> Result<(KeyUri, Arc<dyn Signer>), Fault> {
-        match self.keystore.generate(name.as_str(), key_type) {
+    pub(crate) fn key(
+        &self,
+        call: &CreateAuthority,
+        label: &AuthorityName,
+        key_type: KeyType,
+    ) -> Result<(KeyUri, Arc<dyn Signer>), Fault> {
+        let wanted = KeyUri(call.key.clone().unwrap_or_else(|| format!("file:{label}")));
+        match self.keystore.generate_at(&wanted, key_type) {
             Err(KeyFault::Exists) => {
-                let uri = KeyUri(format!("file:{name}"));
-                let signer = self.keystore.open(&uri)?;
+                let signer = self.keystore.open(&wanted)?;
                 let same = signer.public_key().key_type() == key_type;
-                if same { Ok((uri, signer)) } else { Err(Reason::NameTaken.into()) }
+                if same { Ok((wanted, signer)) } else { Err(Reason::NameTaken.into()) }
             }
             made => Ok(made?),
         }

@@ -1,22 +1,24 @@
 //! What km answers on the bus.
 
 use crate::ca::Setting;
+use crate::hierarchy;
 use crate::ra::Ra;
 use model::contract::BATCH_LEN_MAX;
 use model::contract::Subject;
 use model::contract::authority::{
-    Answer, AuthorityCreated, Certify, CertifyRequest, Confirm, Confirmed, CreateAuthority, Deposit, Deposited, Done,
-    Entitle, Evidence, IssueCrl, Revoke,
+    AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
 };
-use model::{Entity, Fault, Mode, Reason, TransactionId};
-use ports::clock::random;
+use model::contract::hierarchy::{
+    CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
+    SignAuthority,
+};
+use model::{Fault, Mode, Reason};
 use ports::directory::Caller;
 use ports::link::answer;
-use ports::store::authority::{AuthorityRow, CertificateFilter, ClosedIntent};
-use ports::{Link, Service, Signer};
+use ports::store::authority::ClosedIntent;
+use ports::{Link, Service};
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use x509::{Certificate, KeyType, Name, csr};
 
 /// km: the RA and what it is asked.
 pub struct Authority {
@@ -32,12 +34,7 @@ impl Authority {
     pub fn start(setting: Setting) -> Result<Self, Fault> {
         let now = setting.clock.now();
         let repaired = setting.store.close_left_open(now)?;
-        for row in setting.store.authorities()?.iter().filter(|row| row.certificate.is_empty()) {
-            if let Some(certificate) = recorded_certificate(&setting, row)? {
-                let key = certificate.tbs().subject_public_key.digest();
-                setting.store.complete_authority(row.id, certificate.der(), key, now)?;
-            }
-        }
+        hierarchy::finish_left_open(&setting, now)?;
         Ok(Self { ra: Ra::new(setting)?, repaired })
     }
 
@@ -51,55 +48,6 @@ impl Authority {
     #[must_use]
     pub fn repaired(&self) -> &[ClosedIntent] {
         &self.repaired
-    }
-
-    /// Makes a certification authority. Repeating it after an interruption goes on where it stopped.
-    ///
-    /// # Errors
-    /// [`Reason::NameTaken`], [`Reason::ProfileUnknown`], [`Reason::KeyTypeNotAllowed`], [`Reason::IssuerUnknown`], and
-    /// what the door says.
-    pub fn create(&self, caller: &Caller, call: &CreateAuthority) -> Result<AuthorityCreated, Fault> {
-        let setting = self.ra.setting();
-        let profile = setting.profiles.get(&call.profile).filter(|p| p.is_authority()).ok_or(Reason::ProfileUnknown)?;
-        let key_type = KeyType::by_name(&call.key_type).filter(|k| profile.key_types().contains(k));
-        let key_type = key_type.ok_or(Reason::KeyTypeNotAllowed)?;
-        if profile.issuers().is_empty() != call.issuer.is_none() {
-            return Err(Reason::IssuerNotAllowed.into());
-        }
-        let issuer = call.issuer.as_ref().map(|name| self.ra.cas().find(name)).transpose()?;
-        if self.ra.cas().find(&call.name).is_ok() {
-            return Err(Reason::NameTaken.into());
-        }
-        let (uri, signer) = self.ra.cas().key(&call.name, key_type)?;
-        let row = self.begin(call, &uri)?;
-        let ca = match issuer {
-            Some(issuer) => issuer,
-            None => self.ra.cas().unfinished(row.clone(), Arc::clone(&signer)),
-        };
-        let request = CertifyRequest {
-            transaction_id: TransactionId::at(self.ra.now(), random(setting.entropy.as_ref())),
-            subject: Entity::Authority(call.name.clone()),
-            profile: call.profile.clone(),
-            evidence: Evidence::Pkcs10(request_of(signer.as_ref())?.into()),
-        };
-        let certificate = match self.ra.admit_authority(caller, request, ca)? {
-            Answer::Issued { certificate, .. } => certificate,
-            Answer::Failed(fault) => return Err(fault),
-        };
-        setting.store.complete_authority(row.id, certificate.as_ref(), signer.public_key().digest(), self.ra.now())?;
-        self.ra.cas().reload()?;
-        Ok(AuthorityCreated { certificate })
-    }
-
-    fn begin(&self, call: &CreateAuthority, key: &ports::keystore::KeyUri) -> Result<AuthorityRow, Fault> {
-        let store = &self.ra.setting().store;
-        let unfinished = |row: &AuthorityRow| row.name == call.name && row.certificate.is_empty();
-        if let Some(row) = store.authorities()?.into_iter().find(unfinished) {
-            return Ok(row);
-        }
-        let id = store.begin_authority(&call.name, key, call.issuer.as_ref(), &call.profile, self.ra.now())??;
-        let (name, key, issuer) = (call.name.clone(), key.clone(), call.issuer.clone());
-        Ok(AuthorityRow { id, name, key, issuer, certificate: Vec::new() })
     }
 
     fn confirm(&self, caller: &Caller, call: Confirm) -> Result<Confirmed, Fault> {
@@ -127,19 +75,6 @@ impl Authority {
     }
 }
 
-fn recorded_certificate(setting: &Setting, row: &AuthorityRow) -> Result<Option<Certificate>, Fault> {
-    let subject = Some(Entity::Authority(row.name.clone()));
-    let filter = CertificateFilter { subject, revoked: Some(false), limit: 1, ..CertificateFilter::default() };
-    let recorded = setting.store.certificates(&filter)?.pop();
-    Ok(recorded.map(|row| Certificate::decode(&row.der)).transpose()?)
-}
-
-/// A request that an authority makes for itself; its name comes from the grant.
-fn request_of(signer: &dyn Signer) -> Result<Vec<u8>, Fault> {
-    let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[]);
-    Ok(csr::write_signed(&info, signer.algorithm(), &signer.sign(&info)?))
-}
-
 /// km on the bus: what it answers depends on the operation mode, which its link knows.
 struct Answering {
     authority: Arc<Authority>,
@@ -151,6 +86,14 @@ impl Authority {
     #[must_use]
     pub fn on(self: &Arc<Self>, link: &Arc<Link>) -> Arc<dyn Service> {
         Arc::new(Answering { authority: Arc::clone(self), link: Arc::clone(link) })
+    }
+}
+
+impl Answering {
+    /// What makes or changes authorities needs the mode for it.
+    fn in_ceremony(&self) -> Result<(), Fault> {
+        let held = self.link.gate().open(self.link.now())?;
+        if held.binding.current == Mode::Ceremony { Ok(()) } else { Err(Reason::WrongMode.into()) }
     }
 }
 
@@ -168,18 +111,43 @@ impl Service for Answering {
                 Ok(Done {})
             }),
             Subject::AuthorityCreate => answer(body, |call: CreateAuthority| {
-                let held = self.link.gate().open(self.link.now())?;
-                if held.binding.current != Mode::Ceremony {
-                    return Err(Reason::WrongMode.into());
-                }
+                self.in_ceremony()?;
                 km.create(caller, &call)
             }),
+            Subject::AuthorityImport => answer(body, |call: ImportAuthority| {
+                self.in_ceremony()?;
+                km.import(&call)
+            }),
+            Subject::AuthorityRequest => answer(body, |call: RequestAuthority| {
+                self.in_ceremony()?;
+                km.request(&call.authority)
+            }),
+            Subject::AuthorityInstall => answer(body, |call: InstallAuthority| {
+                self.in_ceremony()?;
+                km.install(&call)
+            }),
+            Subject::AuthoritySign => answer(body, |call: SignAuthority| {
+                self.in_ceremony()?;
+                km.sign(caller, &call)
+            }),
+            Subject::AuthorityRollover => answer(body, |call: RolloverAuthority| {
+                self.in_ceremony()?;
+                km.rollover(caller, &call.authority)
+            }),
+            Subject::AuthorityLimit => answer(body, |call: LimitAuthority| km.limit(&call)),
             Subject::AuthorityRevoke => answer(body, |call: Revoke| {
                 km.ra.revoke(&call.serial, call.reason)?;
                 Ok(Done {})
             }),
-            Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call.authority)),
+            Subject::AuthorityRelease => answer(body, |call: Release| {
+                km.ra.release(&call.serial)?;
+                Ok(Done {})
+            }),
+            Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call)),
+            Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
+            Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),
             Subject::IdentityImportList
+            | Subject::IdentityTrust
             | Subject::IdentityDeposit
             | Subject::IdentityAdmit
             | Subject::IdentityRecord

@@ -4,9 +4,14 @@
 
 pub mod ca;
 mod contract;
+mod hierarchy;
+mod limits;
+pub mod lists;
+mod ocsp;
 pub mod ra;
 pub mod va;
 
 pub use ca::{Ca, Setting};
 pub use contract::Authority;
+pub use limits::Limits;
 pub use ra::Ra;

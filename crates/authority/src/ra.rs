@@ -1,15 +1,18 @@
 //! The one conductor: takes requests for certificates from wherever they come, and answers each.
 
 use crate::ca::{Ca, Cas, Setting};
+use crate::limits::Limiter;
+use crate::ocsp::Memory;
+use issue::profile::{Protocol, Requester, SubjectKind};
 use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
 use model::audit::{Entry, Event};
 use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, Evidence};
-use model::{Base64, DeviceType, Fault, Module, Reason, UnixTime};
+use model::{Base64, DeviceType, Digest, Fault, Module, Reason, UnixTime};
 use ports::DurableIntent;
 use ports::clock::random;
 use ports::directory::Caller;
-use ports::store::authority::{Grant, IntentDraft, IntentOutcome, RecordDraft, Right};
+use ports::store::authority::{Approval, Grant, IntentDraft, IntentOutcome, PendingDraft, RecordDraft, Right};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +21,15 @@ use x509::SerialNumber;
 /// Batches shorter than this are worked off on the caller's own thread: handing them over costs more than it brings.
 const PARALLEL_LEN_MIN: usize = 4;
 
+/// How long a request waits for operators: a week, so that a week-end does not end it.
+const APPROVAL_S: u64 = 7 * 86_400;
+
 /// The registration authority.
 pub struct Ra {
     setting: Setting,
     cas: Cas,
+    limiter: Limiter,
+    ocsp: Memory,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -53,7 +61,7 @@ impl Ra {
     /// # Errors
     /// [`Fault`] if the authorities cannot be read.
     pub fn new(setting: Setting) -> Result<Self, Fault> {
-        Ok(Self { cas: Cas::load(&setting)?, setting })
+        Ok(Self { cas: Cas::load(&setting)?, setting, limiter: Limiter::default(), ocsp: Memory::default() })
     }
 
     pub(crate) const fn setting(&self) -> &Setting {
@@ -61,6 +69,14 @@ impl Ra {
     }
     pub(crate) const fn cas(&self) -> &Cas {
         &self.cas
+    }
+    pub(crate) const fn ocsp(&self) -> &Memory {
+        &self.ocsp
+    }
+    /// Reads all authorities again, because they changed.
+    pub(crate) fn reload(&self) -> Result<(), Fault> {
+        self.ocsp.forget_authorities();
+        self.cas.reload()
     }
     pub(crate) fn now(&self) -> UnixTime {
         self.setting.clock.now()
@@ -76,11 +92,15 @@ impl Ra {
         }
         let grants = self.grants(&call.requests)?;
         let rights = self.rights(caller, &call.requests)?;
-        let items: Vec<_> = call.requests.iter().zip(grants).collect();
-        let inspected = in_parallel(items, |(request, grant)| {
+        let leave = self.limiter.take(&self.setting.limits, caller, call.requests.len(), self.now());
+        let items: Vec<_> = call.requests.iter().zip(grants).enumerate().collect();
+        let inspected = in_parallel(items, |(n, (request, grant))| {
+            if n >= leave {
+                return Err(Reason::RateExceeded.into());
+            }
             // Authorities are made by `create` only.
             let profile = self.profile(request)?;
-            if profile.is_authority() {
+            if profile.is_authority() || profile.subject_kind() == SubjectKind::Responder {
                 return Err(Reason::IssuerNotAllowed.into());
             }
             let ca = self.cas.for_profile(&profile)?;
@@ -89,13 +109,8 @@ impl Ra {
         Ok(self.finish(call, inspected))
     }
 
-    /// Answers one request of an authority for its own certificate, under an issuer that the ceremony chose.
-    pub(crate) fn admit_authority(
-        &self,
-        caller: &Caller,
-        request: CertifyRequest,
-        ca: Arc<Ca>,
-    ) -> Result<Answer, Fault> {
+    /// Answers one request that km makes for itself, of an authority or a responder, under an issuer that is given.
+    pub(crate) fn admit_own(&self, caller: &Caller, request: CertifyRequest, ca: Arc<Ca>) -> Result<Answer, Fault> {
         let grant = self.grants(std::slice::from_ref(&request))?.pop().flatten();
         let inspected = self
             .profile(&request)
@@ -142,6 +157,7 @@ impl Ra {
         ca: Arc<Ca>,
     ) -> Result<Inspected, Fault> {
         let now = self.now();
+        admit(&profile, caller)?;
         let grant = grant.ok_or(Reason::NoGrant)?;
         let request = Request::decode(&call.evidence)?;
         // A grant that is used up may have been used by this very transaction.
@@ -159,6 +175,9 @@ impl Ra {
             request.verify()?
         };
         let authorised = verified.authorise(grant, &profile, &self.setting.organization, now)?;
+        if profile.approvals() > 0 {
+            self.approved(caller, call, &profile, authorised.key(), now)?;
+        }
         let serial = SerialNumber::next(self.setting.store.epoch(), now, random(self.setting.entropy.as_ref()));
         let draft = IntentDraft {
             transaction_id: call.transaction_id,
@@ -171,10 +190,39 @@ impl Ra {
             right: authorised.right(),
             key: authorised.key(),
             at: now,
+            not_after: now,
+            shard: if profile.shards() > 1 { u32::from(profile.shard(&serial)) + 1 } else { 0 },
         };
         let linted = authorised.prepare(ca.issuer(), serial, now)?.lint()?;
-        let draft = IntentDraft { tbs_digest: linted.tbs_digest(), ..draft };
+        let draft = IntentDraft { tbs_digest: linted.tbs_digest(), not_after: linted.not_after(), ..draft };
         Ok(Inspected::Prepared(Box::new(Prepared { linted, ca, draft })))
+    }
+
+    /// Asks for the approval of as many operators as the profile wants, or finds that they gave it.
+    fn approved(
+        &self,
+        caller: &Caller,
+        call: &CertifyRequest,
+        profile: &Profile,
+        key: Digest,
+        now: UnixTime,
+    ) -> Result<(), Fault> {
+        let wanted = format!("{key} {} {}", call.subject, profile.digest());
+        let draft = PendingDraft {
+            transaction_id: call.transaction_id,
+            requester: caller.clone(),
+            subject: call.subject.clone(),
+            profile: call.profile.clone(),
+            request: x509::sha256(wanted.as_bytes()),
+            needed: u32::from(profile.approvals()),
+            at: now,
+            until: now.plus_s(APPROVAL_S),
+        };
+        match self.setting.store.await_approval(&draft, self.setting.limits.waiting_max)? {
+            Approval::Given => Ok(()),
+            Approval::Awaited => Err(Reason::AwaitingApproval.into()),
+            Approval::Refused(reason) => Err(reason.into()),
+        }
     }
 
     /// Intends, signs, records and releases what was prepared; says why of what was not.
@@ -285,6 +333,10 @@ impl Ra {
         let at = self.now();
         let refused = call.requests.iter().zip(batch).filter_map(|(request, progress)| {
             let Progress::Failed(Fault::Refused(reason)) = progress else { return None };
+            // Who polls, or asks too fast, would fill the log with it.
+            if matches!(reason, Reason::AwaitingApproval | Reason::RateExceeded) {
+                return None;
+            }
             let event = Event::CertificateRefused {
                 subject: request.subject.to_string(),
                 transaction: request.transaction_id,
@@ -297,6 +349,15 @@ impl Ra {
             // The refusal stands whether or not it can be written down.
             let _refused_anyway = self.setting.store.append(entries);
         }
+    }
+}
+
+/// Whether the profile lets this caller ask. What the console asks for, a person asks for.
+fn admit(profile: &Profile, caller: &Caller) -> Result<(), Reason> {
+    let by_bus = profile.admit(Requester::Module(caller.module), Protocol::Bus);
+    match caller.module {
+        Module::Console => by_bus.or_else(|_| profile.admit(Requester::Operator, Protocol::Console)),
+        _ => by_bus,
     }
 }
 
@@ -339,7 +400,8 @@ fn answers(batch: Vec<Progress>) -> Certified {
     Certified { answers, chains: issuers.iter().map(chain).collect() }
 }
 
-fn in_parallel<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+/// Works items off on all cores, in their order; few of them on the caller's own thread.
+pub(crate) fn in_parallel<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     if items.len() < PARALLEL_LEN_MIN {
         items.into_iter().map(f).collect()
     } else {

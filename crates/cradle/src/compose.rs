@@ -7,7 +7,7 @@ use adapters::bus::LocalBus;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::images::FileImages;
-use adapters::keystore::FileKeystore;
+use adapters::keystore::{FileKeystore, Keystores};
 use adapters::store::SqliteStore;
 use adapters::store::sqlite::{OpenFault, Opening};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
@@ -21,12 +21,11 @@ use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::link::Parts;
 use ports::store::AuthorityStore;
-use ports::store::authority::CertificateFilter;
 use ports::vault::{Vault, VaultFault};
 use ports::{Clock, Entropy, Keystore, Link, Signer};
 use software::Software;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use update::Threshold;
 use x509::{Certificate, PublicKey};
@@ -36,6 +35,10 @@ use zeroize::Zeroizing;
 pub(crate) const MODULE_AUTHORITY: &str = "modules";
 /// The key that signs checkpoints of the audit log.
 const AUDIT_KEY: &str = "audit";
+/// The name of the passphrase among the credentials that systemd hands over.
+const CREDENTIAL: &str = "cradle-passphrase";
+/// The variable that holds the passphrase itself. A file is better: a variable is seen by every child.
+const PASSPHRASE: &str = "CRADLE_PASSPHRASE";
 /// Longest passphrase, in octets.
 const PASSPHRASE_LEN_MAX: u64 = 1024;
 /// Longest profile file that is read, in octets; [`Profile::read`] has its own limit.
@@ -48,6 +51,8 @@ pub(crate) struct Workshop {
     pub(crate) config: Config,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) keystore: Arc<FileKeystore>,
+    /// The keys of authorities: in files, and in tokens.
+    pub(crate) keys: Arc<dyn Keystore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -78,13 +83,21 @@ pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<F
     Arc::new(FileKeystore::new(places.keys(), passphrase, Arc::new(SystemEntropy::default())))
 }
 
-/// The passphrase: from a file that is named, from the installation's own, or typed.
+/// The passphrase: from a file that is named, from systemd's credentials, from the environment, from the installation's
+/// own file, or typed.
 pub(crate) fn passphrase(places: &Places, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
     let own = places.passphrase();
-    let path = match file {
-        Some(path) => path,
-        None if own.exists() => own.as_path(),
-        None => return typed_passphrase(),
+    // systemd.exec(5), `LoadCredential=`: a directory that only this service sees.
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join(CREDENTIAL));
+    let credential = credential.filter(|path| path.exists());
+    let path = match (file, &credential) {
+        (Some(path), _) => path,
+        (None, Some(path)) => path,
+        (None, None) => match std::env::var_os(PASSPHRASE) {
+            Some(given) if !given.is_empty() => return Ok(Zeroizing::new(given.into_encoded_bytes())),
+            _ if own.exists() => own.as_path(),
+            _ => return typed_passphrase(),
+        },
     };
     let octets = Zeroizing::new(files::read_bounded(path, PASSPHRASE_LEN_MAX).map_err(|e| Failure::file(path, &e))?);
     let end = octets.iter().rposition(|c| !matches!(c, b'\n' | b'\r')).map_or(0, |last| last + 1);
@@ -110,18 +123,26 @@ impl Workshop {
         let places = Places::of(data);
         let config = Config::read(data)?;
         let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
-        Self::assemble(places, config, keystore, SqliteStore::open)
+        let marks = places.marks(&config);
+        Self::assemble(places, config, keystore, marks, SqliteStore::open)
+    }
+
+    /// Opens what is being restored, whose marks are not beside it yet.
+    pub(crate) fn open_restored(data: &Path, keystore: Arc<FileKeystore>, marks: PathBuf) -> Result<Self> {
+        Self::assemble(Places::of(data), Config::read(data)?, keystore, marks, SqliteStore::open)
     }
 
     /// Makes the records of a new installation, with keys that are open already.
     pub(crate) fn make(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
-        Self::assemble(places, config, keystore, SqliteStore::make)
+        let marks = places.marks(&config);
+        Self::assemble(places, config, keystore, marks, SqliteStore::make)
     }
 
     fn assemble(
         places: Places,
         config: Config,
         keystore: Arc<FileKeystore>,
+        marks: PathBuf,
         open: impl FnOnce(&Path, &Opening) -> std::result::Result<SqliteStore, OpenFault>,
     ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -131,9 +152,12 @@ impl Workshop {
             audit_key: checked_audit_key(&places, &keystore)?,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
+            marks: Some(marks),
         };
         let store = Arc::new(open(places.data(), &opening)?);
-        Ok(Self { places, config, store, keystore, clock, entropy })
+        let tokens = config.token.clone().into();
+        let keys = Arc::new(Keystores::new(Arc::clone(&keystore), tokens, Arc::clone(&entropy)));
+        Ok(Self { places, config, store, keystore, keys, clock, entropy })
     }
 
     /// Makes the key of the audit log.
@@ -146,11 +170,12 @@ impl Workshop {
     pub(crate) fn authority_setting(&self) -> Result<Setting> {
         Ok(Setting {
             store: self.store.clone(),
-            keystore: self.keystore.clone(),
+            keystore: Arc::clone(&self.keys),
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
             profiles: profiles(&self.places)?,
             organization: self.config.organization.clone(),
+            limits: self.config.limits.into(),
         })
     }
 
@@ -190,9 +215,10 @@ impl Workshop {
 
     /// Who orders: the one who is named, or else the only operator there is.
     pub(crate) fn operator(&self, named: Option<&OperatorName>) -> Result<OperatorName> {
-        let rows = self.store.certificates(&module_certificates()?)?;
-        let mut operators: Vec<_> = rows.into_iter().filter_map(|row| row.subject.operator().cloned()).collect();
-        operators.dedup();
+        let rows = self.store.holders(&module_authority()?)?;
+        // One who was certified again is the same one.
+        let operators: BTreeSet<_> = rows.into_iter().filter_map(|row| row.subject.operator().cloned()).collect();
+        let operators: Vec<_> = operators.into_iter().collect();
         match (named, operators.as_slice()) {
             (Some(named), certified) if certified.contains(named) => Ok(named.clone()),
             (Some(named), _) => {
@@ -217,14 +243,8 @@ impl Workshop {
     }
 }
 
-fn module_authority() -> Result<AuthorityName> {
+pub(crate) fn module_authority() -> Result<AuthorityName> {
     MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))
-}
-
-/// The certificates of modules and operators that are not revoked.
-fn module_certificates() -> Result<CertificateFilter> {
-    let authority = Some(module_authority()?);
-    Ok(CertificateFilter { authority, revoked: Some(false), limit: 10_000, ..CertificateFilter::default() })
 }
 
 /// The module authority's certificate, and who is who by its word.
@@ -234,7 +254,7 @@ fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
     let row = row.ok_or_else(|| broken("there is no module authority"))?;
     let issuer = Certificate::decode(&row.certificate).map_err(|e| broken(e.to_string()))?;
     let mut directory = Directory::default();
-    for row in store.certificates(&module_certificates()?)? {
+    for row in store.holders(&authority)? {
         let certificate = Certificate::decode(&row.der).map_err(|e| broken(e.to_string()))?;
         // One that has expired, or is the authority's own, speaks for nobody.
         let _not_a_speaker = directory.add(&certificate, &issuer, clock.now());
@@ -257,7 +277,7 @@ pub(crate) fn audit_key(places: &Places) -> Result<PublicKey> {
 }
 
 /// The key that signs the audit log's checkpoints, if it is the one whose public half lies beside it.
-fn checked_audit_key(places: &Places, keystore: &FileKeystore) -> Result<Arc<dyn Signer>> {
+pub(crate) fn checked_audit_key(places: &Places, keystore: &FileKeystore) -> Result<Arc<dyn Signer>> {
     let key = keystore.open(&uri(AUDIT_KEY))?;
     if *key.public_key() == audit_key(places)? {
         return Ok(key);
@@ -340,7 +360,7 @@ impl Installation {
 }
 
 /// A module that is needed and off: says in which mode it would be awake.
-fn module_off(module: Module, binding: Binding, doing: &str) -> Failure {
+pub(crate) fn module_off(module: Module, binding: Binding, doing: &str) -> Failure {
     let awake = match module {
         Module::Authority => "certificate-management",
         Module::Software => "software-import",

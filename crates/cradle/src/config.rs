@@ -23,11 +23,84 @@ pub(crate) struct Config {
     /// Whether this installation is a demonstration: its keys lie beside their passphrase and are worth nothing.
     #[serde(default)]
     pub(crate) demo: bool,
+    /// The directory of the high-water marks, best on another disk; beside the data directory if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) marks: Option<PathBuf>,
     /// How a station works.
     #[serde(default)]
     pub(crate) station: StationConfig,
+    /// Whether only lists that a supplier signed are taken: the operator's own word is not enough.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) signed_lists_only: bool,
+    /// How PKCS #11 tokens are reached, where the URI of a key does not say it.
+    #[serde(default, skip_serializing_if = "TokenConfig::is_default")]
+    pub(crate) token: TokenConfig,
+    /// How much one requester may ask for.
+    #[serde(default, skip_serializing_if = "LimitsConfig::is_default")]
+    pub(crate) limits: LimitsConfig,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
+}
+
+/// How PKCS #11 tokens are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenConfig {
+    /// The library of the token's maker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) module: Option<PathBuf>,
+    /// The file that holds the PIN, and that nobody else may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pin_file: Option<PathBuf>,
+    /// Sessions with each token; as many as cores if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sessions_max: Option<std::num::NonZeroUsize>,
+}
+
+impl TokenConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl From<TokenConfig> for adapters::keystore::Tokens {
+    fn from(config: TokenConfig) -> Self {
+        let TokenConfig { module, pin_file, sessions_max } = config;
+        Self { module, pin_file, sessions_max }
+    }
+}
+
+/// How much one requester of certificates may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LimitsConfig {
+    /// Certificates a second in the long run; as many as can be made if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificates_per_s: Option<u32>,
+    /// Certificates at once, after a silence.
+    pub(crate) burst: u32,
+    /// Requests that wait for approval at one time.
+    pub(crate) waiting_max: u32,
+}
+
+impl LimitsConfig {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        let authority::Limits { certificates_per_s, burst, waiting_max } = authority::Limits::default();
+        Self { certificates_per_s, burst, waiting_max }
+    }
+}
+
+impl From<LimitsConfig> for authority::Limits {
+    fn from(config: LimitsConfig) -> Self {
+        let LimitsConfig { certificates_per_s, burst, waiting_max } = config;
+        Self { certificates_per_s, burst, waiting_max }
+    }
 }
 
 /// The public keys of those who may read stored images, X25519 in hexadecimal digits.
@@ -125,6 +198,14 @@ impl Places {
     }
     pub(crate) fn data(&self) -> &Path {
         &self.data
+    }
+    /// The directory of the high-water marks: what must outlive the records.
+    pub(crate) fn marks(&self, config: &Config) -> PathBuf {
+        config.marks.clone().unwrap_or_else(|| {
+            let mut name = self.data.file_name().unwrap_or_default().to_owned();
+            name.push(".marks");
+            self.data.with_file_name(name)
+        })
     }
     pub(crate) fn keys(&self) -> PathBuf {
         self.data.join("keys")

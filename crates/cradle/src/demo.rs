@@ -98,7 +98,7 @@ fn make_installation(dir: &Path, operator: &OperatorName) -> Result<Installation
     let settings =
         Settings { organization: "Demo Devices".into(), maker_pen: 32473, name: parse("line-1")?, demo: true };
     let key_type = "p256".to_owned();
-    let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, passphrase: None };
+    let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
     let workshop = make(&places, &plan)?;
     let types = [
         ("sensor", include_str!("../../../device-types/sensor.toml")),
@@ -188,7 +188,8 @@ impl Demo {
         self.order(Order::Stay(Mode::CertificateManagement))?;
         let until = self.installation.workshop.clock.now().plus_s(86_400);
         let (name, format) = ("devices".to_owned(), ListFormat::Csv);
-        let call = ImportList { name, format, octets: text.into_bytes().into(), until };
+        let call =
+            ImportList { name, format, octets: text.into_bytes().into(), until, signature: None, dry_run: false };
         let new = match self.installation.ask(&call, "importing the list")? {
             ListImported::Done { new, .. } => new,
             ListImported::Refused(bad) => {
@@ -231,10 +232,29 @@ impl Demo {
         self.installation.ask(&Mark { device: device.clone(), stolen: true }, "marking the device")?;
         let call = Revoke { serial: serial.clone(), reason: RevocationReason::KeyCompromise };
         self.installation.ask(&call, "revoking its certificate")?;
-        let crl = self.installation.ask(&IssueCrl { authority: parse("factory")? }, "signing the CRL")?;
+        let crl = self
+            .installation
+            .ask(&IssueCrl { authority: parse("factory")?, shard: 0, delta: false }, "signing the CRL")?;
         self.write("factory.crl", x509::pem::encode("X509 CRL", crl.crl.as_ref()).as_bytes())?;
+        // The same by OCSP: what a stranger is told, of the stolen one and of its neighbour.
+        let number = |text: &str| {
+            x509::SerialNumber::from_hex(text).ok_or_else(|| Failure::new(Exit::Failed, "demo", "no serial number"))
+        };
+        let stolen = crate::cli::ocsp::exchange(&self.installation, number(&serial)?, true)?;
+        let filter = DeviceFilter { serial: Some(parse("SN1000003")?), limit: 1, ..DeviceFilter::default() };
+        let neighbour = self.installation.workshop.store.devices(&filter)?.pop().and_then(|device| device.certificate);
+        let neighbour = neighbour.map(|text| number(&text)).transpose()?;
+        let neighbour = neighbour.map(|text| crate::cli::ocsp::exchange(&self.installation, text, true)).transpose()?;
+        self.write("stolen.ocsp", &stolen.answer)?;
         self.order(Order::Provision)?;
-        let what = format!("{} revoked, on CRL {} of factory ({} entries)", device.serial, crl.number, crl.entries);
+        let what = format!(
+            "{} revoked, on CRL {} of factory ({} entries); OCSP says {}, of its neighbour {}",
+            device.serial,
+            crl.number,
+            crl.entries,
+            stolen.said.status,
+            neighbour.map_or("nothing", |neighbour| neighbour.said.status)
+        );
         self.step("stolen", watch, &what)?;
         Ok(serial)
     }

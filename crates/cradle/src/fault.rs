@@ -122,24 +122,27 @@ pub(crate) fn of_fault(fault: &Fault, doing: &str) -> Failure {
 pub(crate) const fn exit_of(reason: Reason) -> Exit {
     use Reason as R;
     match reason {
-        R::ModuleOff | R::Sealed | R::WrongMode => Exit::Unavailable,
-        R::UnknownCaller
-        | R::SignatureInvalid
-        | R::CallerNotAllowed
-        | R::WrongSubject
-        | R::Replayed
-        | R::ModeNotCovered
-        | R::ModeNotNewer => Exit::NotAuthorised,
+        R::ModuleOff | R::Sealed | R::WrongMode | R::Quarantined | R::KeyOffline => Exit::Unavailable,
+        #[rustfmt::skip]
+        R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
+        | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
+            Exit::NotAuthorised,
         R::SerialUnknown
         | R::ProfileUnknown
         | R::IssuerUnknown
         | R::TransactionUnknown
         | R::ReleaseUnknown
-        | R::SignerUnknown => Exit::NotFound,
-        R::NameTaken | R::AlreadyRevoked | R::TransactionConflict | R::TransactionClosed | R::ListContradicts => {
-            Exit::Conflict
-        }
-        R::OutOfTime | R::ClockBackwards => Exit::TryAgain,
+        | R::SignerUnknown
+        | R::SupplierUnknown => Exit::NotFound,
+        R::NameTaken
+        | R::AlreadyRevoked
+        | R::NotHeld
+        | R::TransactionConflict
+        | R::TransactionClosed
+        | R::ListContradicts
+        | R::ListNotNewer
+        | R::SupplierKnown => Exit::Conflict,
+        R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         R::ListInvalid => Exit::Failed,
         R::ProofOfPossession
         | R::ProofMissing
@@ -160,6 +163,9 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::OutlivesIssuer
         | R::IssuerRevoked
         | R::IssuerNotAllowed
+        | R::AuthoritySpent
+        | R::AuthorityEnded
+        | R::ApprovalDenied
         | R::UpstreamSignature
         | R::CountersignatureInvalid
         | R::BothSignaturesInvalid
@@ -199,6 +205,9 @@ impl From<OpenFault> for Failure {
             OpenFault::Newer(_) => Self::new(Exit::Failed, "newer-data", "the data were written by a newer cradle")
                 .because(&fault)
                 .next("use that version, or a newer one"),
+            OpenFault::Older(_) => Self::new(Exit::Failed, "older-data", "the data were written by an older cradle")
+                .because(&fault)
+                .next("run `cradle migrate` once: it brings the records up to date and loses nothing"),
             OpenFault::Engine(_) => Self::new(Exit::Unavailable, "store", "the store cannot be opened")
                 .because(&fault)
                 .next("check the disk and the permissions of the data directory"),

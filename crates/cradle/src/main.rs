@@ -5,11 +5,18 @@ mod cli;
 mod compose;
 mod config;
 mod demo;
+mod doctor;
+mod enrol;
 mod fault;
 mod line;
+mod log;
+mod machine;
 mod mode;
+mod operators;
 mod output;
 mod progress;
+mod serve;
+mod survey;
 
 fn main() -> std::process::ExitCode {
     cli::run()

@@ -9,7 +9,7 @@ use adapters::bus::LocalBus;
 use adapters::sockets;
 use adapters::store::SqliteStore;
 use authority::Authority;
-use identity::registry::Registry;
+use identity::registry::{Registry, Unsigned};
 use model::audit::Event;
 use model::callers::Callers;
 use model::contract::Subject;
@@ -80,7 +80,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Supervisor {
     /// Starts the modules that the recorded mode lets run. An interrupted change leaves the stricter of both modes.
     pub(crate) fn start(assembly: Assembly, console: Arc<Link>) -> Result<Self> {
-        let row = recorded_mode(&assembly.workshop.store)?;
+        let row = begun(&assembly.workshop, recorded_mode(&assembly.workshop.store)?)?;
         let link = assembly.link(Module::Supervisor)?;
         for own in [&link, &console] {
             if !own.is_certified() {
@@ -197,6 +197,17 @@ fn recorded_mode(store: &SqliteStore) -> Result<ModeRow> {
     }
     if last.ordered.is_some_and(|order| order != row.order) {
         return Err(forged("the log says that another mode was ordered"));
+    }
+    Ok(row)
+}
+
+/// A crash between an order and the first record of its change leaves a mode that the order does not cover, in which
+/// nobody would be given a lease. The change begins here, and the stricter of both modes is in force.
+fn begun(workshop: &Workshop, mut row: ModeRow) -> Result<ModeRow> {
+    let goal = row.binding.pending.unwrap_or(row.binding.current);
+    if goal != Mode::Sealed && !row.order.covers(goal) {
+        row.binding = Binding { current: row.binding.current, pending: Some(row.order.at_rest()) };
+        row.epoch = workshop.store.bind(row.binding, workshop.clock.now())?;
     }
     Ok(row)
 }
@@ -351,6 +362,8 @@ impl Shared {
             Module::Identity => {
                 let profiles = crate::compose::device_profiles(&workshop.places)?;
                 let registry = Registry::new(workshop.store.clone(), workshop.config.maker_pen, profiles);
+                let refused = workshop.config.signed_lists_only;
+                let registry = registry.with(if refused { Unsigned::Refused } else { Unsigned::Taken });
                 identity::Identity::on(registry, &link)
             }
             Module::Software => Arc::new(workshop.software()?),

@@ -57,21 +57,15 @@ impl Output {
 
     /// Prints rows: a table for people, with the columns that are named.
     pub(crate) fn rows<T: Serialize>(&self, columns: &[&str], rows: &[T]) -> Result {
-        let values = rows.iter().map(value).collect::<Result<Vec<_>>>()?;
-        match self.format {
-            Format::Human => {
-                let mut table = Table::new();
-                table.load_style(NOTHING).set_header(columns.iter().map(|c| c.replace('_', " ")));
-                for value in &values {
-                    table.add_row(columns.iter().map(|column| printable(&cell(value.get(*column)), CELL_MAX)));
-                }
-                let text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-                self.print(&text)
-            }
-            Format::Json => self.print(&pretty(&rows)?),
-            Format::Jsonl => rows.iter().try_for_each(|row| self.line(row)),
-            Format::Csv => self.csv(columns, &values),
-        }
+        let mut all = self.stream(columns);
+        rows.iter().try_for_each(|row| all.add(row))?;
+        all.finish()
+    }
+
+    /// Rows that are printed as they come.
+    pub(crate) fn stream<'a>(&self, columns: &'a [&'a str]) -> Rows<'a, impl FnMut(&str) -> Result> {
+        let out = *self;
+        Rows::new(self.format, columns, move |text| out.print(text))
     }
 
     /// Prints one thing: for people the text, for programs its fields.
@@ -84,7 +78,8 @@ impl Output {
                 let value = value(thing)?;
                 let columns: Vec<_> = value.as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default();
                 let columns: Vec<_> = columns.iter().map(String::as_str).collect();
-                self.csv(&columns, std::slice::from_ref(&value))
+                let head = csv_line(columns.iter().map(|column| (*column).to_owned()));
+                self.print(&(head + &csv_row(&columns, &value)))
             }
         }
     }
@@ -134,26 +129,9 @@ impl Output {
             lines.lines().map(|line| printable(line, LINE_MAX)).collect::<Vec<_>>().join("\n")
         } else {
             let Failure { what, why, next, code, .. } = failure;
-            serde_json::json!({"error": {"code": code, "what": what, "why": why, "next": next}}).to_string()
+            visible(&serde_json::json!({"error": {"code": code, "what": what, "why": why, "next": next}}).to_string())
         };
         let _gone = writeln!(std::io::stderr(), "{text}");
-    }
-
-    fn csv(&self, columns: &[&str], values: &[Value]) -> Result {
-        let quote = |text: String| {
-            // A formula would be run by a spreadsheet.
-            let is_pem = text.starts_with("-----BEGIN ");
-            let is_formula = !is_pem && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-            let text = if is_formula { format!("'{text}") } else { text };
-            let plain = !text.contains([',', '"', '\n', '\r']);
-            if plain { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
-        };
-        let line = |cells: Vec<String>| format!("{}\r\n", cells.join(","));
-        let mut text = line(columns.iter().map(|c| quote((*c).to_owned())).collect());
-        for value in values {
-            text.push_str(&line(columns.iter().map(|column| quote(cell(value.get(*column)))).collect()));
-        }
-        self.print(&text)
     }
 
     pub(crate) fn print(&self, text: &str) -> Result {
@@ -163,6 +141,102 @@ impl Output {
             Failure::new(Exit::Failed, "output", "standard output was closed").because(e)
         })
     }
+}
+
+/// Rows that are printed as they come, in memory that does not grow with their number; but for people, whose columns
+/// are as wide as what stands in them.
+pub(crate) struct Rows<'a, W: FnMut(&str) -> Result> {
+    format: Format,
+    columns: &'a [&'a str],
+    write: W,
+    waiting: String,
+    table: Vec<Value>,
+    count: u64,
+}
+
+/// Octets that are printed together.
+const TOGETHER: usize = 64 * 1024;
+
+impl<'a, W: FnMut(&str) -> Result> Rows<'a, W> {
+    /// Rows in a format, with the columns that tables and CSV have, to whoever writes them.
+    pub(crate) const fn new(format: Format, columns: &'a [&'a str], write: W) -> Self {
+        Self { format, columns, write, waiting: String::new(), table: Vec::new(), count: 0 }
+    }
+
+    /// Prints one more.
+    pub(crate) fn add<T: Serialize>(&mut self, row: &T) -> Result {
+        match self.format {
+            Format::Human => self.table.push(value(row)?),
+            Format::Json => {
+                let text = visible(&serde_json::to_string_pretty(row).map_err(not_written)?);
+                self.waiting.push_str(if self.count == 0 { "[\n  " } else { ",\n  " });
+                self.waiting.push_str(&text.replace('\n', "\n  "));
+            }
+            Format::Jsonl => {
+                self.waiting.push_str(&visible(&serde_json::to_string(row).map_err(not_written)?));
+                self.waiting.push('\n');
+            }
+            Format::Csv => {
+                self.head();
+                self.waiting.push_str(&csv_row(self.columns, &value(row)?));
+            }
+        }
+        self.count += 1;
+        if self.waiting.len() >= TOGETHER { self.pass_on() } else { Ok(()) }
+    }
+
+    /// Prints what is left.
+    pub(crate) fn finish(mut self) -> Result {
+        match self.format {
+            Format::Human => self.waiting = table(self.columns, &self.table),
+            Format::Json => self.waiting.push_str(if self.count == 0 { "[]\n" } else { "\n]\n" }),
+            Format::Csv => self.head(),
+            Format::Jsonl => {}
+        }
+        self.pass_on()
+    }
+
+    fn head(&mut self) {
+        if self.count == 0 {
+            self.waiting.push_str(&csv_line(self.columns.iter().map(|column| (*column).to_owned())));
+        }
+    }
+
+    fn pass_on(&mut self) -> Result {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        (self.write)(&self.waiting)?;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+fn table(columns: &[&str], values: &[Value]) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(columns.iter().map(|c| c.replace('_', " ")));
+    for value in values {
+        table.add_row(columns.iter().map(|column| printable(&cell(value.get(*column)), CELL_MAX)));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn csv_row(columns: &[&str], value: &Value) -> String {
+    csv_line(columns.iter().map(|column| cell(value.get(*column))))
+}
+
+fn csv_line(cells: impl Iterator<Item = String>) -> String {
+    let quoted: Vec<_> = cells.map(csv_cell).collect();
+    format!("{}\r\n", quoted.join(","))
+}
+
+fn csv_cell(text: String) -> String {
+    // A formula would be run by a spreadsheet.
+    let is_pem = text.starts_with("-----BEGIN ");
+    let is_formula = !is_pem && text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula { format!("'{text}") } else { text };
+    let plain = !text.contains([',', '"', '\n', '\r']);
+    if plain { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
 }
 
 fn not_written(error: serde_json::Error) -> Failure {
@@ -178,7 +252,7 @@ fn pretty<T: Serialize>(thing: &T) -> Result<String> {
 }
 
 /// JSON in which nothing is hidden: what could turn a terminal's text around is written as `\\u`, which means the same.
-fn visible(json: &str) -> String {
+pub(crate) fn visible(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         match u16::try_from(u32::from(c)) {

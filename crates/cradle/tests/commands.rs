@@ -22,7 +22,8 @@ fn the_demonstration_does_what_it_says_and_runs_again() {
         assert_eq!(said["tampered_image"], "image-mismatch");
         let revoked = said["revoked"].as_str().unwrap().to_uppercase();
         let certificates: Vec<_> = std::fs::read_dir(b.dir.join("cradle-demo/certificates")).unwrap().collect();
-        assert_eq!(certificates.len(), 24);
+        // Those of the devices, and that of the responder.
+        assert_eq!(certificates.len(), 24 + 1);
         for entry in certificates {
             let path = entry.unwrap().path().display().to_string();
             foreign(&b.dir, "openssl", &["verify", "-CAfile", "cradle-demo/chain.pem", &path]);
@@ -108,7 +109,9 @@ fn authorities_are_made_in_a_ceremony() {
     foreign(&b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "chain.pem"]);
     b.fails(&["ca", "chain", "nobody"], 5, "issuer-unknown");
     let names: Vec<_> = b.json(&["ca", "list"]).as_array().unwrap().iter().map(|r| r["name"].to_string()).collect();
-    assert_eq!(names, ["\"modules\"", "\"root\"", "\"factory\""]);
+    // The one that its issuer may not have is named as what it is: begun, and not made.
+    assert_eq!(names, ["\"modules\"", "\"root\"", "\"factory\"", "\"other\""]);
+    assert_eq!(b.json(&["ca", "list"])[3]["state"], "waits");
     b.sound();
 }
 
@@ -291,6 +294,7 @@ fn a_second_command_is_kept_out_while_one_writes() {
 #[test]
 fn a_measurement_is_one_line_with_these_fields() {
     let b = Box_::empty("bench");
+    let before = std::fs::read_dir(&b.dir).unwrap().count();
     let keys = ["what", "limit_per_s", "measured_per_s", "ratio", "p50_us", "p99_us", "rss_bytes", "disk_bytes"];
     for (arguments, lines) in [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6)] {
         let said = b.ok(&[&["bench"], arguments, &["-o", "json"]].concat());
@@ -305,5 +309,23 @@ fn a_measurement_is_one_line_with_these_fields() {
     }
     assert!(b.dir.join("cradle-paper.svg").exists());
     // What was made for a measurement is gone afterwards.
-    assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), before + 1);
+}
+
+#[test]
+fn the_passphrase_comes_from_where_it_is_kept() {
+    let b = Box_::empty("passphrases");
+    b.write("secret", "correct horse");
+    b.ok(&["init", "--yes", "--passphrase-file", "secret"]);
+    let asked = |name: &str, value: &str| {
+        let mut command = b.command(&["mode", "set", "certificate-management"]);
+        command.env(name, value).output().unwrap().status.code()
+    };
+    std::fs::create_dir(b.dir.join("credentials")).unwrap();
+    b.write("credentials/cradle-passphrase", "correct horse\n");
+    assert_eq!(b.run(&["mode", "set", "provision"]).status.code(), Some(4), "nobody says it");
+    assert_eq!(asked("CRADLE_PASSPHRASE", "correct horse"), Some(0));
+    assert_eq!(asked("CRADLE_PASSPHRASE", "wrong horse"), Some(4));
+    assert_eq!(asked("CREDENTIALS_DIRECTORY", "credentials"), Some(0));
+    assert_eq!(asked("CREDENTIALS_DIRECTORY", "nowhere"), Some(4));
 }

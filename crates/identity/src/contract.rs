@@ -3,7 +3,7 @@
 use crate::registry::Registry;
 use model::contract::Subject;
 use model::contract::authority::Done;
-use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record};
+use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
 use model::{Fault, Reason};
 use ports::directory::Caller;
 use ports::link::answer;
@@ -30,6 +30,7 @@ impl Service for Identity {
         let (registry, now) = (&self.registry, self.link.now());
         match subject {
             Subject::IdentityImportList => answer(body, |call: ImportList| registry.import(&call, now)),
+            Subject::IdentityTrust => answer(body, |call: TrustSupplier| registry.trust(&call, now)),
             Subject::IdentityDeposit => answer(body, |DepositPending {}| registry.deposit(&self.link)),
             Subject::IdentityAdmit => answer(body, |call: Admit| registry.admit(&call, now)),
             Subject::IdentityRecord => answer(body, |call: Record| {
@@ -45,8 +46,17 @@ impl Service for Identity {
             | Subject::AuthorityDeposit
             | Subject::AuthorityEntitle
             | Subject::AuthorityCreate
+            | Subject::AuthorityImport
+            | Subject::AuthorityRequest
+            | Subject::AuthorityInstall
+            | Subject::AuthoritySign
+            | Subject::AuthorityLimit
+            | Subject::AuthorityRollover
+            | Subject::AuthorityRelease
             | Subject::AuthorityRevoke
             | Subject::AuthorityCrl
+            | Subject::AuthorityOcsp
+            | Subject::AuthorityFilter
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
             | Subject::ModeLease

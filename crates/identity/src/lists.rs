@@ -1,12 +1,16 @@
 //! Registration lists: the devices that are expected, as a supplier, an ERP system or a work order writes them.
 //!
 //! All or nothing: one bad line, and nothing is imported; every bad line is named.
+//!
+//! `docs/lists.md` says what a list looks like and what an import does.
 
+use crate::claims::Claims;
 use model::contract::identity::{BadLine, ListFormat};
 use model::text::{BadName, printable};
 use model::{BoardId, DeviceId, DeviceSerial, DeviceType, ProfileName, UnixTime};
-use ports::store::identity::{List, ListedDevice};
+use ports::store::identity::{List, ListedDevice, Supplied};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -15,9 +19,11 @@ use x509::sha256;
 /// Longest list in octets. It travels in one bus message, as base64 in JSON in base64.
 pub const LIST_LEN_MAX: usize = 2 * 1024 * 1024;
 /// Most devices in a list.
-pub const DEVICES_MAX: usize = 50_000;
+pub const DEVICES_MAX: usize = 100_000;
 /// Most bad lines that are named; who has more has the wrong file.
 pub const BAD_LINES_MAX: usize = 20;
+/// Most lines in front of the header of a CSV list; there are five names for them.
+const CLAIM_LINES_MAX: usize = 16;
 /// Longest name of a list.
 const NAME_LEN_MAX: usize = 128;
 /// Most characters of foreign text in a message.
@@ -40,7 +46,30 @@ struct Line {
     profile: String,
 }
 
-/// Reads a list.
+/// A list in JSON that says something of itself. Numbers are numbers here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document<'a> {
+    supplier: Option<String>,
+    sequence: Option<u64>,
+    count: Option<u64>,
+    valid_until: Option<String>,
+    supersedes: Option<u64>,
+    #[serde(borrow)]
+    devices: Vec<&'a RawValue>,
+}
+
+/// Reads what a list says of itself, and not its lines: whose key its signature is to be verified with.
+///
+/// # Errors
+/// What cannot be read of it, by line. That the lines are good is not known yet.
+pub fn decode_claims(format: ListFormat, octets: &[u8]) -> Result<Claims, Vec<BadLine>> {
+    let mut reading = Reading::new(0);
+    reading.open(format, text(octets)?);
+    if reading.bad.is_empty() { Ok(reading.claims) } else { Err(reading.bad) }
+}
+
+/// Reads a list. Its devices may be certified until `until`, or the earlier end that the list names.
 ///
 /// # Errors
 /// The bad lines, at most [`BAD_LINES_MAX`], in the order of the list.
@@ -51,35 +80,58 @@ pub fn decode(
     until: UnixTime,
     maker_pen: u32,
 ) -> Result<List, Vec<BadLine>> {
-    let whole = |what: &str| Err(vec![BadLine { line: 1, what: what.to_owned() }]);
-    if octets.len() > LIST_LEN_MAX {
-        return whole("the list is longer than 2 MiB; split it");
-    }
     if name.is_empty() || name.len() > NAME_LEN_MAX || printable(name, NAME_LEN_MAX) != name {
         return whole("the name of the list is empty, too long, or not printable");
     }
-    // A byte order mark is how some spreadsheets begin a UTF-8 file.
-    let text = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    let Ok(text) = std::str::from_utf8(text) else {
-        let valid = std::str::from_utf8(text).map_or_else(|e| e.valid_up_to(), str::len);
-        let before = text.get(..valid).unwrap_or_default();
-        let line = 1 + before.iter().filter(|c| **c == b'\n').count();
-        let line = u64::try_from(line).unwrap_or(u64::MAX);
-        return Err(vec![BadLine { line, what: "not UTF-8; export the list as UTF-8".to_owned() }]);
-    };
-    let mut reading = Reading { maker_pen, devices: Vec::new(), bad: Vec::new(), seen: HashMap::new() };
-    match format {
-        ListFormat::Csv => reading.csv(text),
-        ListFormat::Json => reading.json(text),
+    let mut reading = Reading::new(maker_pen);
+    let opened = reading.open(format, text(octets)?);
+    if reading.bad.is_empty() {
+        match opened {
+            Opened::Csv { rows, line } => reading.csv(rows, line),
+            Opened::Json(elements) => reading.json(&elements),
+        }
     }
     if reading.bad.is_empty() && reading.devices.is_empty() {
         reading.say(1, "the list names no device");
     }
-    if reading.bad.is_empty() {
-        Ok(List { name: name.to_owned(), digest: sha256(octets), until, devices: reading.devices })
-    } else {
-        Err(reading.bad)
+    let count = u64::try_from(reading.devices.len()).unwrap_or(u64::MAX);
+    if let Some(said) = reading.claims.count.filter(|said| reading.bad.is_empty() && *said != count) {
+        reading.say(reading.count_line, format!("count says {said}, and the list names {count} devices"));
     }
+    if !reading.bad.is_empty() {
+        return Err(reading.bad);
+    }
+    let until = reading.claims.valid_until.map_or(until, |own| own.min(until));
+    let supplied = reading.supplied;
+    Ok(List { name: name.to_owned(), digest: sha256(octets), until, supplied, devices: reading.devices })
+}
+
+fn whole<T>(what: &str) -> Result<T, Vec<BadLine>> {
+    Err(vec![BadLine { line: 1, what: what.to_owned() }])
+}
+
+fn text(octets: &[u8]) -> Result<&str, Vec<BadLine>> {
+    if octets.len() > LIST_LEN_MAX {
+        return whole("the list is longer than 2 MiB; split it");
+    }
+    // A byte order mark is how some spreadsheets begin a UTF-8 file.
+    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
+    std::str::from_utf8(octets).map_err(|error| {
+        let before = octets.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|c| **c == b'\n').count();
+        let line = u64::try_from(line).unwrap_or(u64::MAX);
+        vec![BadLine { line, what: "not UTF-8; export the list as UTF-8".to_owned() }]
+    })
+}
+
+/// The rest of a list behind what it says of itself.
+enum Opened<'t> {
+    /// Header and rows, and the line of the header.
+    Csv {
+        rows: &'t str,
+        line: u64,
+    },
+    Json(Vec<&'t RawValue>),
 }
 
 struct Reading {
@@ -88,31 +140,118 @@ struct Reading {
     bad: Vec<BadLine>,
     // Serial numbers and boards, and the line that named them.
     seen: HashMap<String, u64>,
+    claims: Claims,
+    supplied: Option<Supplied>,
+    count_line: u64,
 }
 
 impl Reading {
+    fn new(maker_pen: u32) -> Self {
+        let claims = Claims::default();
+        let seen = HashMap::new();
+        Self { maker_pen, devices: Vec::new(), bad: Vec::new(), seen, claims, supplied: None, count_line: 1 }
+    }
+
+    /// Reads what the list says of itself.
+    fn open<'t>(&mut self, format: ListFormat, text: &'t str) -> Opened<'t> {
+        let opened = match format {
+            ListFormat::Csv => self.open_csv(text),
+            ListFormat::Json => Opened::Json(self.open_json(text)),
+        };
+        if self.bad.is_empty() {
+            match self.claims.supplied() {
+                Ok(supplied) => self.supplied = supplied,
+                Err(bad) => self.say(1, bad),
+            }
+        }
+        opened
+    }
+
+    fn open_csv<'t>(&mut self, text: &'t str) -> Opened<'t> {
+        let (mut rows, mut line) = (text, 1);
+        while let Some(rest) = rows.strip_prefix('#') {
+            let (claim, rest) = rest.split_once('\n').unwrap_or((rest, ""));
+            if line > u64::try_from(CLAIM_LINES_MAX).unwrap_or(u64::MAX) {
+                self.say(line, "more lines with `#` than there are names for them");
+                break;
+            }
+            match claim.split_once(':').map(|(name, value)| (name.trim(), value.trim())) {
+                Some((name, value)) => {
+                    self.set(line, name, value);
+                    if name == "count" {
+                        self.count_line = line;
+                    }
+                }
+                None => self.say(line, "a line with `#` is written `# name: value`"),
+            }
+            (rows, line) = (rest, line + 1);
+        }
+        Opened::Csv { rows, line }
+    }
+
+    fn open_json<'t>(&mut self, text: &'t str) -> Vec<&'t RawValue> {
+        let is_object = text.trim_start().starts_with('{');
+        let read = if is_object {
+            serde_json::from_str::<Document<'t>>(text).map(|document| {
+                let number = |n: Option<u64>| n.map(|n| n.to_string());
+                let said = [
+                    ("supplier", document.supplier),
+                    ("sequence", number(document.sequence)),
+                    ("count", number(document.count)),
+                    ("valid until", document.valid_until),
+                    ("supersedes", number(document.supersedes)),
+                ];
+                said.into_iter().for_each(|(name, value)| {
+                    value.into_iter().for_each(|value| self.set(1, name, &value));
+                });
+                document.devices
+            })
+        } else {
+            serde_json::from_str(text)
+        };
+        read.unwrap_or_else(|error| {
+            let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
+            let what = if is_object && error.is_data() {
+                printable(&error.to_string(), 160)
+            } else {
+                "not an array of objects, or an object with one; the file is cut off or not JSON".to_owned()
+            };
+            self.say(line, what);
+            Vec::new()
+        })
+    }
+
+    fn set(&mut self, line: u64, name: &str, value: &str) {
+        if let Err(bad) = self.claims.set(name, value) {
+            self.say(line, bad);
+        }
+    }
+
     fn say(&mut self, line: u64, what: impl Display) {
         if self.bad.len() < BAD_LINES_MAX {
             self.bad.push(BadLine { line, what: what.to_string() });
         }
     }
 
-    fn csv(&mut self, text: &str) {
+    fn csv(&mut self, text: &str, first: u64) {
         let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
         let headers = match reader.headers() {
             Ok(headers) => headers.clone(),
-            Err(error) => return self.say(1, csv_error(&error)),
+            Err(error) => return self.say(first, csv_error(&error)),
         };
         for header in &headers {
             if !COLUMNS.contains(&header) {
                 let known = COLUMNS.join(",");
-                self.say(1, format!("column {:?} is not known; the columns are {known}", printable(header, QUOTE_MAX)));
+                self.say(
+                    first,
+                    format!("column {:?} is not known; the columns are {known}", printable(header, QUOTE_MAX)),
+                );
             }
         }
         if !self.bad.is_empty() {
             return;
         }
-        let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+        let mut lines = Lines { text: text.as_bytes(), at: 0, line: first };
         for record in reader.records() {
             let (line, read) = match record {
                 Ok(record) => (lines.of(record.position()), record.deserialize::<Line>(Some(&headers))),
@@ -128,14 +267,7 @@ impl Reading {
         }
     }
 
-    fn json(&mut self, text: &str) {
-        let elements: Vec<&serde_json::value::RawValue> = match serde_json::from_str(text) {
-            Ok(elements) => elements,
-            Err(error) => {
-                let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
-                return self.say(line, "not an array of objects; the file is cut off or not JSON");
-            }
-        };
+    fn json(&mut self, elements: &[&RawValue]) {
         for (n, element) in elements.iter().enumerate() {
             let number = u64::try_from(n + 1).unwrap_or(u64::MAX);
             match serde_json::from_str::<Line>(element.get()) {
@@ -284,11 +416,12 @@ mod tests {
         good(Csv, "serial,type\n\"SN1\",\"sensor\"\n", &["2:SN1 idevid"]);
     }
     #[test]
-    fn one_bad_line_in_many() {
+    fn one_bad_line_in_a_hundred_thousand() {
         let mut text = String::from("serial,type\n");
-        (0..10_000).for_each(|n| text.push_str(&format!("SN{n},sensor\n")));
-        let text = text.replace("SN7000,sensor", "SN 7000,sensor");
-        bad(Csv, text, &[(7002, "SN 7000")]);
+        (0..100_000).for_each(|n| text.push_str(&format!("SN{n},sensor\n")));
+        assert_eq!(run(Csv, text.as_bytes()).unwrap().devices.len(), DEVICES_MAX);
+        let text = text.replace("SN70000,sensor", "SN 70000,sensor");
+        bad(Csv, text, &[(70_002, "SN 70000")]);
     }
     #[test]
     fn a_missing_field() {
@@ -319,6 +452,21 @@ mod tests {
         bad(Csv, "serial,type\n=HYPERLINK(1),sensor\n", &[(2, "serial")]);
     }
     #[test]
+    fn a_formula_in_any_column_and_with_any_sign() {
+        for sign in ['=', '+', '-', '@', '\t', '\r'] {
+            bad(Csv, format!("serial,type,board\n\"{sign}1\",sensor,c1\n"), &[(2, "serial")]);
+            bad(Csv, format!("serial,type,board\nSN1,\"{sign}1\",c1\n"), &[(2, "type")]);
+            bad(Csv, format!("serial,type,board\nSN1,sensor,\"{sign}1\"\n"), &[(2, "board")]);
+            bad(Csv, format!("serial,type,profile\nSN1,sensor,\"{sign}1\"\n"), &[(2, "profile")]);
+        }
+    }
+    #[test]
+    fn nul_is_refused_and_shown() {
+        bad(Csv, "serial,type\nSN\0,sensor\n", &[(2, "u{0}")]);
+        bad(Csv, "# supplier: ac\0me\nserial,type\nSN1,sensor\n", &[(1, "u{0}")]);
+        bad(Json, r#"[{"serial":"SN\u0000","type":"sensor"}]"#, &[(1, "u{0}")]);
+    }
+    #[test]
     fn hidden_characters_are_shown() {
         bad(Csv, "serial,type\nSN\u{202e}1,sensor\n", &[(2, "u{202e}")]);
     }
@@ -346,7 +494,7 @@ mod tests {
     fn too_many_devices() {
         let mut text = String::from("serial,type\n");
         (0..=DEVICES_MAX).for_each(|n| text.push_str(&format!("{n},s\n")));
-        bad(Csv, text, &[(50_002, "more than 50000")]);
+        bad(Csv, text, &[(100_002, "more than 100000")]);
     }
     #[test]
     fn a_json_list() {
@@ -370,11 +518,80 @@ mod tests {
     }
     #[test]
     fn a_million_levels() {
+        bad(Json, format!(r#"{{"devices":{}"#, "[".repeat(1_000_000)), &[(1, "")]);
+        bad(Json, format!(r#"{{"devices":[{}"#, r#"{"a":"#.repeat(300_000)), &[(1, "")]);
         bad(Json, "[".repeat(1_000_000), &[(1, "")]);
     }
     #[test]
     fn a_list_without_a_name() {
         assert!(super::decode("", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
         assert!(super::decode("a\nb", Csv, b"serial,type\nSN1,s\n", UnixTime::from_s(1), 1).is_err());
+    }
+    const SIGNED: &str = "# supplier: acme\n# sequence: 7\n# count: 2\n# valid until: 1970-01-02\n";
+    const OWN: &str = r#""supplier":"acme","sequence":7,"count":1,"valid_until":"2027-12-31""#;
+    #[track_caller]
+    fn supplied(format: ListFormat, octets: impl AsRef<[u8]>, expected: &str) {
+        let list = run(format, octets.as_ref()).unwrap();
+        let s = list.supplied.unwrap();
+        assert_eq!(format!("{} {} {:?} {}", s.supplier, s.sequence, s.supersedes, list.until.s()), expected);
+        assert_eq!(decode_claims(format, octets.as_ref()).unwrap().supplier, Some(s.supplier));
+    }
+
+    #[test]
+    fn a_suppliers_list() {
+        supplied(Csv, format!("{SIGNED}serial,type\nSN1,sensor\nSN2,sensor\n"), "acme 7 None 1");
+    }
+    #[test]
+    fn a_suppliers_list_from_a_spreadsheet() {
+        let text = format!("\u{feff}{SIGNED}# supersedes: 6\nserial,type\nSN1,sensor\nSN2,sensor\n");
+        supplied(Csv, text.replace('\n', "\r\n"), "acme 7 Some(6) 1");
+    }
+    #[test]
+    fn a_suppliers_list_in_json() {
+        supplied(Json, format!(r#"{{{OWN},"devices":[{{"serial":"SN1","type":"sensor"}}]}}"#), "acme 7 None 1");
+    }
+    #[test]
+    fn lines_are_counted_from_the_top_of_the_file() {
+        bad(Csv, format!("{SIGNED}serial,type\nSN1,sensor\n=2,sensor\n"), &[(7, "serial")]);
+        bad(Csv, format!("{SIGNED}serial,type,color\n"), &[(5, "color")]);
+    }
+    #[test]
+    fn a_count_that_differs_names_its_line() {
+        bad(Csv, format!("{SIGNED}serial,type\nSN1,sensor\n"), &[(3, "count says 2, and the list names 1")]);
+        let two = r#"[{"serial":"SN1","type":"s"},{"serial":"SN2","type":"s"}]"#;
+        bad(Json, format!(r#"{{{OWN},"devices":{two}}}"#), &[(1, "count says 1, and the list names 2")]);
+        bad(Csv, "# count: 2\nserial,type\nSN1,sensor\n", &[(1, "count says 2")]);
+    }
+    #[test]
+    fn a_suppliers_list_without_a_number() {
+        bad(Csv, "# supplier: acme\nserial,type\nSN1,sensor\n", &[(1, "sequence")]);
+        bad(Json, r#"{"supplier":"acme","devices":[]}"#, &[(1, "sequence")]);
+    }
+    #[test]
+    fn an_earlier_end_of_its_own_counts_and_a_later_one_does_not() {
+        let until = |day: &str, until| {
+            let text = format!("# valid until: {day}\nserial,type\nSN1,sensor\n");
+            super::decode("list", Csv, text.as_bytes(), UnixTime::from_s(until), 1).unwrap().until.s()
+        };
+        assert_eq!(until("1970-01-01", 100_000), 86_399);
+        assert_eq!(until("1970-01-01", 86_398), 86_398);
+    }
+    #[test]
+    fn a_comment_is_not_taken_for_something_known() {
+        bad(Csv, "# made by hand\nserial,type\nSN1,sensor\n", &[(1, "`# name: value`")]);
+        bad(Csv, "# color: red\nserial,type\nSN1,sensor\n", &[(1, "color")]);
+        bad(Csv, "serial,type\n# count: 1\n", &[(2, "1 fields")]);
+    }
+    #[test]
+    fn no_more_than_sixteen_lines_in_front_are_read() {
+        let lines: Vec<_> = (1..=17).map(|line| (line, if line < 17 { "name: value" } else { "more lines" })).collect();
+        bad(Csv, "#\n".repeat(100_000), &lines);
+    }
+    #[test]
+    fn an_unknown_member_of_the_list_is_named() {
+        bad(Json, format!(r#"{{{OWN},"color":1,"devices":[]}}"#), &[(1, "unknown field `color`")]);
+        bad(Json, format!(r#"{{{OWN},"count":1,"devices":[]}}"#), &[(1, "duplicate field `count`")]);
+        bad(Json, r#"{"supplier":"acme"}"#, &[(1, "missing field `devices`")]);
+        bad(Json, r#"{"sequence":-1,"devices":[]}"#, &[(1, "-1")]);
     }
 }

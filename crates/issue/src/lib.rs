@@ -8,10 +8,14 @@
 //! is in its type; proofs are neither cloned nor written anywhere.
 
 pub mod crl;
+mod der;
+mod encode;
 pub mod lint;
 pub mod profile;
 pub mod request;
 pub mod sign;
+mod text;
+pub mod trial;
 
 pub use profile::Profile;
 pub use request::{Authorised, Parsed, Request, Verified};

@@ -1,122 +1,144 @@
 //! Rules that a certificate must not break, checked on its octets before they are signed.
 
+mod octets;
+mod said;
+
 use crate::profile::Profile;
 use model::UnixTime;
 use std::fmt;
 use x509::certificate::TbsCertificate;
-use x509::extension::{BasicConstraints, GeneralName, KeyUsage, decode_subject_alt_name};
-use x509::{Extension, oids, weak};
+use x509::{Extension, KeyType, SignatureAlgorithm};
 
-/// A rule that would be broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Not the DER of a version 3 certificate, or a part of it stands twice. Source: RFC 5280 §4.1.
-    Encoding,
-    /// Writing what was read gives other octets: an encoding that is not the only one.
-    NotCanonical,
-    /// A serial number of less than 64 random bits' length. Source: CA/Browser Forum BR §7.1.
-    SerialTooShort,
-    /// It ends before it begins.
-    Backwards,
-    /// It ends after its issuer.
-    OutlivesIssuer,
-    /// No name at all. Source: RFC 5280 §4.1.2.6.
-    Nameless,
-    /// Without a subject the alternative name must be critical. Source: RFC 5280 §4.2.1.6.
-    AltNameNotCritical,
-    /// An issuer without a name. Source: RFC 5280 §4.1.2.4.
-    IssuerNameless,
-    /// An identifier of a key is missing or wrong. Source: RFC 5280 §4.2.1.1, §4.2.1.2.
-    KeyIdentifier,
-    /// keyUsage is missing, not critical, or not what the profile says. Source: RFC 5280 §4.2.1.3.
-    KeyUsage,
-    /// basicConstraints is not what the profile says, or not critical. Source: RFC 5280 §4.2.1.9.
-    BasicConstraints,
-    /// keyCertSign and CA:TRUE do not go together. Source: RFC 5280 §4.2.1.9.
-    CertSign,
-    /// An extension that the profile does not give.
-    UnexpectedExtension,
-    /// An extension that the profile gives is missing.
-    MissingExtension,
-    /// A name with a wildcard, a space, or not in ASCII.
-    BadAltName,
-    /// The key is weak.
-    WeakKey,
-    /// The profile does not name this type of key.
-    KeyType,
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is issued all the same.
+    Warning,
+    /// It is not issued.
+    Error,
+}
+
+macro_rules! findings {
+    ($($name:ident = $severity:ident: $rule:literal, $source:literal;)+) => {
+        /// A rule that would be broken.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Finding {
+            $(#[doc = $rule] #[doc = concat!("Source: ", $source, ".")] $name,)+
+        }
+
+        impl Finding {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str { match self { $(Self::$name => stringify!($name),)+ } }
+            /// How bad it is.
+            #[must_use]
+            pub const fn severity(self) -> Severity { match self { $(Self::$name => Severity::$severity,)+ } }
+            /// The rule, in one sentence.
+            #[must_use]
+            pub const fn rule(self) -> &'static str { match self { $(Self::$name => $rule,)+ } }
+            /// Who says so.
+            #[must_use]
+            pub const fn source(self) -> &'static str { match self { $(Self::$name => $source,)+ } }
+        }
+    };
+}
+
+findings! {
+    Encoding = Error: "It is the DER of a version 3 certificate.", "RFC 5280 §4.1";
+    NotCanonical = Error: "Writing what was read gives the same octets.", "X.690 §10";
+    SerialNotPositive = Error: "The serial number is positive.", "RFC 5280 §4.1.2.2";
+    SerialTooLong = Error: "The serial number has at most 20 octets.", "RFC 5280 §4.1.2.2";
+    SerialTooShort = Error: "The serial number has room for 64 random bits.", "CA/Browser Forum BR §7.1";
+    TimeEncoding = Error: "Times are UTCTime to 2049 and GeneralizedTime after it, to the second, with Z.", "RFC 5280 §4.1.2.5";
+    Backwards = Error: "It begins before it ends.", "RFC 5280 §4.1.2.5";
+    Ended = Error: "It has not ended when it is issued.", "RFC 5280 §4.1.2.5";
+    OutlivesIssuer = Error: "It ends no later than its issuer.", "the profile's issuer_expiry";
+    Validity = Error: "It is valid for as long as the profile says.", "the profile's validity";
+    IssuerNameless = Error: "The issuer has a name.", "RFC 5280 §4.1.2.4";
+    Nameless = Error: "The subject has a name, or an alternative one.", "RFC 5280 §4.1.2.6";
+    AltNameNotCritical = Error: "Without a subject the alternative name is critical.", "RFC 5280 §4.2.1.6";
+    AttributeTwice = Error: "No attribute of a name stands twice, but for units and domain components.", "X.520 §6";
+    AttributeTooLong = Error: "Attributes are no longer than their upper bounds.", "RFC 5280 appendix A.1";
+    AttributeString = Error: "Attributes are of the string type that is theirs, and can be seen.", "RFC 5280 §4.1.2.4";
+    Country = Error: "A country is two capital letters.", "RFC 5280 appendix A.1 (X.520 §6.3.1)";
+    EmptySequence = Error: "No list is empty that must have an element.", "RFC 5280 §4.1.2.4, §4.1.2.9, §4.2.1";
+    ExtensionTwice = Error: "No extension stands twice.", "RFC 5280 §4.2";
+    KeyIdentifier = Error: "The identifiers of subject's and issuer's key are there and right.", "RFC 5280 §4.2.1.1, §4.2.1.2";
+    KeyUsage = Error: "keyUsage is there, critical, and what the profile says.", "RFC 5280 §4.2.1.3";
+    BasicConstraints = Error: "basicConstraints is critical, and what the profile says.", "RFC 5280 §4.2.1.9";
+    CertSign = Error: "keyCertSign and CA:TRUE go together.", "RFC 5280 §4.2.1.9";
+    KeyUnfit = Error: "Keys of this type can be used as keyUsage says.", "RFC 3279 §2.3.1, RFC 8410 §5, RFC 8813 §3";
+    Purposes = Error: "The extended key usage is what the profile says.", "RFC 5280 §4.2.1.12";
+    PurposeUnserved = Error: "Each extended purpose can be served with keyUsage.", "RFC 5280 §4.2.1.12";
+    BadAltName = Error: "Alternative names are well formed, without wildcard or space.", "RFC 5280 §4.2.1.6";
+    Pointer = Error: "What is to be fetched has an http or https address.", "RFC 5280 §4.2.1.13, §4.2.2.1";
+    NameConstraints = Error: "Name constraints are critical, name something, and stand in authorities only.", "RFC 5280 §4.2.1.10";
+    PolicyTwice = Error: "No policy stands twice.", "RFC 5280 §4.2.1.4";
+    UnexpectedExtension = Error: "Every extension is one that the profile gives, to the octet.", "the profile's extensions";
+    MissingExtension = Error: "Every extension that the profile gives is there.", "the profile's extensions";
+    WeakKey = Error: "The key is strong.", "NIST SP 800-131A";
+    KeyType = Error: "The profile names this type of key.", "the profile's key_types";
+    Algorithm = Error: "It is signed as keys of the issuer's type sign.", "RFC 5280 §4.1.2.3";
+    IssuerWeaker = Warning: "The issuer's key is as strong as the key that it certifies.", "NIST SP 800-57 part 1 §5.6.1";
+    NotRevocable = Warning: "What ends says where to ask whether it was revoked.", "RFC 5280 §4.2.1.13, §4.2.2.1";
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        write!(f, "{}: broken: {} ({})", self.name(), self.rule(), self.source())
     }
 }
 
-/// The shortest serial number that is let through, in octets.
-const SERIAL_LEN_MIN: usize = 9;
-
-/// Reads the octets as anybody else will, and looks for broken rules.
-///
-/// # Errors
-/// The first [`Finding`].
-pub fn check(tbs: &[u8], profile: &Profile, issuer_not_after: UnixTime) -> Result<(), Finding> {
-    let read = TbsCertificate::decode(tbs).map_err(|_| Finding::Encoding)?;
-    refuse(read.write() != tbs, Finding::NotCanonical)?;
-    refuse(read.serial_number.octets().len() < SERIAL_LEN_MIN, Finding::SerialTooShort)?;
-    refuse(read.not_before > read.not_after, Finding::Backwards)?;
-    refuse(read.not_after > issuer_not_after, Finding::OutlivesIssuer)?;
-    refuse(read.issuer.is_empty(), Finding::IssuerNameless)?;
-    weak::check(&read.subject_public_key).map_err(|_| Finding::WeakKey)?;
-    refuse(!profile.key_types().contains(&read.subject_public_key.key_type()), Finding::KeyType)?;
-    names(&read)?;
-    identifiers(&read)?;
-    usage(&read, profile)?;
-    conformity(&read, profile)
+/// What the octets are compared with.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the types and names say what the fields are")]
+pub struct Expected<'a> {
+    pub profile: &'a Profile,
+    pub issuer_key_type: KeyType,
+    /// How the issuer signs.
+    pub issuer_algorithm: SignatureAlgorithm,
+    pub issuer_not_after: UnixTime,
+    /// When it was drafted.
+    pub now: UnixTime,
+    /// What was decided, in this order.
+    pub extensions: &'a [Extension],
 }
 
-fn refuse(broken: bool, finding: Finding) -> Result<(), Finding> {
-    if broken { Err(finding) } else { Ok(()) }
-}
-
-fn names(read: &TbsCertificate) -> Result<(), Finding> {
-    let Some(alt_name) = read.extension(oids::SUBJECT_ALT_NAME) else {
-        return refuse(read.subject.is_empty(), Finding::Nameless);
-    };
-    refuse(read.subject.is_empty() && !alt_name.critical, Finding::AltNameNotCritical)?;
-    let names = decode_subject_alt_name(&alt_name.value).ok_or(Finding::Encoding)?;
-    let broken = names.iter().any(|name| match name {
-        GeneralName::Dns(text) | GeneralName::Uri(text) => {
-            text.is_empty() || text.contains(|c: char| c == '*' || !c.is_ascii_graphic())
+/// Reads the octets as anybody else will, and finds every rule that is broken, each once, in the order of
+/// [`Finding::ALL`].
+#[must_use]
+pub fn findings(tbs: &[u8], expected: &Expected<'_>) -> Vec<Finding> {
+    let mut found = Found(Vec::new());
+    // Without a decoder of ours first: it would refuse all of it and not say why.
+    if octets::check(tbs, &mut found).is_none() {
+        found.add(Finding::Encoding, true);
+    }
+    match TbsCertificate::decode(tbs) {
+        Ok(read) => {
+            found.add(Finding::NotCanonical, read.write() != tbs);
+            said::check(&read, expected, &mut found);
         }
-        GeneralName::Other(_) => true,
-    });
-    refuse(broken, Finding::BadAltName)
+        Err(_) => found.add(Finding::Encoding, true),
+    }
+    found.0.sort_unstable();
+    found.0.dedup();
+    found.0
 }
 
-fn identifiers(read: &TbsCertificate) -> Result<(), Finding> {
-    let expected = x509::extension::subject_key_identifier(&read.subject_public_key.key_identifier());
-    let subject = read.extension(oids::SUBJECT_KEY_IDENTIFIER) == Some(&expected);
-    let authority = read.extension(oids::AUTHORITY_KEY_IDENTIFIER).is_some_and(|e| !e.critical);
-    refuse(!subject || !authority, Finding::KeyIdentifier)
+/// Whether nothing was found that stops issuing.
+#[must_use]
+pub fn is_clean(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.severity() < Severity::Error)
 }
 
-fn usage(read: &TbsCertificate, profile: &Profile) -> Result<(), Finding> {
-    let usage = read.extension(oids::KEY_USAGE).filter(|e| e.critical).and_then(|e| KeyUsage::decode(&e.value));
-    refuse(usage != Some(profile.key_usage()), Finding::KeyUsage)?;
-    let written = read.extension(oids::BASIC_CONSTRAINTS);
-    let constraints = written.and_then(|e| BasicConstraints::decode(&e.value));
-    refuse(
-        written.is_some_and(|e| !e.critical) || constraints != profile.basic_constraints(),
-        Finding::BasicConstraints,
-    )?;
-    let ca = constraints.is_some_and(|c| c.ca);
-    refuse(ca != usage.is_some_and(|u| u.has(KeyUsage::KEY_CERT_SIGN)), Finding::CertSign)
-}
+struct Found(Vec<Finding>);
 
-fn conformity(read: &TbsCertificate, profile: &Profile) -> Result<(), Finding> {
-    let own = [oids::AUTHORITY_KEY_IDENTIFIER, oids::SUBJECT_KEY_IDENTIFIER, oids::SUBJECT_ALT_NAME];
-    let fixed = profile.fixed_extensions();
-    let unexpected = |e: &Extension| !own.contains(&e.oid) && !fixed.contains(e);
-    refuse(read.extensions.iter().any(unexpected), Finding::UnexpectedExtension)?;
-    refuse(fixed.iter().any(|e| !read.extensions.contains(e)), Finding::MissingExtension)
+impl Found {
+    fn add(&mut self, finding: Finding, broken: bool) {
+        if broken {
+            self.0.push(finding);
+        }
+    }
 }

@@ -1,14 +1,31 @@
 //! Certificate profiles: what a certificate may say.
 
+mod check;
+mod diff;
+mod explain;
+mod extensions;
+mod file;
+mod names;
+mod template;
+
+pub use diff::{Change, Meaning, diff};
+pub use explain::{Line, Topic, explain};
+pub use file::{IssuerExpiry, Protocol, SubjectKind};
+
+pub(crate) use check::{goes_with, is_fit};
+pub(crate) use explain::purpose_name;
+
+use crate::request::Asked;
 use const_oid::ObjectIdentifier;
-use model::{AuthorityName, Digest, Entity, ProfileName, UnixTime};
-use serde::Deserialize;
+use extensions::{Custom, NameConstraints, Pointers};
+use file::File;
+use model::time::Civil;
+use model::{AuthorityName, Digest, Entity, Module, ProfileName, Reason, UnixTime};
+use names::{AltNameRule, AttributeRule, bad};
 use std::fmt;
-use x509::extension::{
-    BasicConstraints, GeneralName, KeyUsage, crl_distribution_point, extended_key_usage, subject_alt_name,
-};
-use x509::name::{Attribute, attribute_type};
-use x509::{Extension, KeyType, Name, oids, sha256};
+use template::Facts;
+use x509::extension::{BasicConstraints, KeyUsage, decode_subject_alt_name, subject_alt_name};
+use x509::{Extension, KeyType, Name, SerialNumber, oids, sha256};
 
 /// Longest profile file in octets.
 pub const PROFILE_LEN_MAX: usize = 64 * 1024;
@@ -20,12 +37,17 @@ pub struct Profile {
     digest: Digest,
     file: File,
     key_types: Vec<KeyType>,
-    subject: Vec<(ObjectIdentifier, Template)>,
-    alt_names: Vec<AltName>,
+    subject: Vec<AttributeRule>,
+    alt_names: Vec<AltNameRule>,
     fixed: Vec<Extension>,
+    pointers: Pointers,
+    custom: Vec<Custom>,
+    name_constraints: NameConstraints,
     not_after: NotAfter,
     key_usage: KeyUsage,
+    purposes: Vec<ObjectIdentifier>,
     basic_constraints: Option<BasicConstraints>,
+    requesters: Option<Vec<Requester>>,
 }
 
 /// Why a profile is not used.
@@ -44,125 +66,76 @@ impl fmt::Display for BadProfile {
 }
 impl std::error::Error for BadProfile {}
 
-/// What kind of thing a profile's certificates are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SubjectKind {
-    /// Devices.
+/// Who may ask for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Requester {
+    /// The device itself, by a protocol of the gateway.
     Device,
-    /// Certification authorities of this instance.
-    Authority,
-    /// Modules of this system.
-    Module,
-    /// People who operate this system.
+    /// A person.
     Operator,
+    /// A module, on behalf of others or for itself.
+    Module(Module),
 }
 
-/// What happens if a certificate would be valid longer than its issuer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IssuerExpiry {
-    /// It is not issued.
-    Refuse,
-    /// It ends when its issuer ends.
-    Shorten,
+impl Requester {
+    /// Its name in profiles: `device`, `operator`, or the name of a module.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "device" => Some(Self::Device),
+            "operator" => Some(Self::Operator),
+            _ => Module::by_name(name).map(Self::Module),
+        }
+    }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    description: String,
-    subject_kind: SubjectKind,
-    /// Authorities that may issue; empty: the subject issues its own (a root).
-    issuers: Vec<AuthorityName>,
-    key_types: Vec<String>,
-    /// Whether a station may vouch for the key (`raVerified`).
-    ra_verified: bool,
-    subject: Vec<AttributeLine>,
-    #[serde(default)]
-    subject_alt_name: Vec<AltNameLine>,
-    validity: Validity,
-    extensions: Extensions,
+impl fmt::Display for Requester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device => f.pad("device"),
+            Self::Operator => f.pad("operator"),
+            Self::Module(module) => module.fmt(f),
+        }
+    }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AttributeLine {
-    r#type: String,
-    value: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum AltNameLine {
-    Uri(String),
-    Dns(String),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Validity {
-    /// `99991231235959Z`, or absent if `lifetime_s` is given.
-    not_after: Option<String>,
-    lifetime_s: Option<u64>,
-    /// How long before now it begins, for devices whose clocks are behind.
-    backdate_s: u64,
-    issuer_expiry: IssuerExpiry,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Extensions {
-    key_usage: Vec<String>,
-    #[serde(default)]
-    extended_key_usage: Vec<String>,
-    #[serde(default)]
-    basic_constraints: Option<BasicConstraintsLine>,
-    #[serde(default)]
-    crl_distribution_point: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BasicConstraintsLine {
-    ca: bool,
-    path_len: Option<u8>,
-}
-
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotAfter {
-    Never,
+    At(UnixTime),
     Lifetime(u64),
 }
 
-#[derive(Clone, Debug)]
-enum AltName {
-    Uri(Template),
-    Dns(Template),
+/// What one certificate says of its subject, decided.
+#[derive(Debug)]
+pub(crate) struct Conferred {
+    pub(crate) subject: Name,
+    /// Those that are written for this subject; the alternative name stands last.
+    pub(crate) extensions: Vec<Extension>,
 }
 
 /// The longest lifetime that a profile may give, in seconds: a hundred years. Who needs more means `99991231235959Z`.
 const LIFETIME_MAX_S: u64 = 100 * 366 * 86_400;
 
 impl Profile {
-    /// Reads and checks a profile file.
+    /// Reads and checks a profile file. `docs/profiles.md` describes it.
     ///
     /// # Errors
     /// [`BadProfile`] if it is not TOML, has unknown or missing fields, names unknown algorithms, or would give
     /// certificates that break the rules (a leaf that signs certificates, an authority that does not).
     pub fn read(name: ProfileName, toml: &str) -> Result<Self, BadProfile> {
-        let bad = |place: &'static str, what: String| BadProfile { place, what };
         if toml.len() > PROFILE_LEN_MAX {
             return Err(bad("file", format!("longer than {PROFILE_LEN_MAX} octets")));
         }
         let file: File = toml::from_str(toml).map_err(|e| bad("file", e.to_string()))?;
+        check::lists(&file)?;
+        let kind = file.subject_kind;
         let key_types = each(&file.key_types, "key_types", KeyType::by_name)?;
         if key_types.is_empty() {
-            return Err(bad("key_types", "at least one is needed".into()));
+            return Err(bad("key_types", "at least one is needed"));
         }
-        let subject = file.subject.iter().map(|line| attribute(line, file.subject_kind)).collect::<Result<_, _>>()?;
-        let alt_names =
-            file.subject_alt_name.iter().map(|line| alt_name(line, file.subject_kind)).collect::<Result<_, _>>()?;
+        let subject = names::attributes(&file.subject, kind, "subject")?;
+        let alt_names = file.subject_alt_name.iter().map(|line| names::alt_name(line, kind));
+        let alt_names = alt_names.collect::<Result<Vec<_>, _>>()?;
         let not_after = not_after(&file.validity)?;
         let key_usage = each(&file.extensions.key_usage, "key_usage", |n| {
             KeyUsage::NAMES.iter().find(|(name, _)| *name == n).map(|(_, bit)| *bit)
@@ -171,10 +144,37 @@ impl Profile {
         .fold(KeyUsage(0), KeyUsage::with);
         let basic_constraints =
             file.extensions.basic_constraints.as_ref().map(|b| BasicConstraints { ca: b.ca, path_len: b.path_len });
-        check_authority(&file, key_usage, basic_constraints)?;
-        let fixed = fixed(&file, key_usage, basic_constraints)?;
+        check::authority(&file, key_usage, basic_constraints)?;
+        let purposes = extensions::purposes(&file.extensions.extended_key_usage)?;
+        check::usage(&file, key_usage, &purposes, &key_types)?;
+        let requesters = file.enrolment.requesters.as_ref();
+        let requesters = requesters.map(|names| each(names, "enrolment", Requester::by_name)).transpose()?;
+        check::enrolment(&file, requesters.as_deref())?;
+        let pointers = extensions::pointers(&file.extensions)?;
+        let custom = file.extensions.custom.iter().map(|line| extensions::custom(line, kind));
+        let custom = custom.collect::<Result<Vec<_>, _>>()?;
+        let fixed = extensions::fixed(&file.extensions, key_usage, basic_constraints, &purposes, &pointers, &custom)?;
+        let name_constraints = name_constraints(&file)?;
         let digest = sha256(toml.as_bytes());
-        Ok(Self { name, digest, key_types, subject, alt_names, fixed, not_after, key_usage, basic_constraints, file })
+        let profile = Self {
+            name,
+            digest,
+            key_types,
+            subject,
+            alt_names,
+            fixed,
+            pointers,
+            custom,
+            name_constraints,
+            not_after,
+            key_usage,
+            purposes,
+            basic_constraints,
+            requesters,
+            file,
+        };
+        check::whole(&profile)?;
+        Ok(profile)
     }
 
     /// Its name.
@@ -186,6 +186,11 @@ impl Profile {
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
+    }
+    /// Its version, as its author counts.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.file.version
     }
     /// What it is for, in one sentence.
     #[must_use]
@@ -222,6 +227,11 @@ impl Profile {
     pub const fn key_usage(&self) -> KeyUsage {
         self.key_usage
     }
+    /// The purposes; none means any that the key usage allows.
+    #[must_use]
+    pub fn purposes(&self) -> &[ObjectIdentifier] {
+        &self.purposes
+    }
     /// Basic constraints, if it has any.
     #[must_use]
     pub const fn basic_constraints(&self) -> Option<BasicConstraints> {
@@ -238,28 +248,86 @@ impl Profile {
         &self.fixed
     }
 
-    /// The subject of a certificate for `entity`; `None` if it is of another kind.
+    /// Who may ask; `None`: whoever has a grant.
     #[must_use]
-    pub fn subject(&self, entity: &Entity, organization: &str) -> Option<Name> {
-        let attributes = self
-            .subject
-            .iter()
-            .map(|(oid, template)| Some(Attribute { oid: *oid, text: template.render(entity, organization)? }));
-        attributes.collect::<Option<Vec<_>>>().map(|attributes| Name::write(&attributes))
+    pub fn requesters(&self) -> Option<&[Requester]> {
+        self.requesters.as_deref()
+    }
+    /// By which protocols; `None`: by any.
+    #[must_use]
+    pub fn protocols(&self) -> Option<&[Protocol]> {
+        self.file.enrolment.protocols.as_deref()
+    }
+    /// How many operators must approve of each request.
+    #[must_use]
+    pub const fn approvals(&self) -> u8 {
+        self.file.enrolment.approvals
+    }
+    /// Into how many shards the list of what is revoked is divided; one: it is not.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.file.extensions.shards.unwrap_or(1)
+    }
+    /// The shard in which a certificate of this serial number would be revoked, counted from 0.
+    #[must_use]
+    pub fn shard(&self, serial: &SerialNumber) -> u16 {
+        // The last octets of a serial number are random, so the shards grow alike.
+        let last = serial.octets().last_chunk().map_or(0, |octets| u16::from_be_bytes(*octets));
+        last % self.shards()
     }
 
-    /// The subject alternative name of a certificate for `entity`, if the profile has one; the outer `None` if the
-    /// entity is of another kind.
+    /// Where the list of revoked certificates of an authority's shard is, if certificates say so.
     #[must_use]
-    pub fn alt_name(&self, entity: &Entity, organization: &str) -> Option<Option<Extension>> {
-        let names = self.alt_names.iter().map(|name| {
-            Some(match name {
-                AltName::Uri(template) => GeneralName::Uri(template.render(entity, organization)?),
-                AltName::Dns(template) => GeneralName::Dns(template.render(entity, organization)?),
-            })
-        });
-        let names = names.collect::<Option<Vec<_>>>()?;
-        Some((!names.is_empty()).then(|| subject_alt_name(&names, self.subject.is_empty())))
+    pub fn distribution_point(&self, authority: &AuthorityName, shard: u16) -> Option<String> {
+        self.pointers.distribution_point(&Facts::Issuer { authority, shard })
+    }
+
+    /// Whether somebody may ask by this protocol.
+    ///
+    /// # Errors
+    /// [`Reason::CallerNotAllowed`]
+    pub fn admit(&self, requester: Requester, protocol: Protocol) -> Result<(), Reason> {
+        let who = self.requesters().is_none_or(|requesters| requesters.contains(&requester));
+        let how = self.protocols().is_none_or(|protocols| protocols.contains(&protocol));
+        if who && how { Ok(()) } else { Err(Reason::CallerNotAllowed) }
+    }
+
+    /// Decides what a certificate for `entity` says of it. `None` if the profile is for another kind of thing; what
+    /// the profile does not let the requester ask for is added to `reasons`.
+    pub(crate) fn confer(
+        &self,
+        entity: &Entity,
+        organization: &str,
+        asked: &Asked,
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Conferred> {
+        let facts = Facts::Subject { entity, organization };
+        let subject = names::subject(&self.subject, &facts, asked.subject.as_ref(), reasons)?;
+        let wishes = match asked.extensions.iter().find(|e| e.oid == oids::SUBJECT_ALT_NAME) {
+            None => Vec::new(),
+            Some(wish) => decode_subject_alt_name(&wish.value).unwrap_or_else(|| {
+                reasons.push(Reason::NameMismatch);
+                Vec::new()
+            }),
+        };
+        let names = names::alt_names(&self.alt_names, &facts, &wishes, reasons)?;
+        let mut extensions = Vec::new();
+        if !self.name_constraints.is_empty() {
+            extensions.push(self.name_constraints.write(&facts)?);
+        }
+        for custom in &self.custom {
+            extensions.extend(custom.write(&facts, &asked.extensions, reasons)?);
+        }
+        if !names.is_empty() {
+            // RFC 5280 §4.2.1.6: critical if the subject is empty.
+            extensions.push(subject_alt_name(&names, subject.is_empty()));
+        }
+        Some(Conferred { subject, extensions })
+    }
+
+    /// The extensions that say where to ask the issuer, but for those that are the same for all.
+    pub(crate) fn pointers(&self, authority: &AuthorityName, serial: &SerialNumber) -> Vec<Extension> {
+        self.pointers.extensions(&Facts::Issuer { authority, shard: self.shard(serial) })
     }
 
     /// First and last second of a certificate that is made at `now`.
@@ -267,7 +335,7 @@ impl Profile {
     pub fn validity(&self, now: UnixTime) -> (UnixTime, UnixTime) {
         let not_before = now.whole_second().minus_s(self.file.validity.backdate_s);
         let not_after = match self.not_after {
-            NotAfter::Never => UnixTime::NO_EXPIRY,
+            NotAfter::At(end) => end,
             // RFC 5280 §4.1.2.5 counts both ends, so a day is 86 400 seconds with the last one inside.
             NotAfter::Lifetime(s) => now.whole_second().plus_s(s).minus_s(1),
         };
@@ -276,161 +344,52 @@ impl Profile {
 }
 
 fn each<T>(names: &[String], place: &'static str, f: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, BadProfile> {
-    names.iter().map(|n| f(n).ok_or_else(|| BadProfile { place, what: format!("{n:?} is not known") })).collect()
+    names.iter().map(|n| f(n).ok_or_else(|| bad(place, unknown(n)))).collect()
 }
 
-fn attribute(line: &AttributeLine, kind: SubjectKind) -> Result<(ObjectIdentifier, Template), BadProfile> {
-    let unknown = || BadProfile { place: "subject", what: format!("attribute type {:?} is not known", line.r#type) };
-    Ok((attribute_type(&line.r#type).ok_or_else(unknown)?, Template::read(&line.value, kind, "subject")?))
+fn unknown(name: &str) -> String {
+    let weak = ["rsa512", "rsa1024", "rsa1536", "dsa", "p192", "p224"].contains(&name);
+    format!("{name:?} is {}", if weak { "weak" } else { "not known" })
 }
 
-fn alt_name(line: &AltNameLine, kind: SubjectKind) -> Result<AltName, BadProfile> {
-    const PLACE: &str = "subject_alt_name";
-    match line {
-        AltNameLine::Uri(text) => Template::read(text, kind, PLACE).map(AltName::Uri),
-        AltNameLine::Dns(text) if text.contains('*') => {
-            Err(BadProfile { place: PLACE, what: "wildcards are not given".into() })
-        }
-        AltNameLine::Dns(text) => Template::read(text, kind, PLACE).map(AltName::Dns),
-    }
+fn name_constraints(file: &File) -> Result<NameConstraints, BadProfile> {
+    let Some(lines) = &file.extensions.name_constraints else { return Ok(NameConstraints::default()) };
+    let rules = |lines: &[file::SubtreeLine]| {
+        lines.iter().map(|line| extensions::subtree(line, file.subject_kind)).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(NameConstraints { permitted: rules(&lines.permitted)?, excluded: rules(&lines.excluded)? })
 }
 
 /// A device whose clock is further behind has no clock.
 const BACKDATE_MAX_S: u64 = 7 * 86_400;
 
-fn not_after(validity: &Validity) -> Result<NotAfter, BadProfile> {
-    let bad = |what: &str| Err(BadProfile { place: "validity", what: what.to_owned() });
+fn not_after(validity: &file::Validity) -> Result<NotAfter, BadProfile> {
+    let no = |what: &str| Err(bad("validity", what));
     match (validity.not_after.as_deref(), validity.lifetime_s) {
-        _ if validity.backdate_s > BACKDATE_MAX_S => bad("backdate_s is at most a week"),
-        (Some("99991231235959Z"), None) => Ok(NotAfter::Never),
+        _ if validity.backdate_s > BACKDATE_MAX_S => no("backdate_s is at most a week"),
+        (Some(text), None) => match moment(text) {
+            Some(end) => Ok(NotAfter::At(end)),
+            None => no("not_after is a moment such as \"20491231235959Z\", or \"99991231235959Z\" for none"),
+        },
         (None, Some(s @ 1..=LIFETIME_MAX_S)) => Ok(NotAfter::Lifetime(s)),
-        (None, Some(_)) => bad("lifetime_s is from one second to a hundred years"),
-        (Some(_), None) => bad("not_after can only be \"99991231235959Z\""),
-        _ => bad("give either not_after or lifetime_s"),
+        (None, Some(_)) => no("lifetime_s is from one second to a hundred years"),
+        _ => no("give either not_after or lifetime_s"),
     }
 }
 
-fn check_authority(
-    file: &File,
-    key_usage: KeyUsage,
-    basic_constraints: Option<BasicConstraints>,
-) -> Result<(), BadProfile> {
-    let ca = basic_constraints.is_some_and(|b| b.ca);
-    let what = if key_usage.has(KeyUsage::KEY_CERT_SIGN) != ca {
-        "keyCertSign and basicConstraints CA:TRUE go together (RFC 5280 §4.2.1.9)"
-    } else if ca != (file.subject_kind == SubjectKind::Authority) {
-        "CA:TRUE is for subject_kind = \"authority\", and only for it"
-    } else if !ca && basic_constraints.is_some_and(|b| b.path_len.is_some()) {
-        "path_len is for authorities (RFC 5280 §4.2.1.9)"
-    } else if !ca && file.issuers.is_empty() {
-        "somebody must issue: name an authority in issuers"
-    } else if key_usage.0 == 0 {
-        "key_usage must name something"
-    } else {
-        return Ok(());
+fn moment(text: &str) -> Option<UnixTime> {
+    let digits = text.strip_suffix('Z').filter(|digits| digits.len() == 14)?;
+    let number = |range: std::ops::Range<usize>| {
+        digits.get(range).filter(|part| part.bytes().all(|c| c.is_ascii_digit()))?.parse().ok()
     };
-    Err(BadProfile { place: "extensions", what: what.into() })
-}
-
-fn fixed(
-    file: &File,
-    key_usage: KeyUsage,
-    basic_constraints: Option<BasicConstraints>,
-) -> Result<Vec<Extension>, BadProfile> {
-    let purposes = each(&file.extensions.extended_key_usage, "extended_key_usage", |n| match n {
-        "server-auth" => Some(oids::SERVER_AUTH),
-        "client-auth" => Some(oids::CLIENT_AUTH),
-        "code-signing" => Some(oids::CODE_SIGNING),
-        _ => None,
-    })?;
-    let mut fixed = vec![key_usage.extension()];
-    fixed.extend(basic_constraints.map(BasicConstraints::extension));
-    if !purposes.is_empty() {
-        fixed.push(extended_key_usage(&purposes));
-    }
-    if let Some(uri) = &file.extensions.crl_distribution_point {
-        if !uri.is_ascii() || !uri.contains(':') {
-            return Err(BadProfile { place: "crl_distribution_point", what: format!("{uri:?} is no URI") });
-        }
-        fixed.push(crl_distribution_point(uri));
-    }
-    Ok(fixed)
-}
-
-/// Text with places to fill in: `{serial}`.
-#[derive(Clone, Debug)]
-struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug)]
-enum Piece {
-    Text(String),
-    Variable(Variable),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Variable {
-    Organization,
-    DeviceType,
-    Serial,
-    Urn,
-    Name,
-    Module,
-    Instance,
-}
-
-impl Variable {
-    fn by_name(name: &str, kind: SubjectKind) -> Option<Self> {
-        use SubjectKind as K;
-        match (name, kind) {
-            ("organization", _) => Some(Self::Organization),
-            ("device_type", K::Device) => Some(Self::DeviceType),
-            ("serial", K::Device) => Some(Self::Serial),
-            ("urn", K::Device) => Some(Self::Urn),
-            ("name", K::Authority | K::Operator) => Some(Self::Name),
-            ("module", K::Module) => Some(Self::Module),
-            ("instance", K::Module) => Some(Self::Instance),
-            _ => None,
-        }
-    }
-}
-
-impl Template {
-    fn read(text: &str, kind: SubjectKind, place: &'static str) -> Result<Self, BadProfile> {
-        let bad = |what: String| BadProfile { place, what };
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, from)) = rest.split_once('{') {
-            let (name, after) = from.split_once('}').ok_or_else(|| bad(format!("{text:?} has an open brace")))?;
-            let variable = Variable::by_name(name, kind)
-                .ok_or_else(|| bad(format!("{{{name}}} is not known for this subject_kind")))?;
-            pieces.extend([Piece::Text(before.to_owned()), Piece::Variable(variable)]);
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        if text.is_empty() { Err(bad("a value is empty".into())) } else { Ok(Self(pieces)) }
-    }
-
-    fn render(&self, entity: &Entity, organization: &str) -> Option<String> {
-        use std::fmt::Write as _;
-        let mut out = String::new();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Variable(variable) => match (variable, entity) {
-                    (Variable::Organization, _) => out.push_str(organization),
-                    (Variable::DeviceType, Entity::Device(id)) => out.push_str(id.device_type.as_str()),
-                    (Variable::Serial, Entity::Device(id)) => out.push_str(id.serial.as_str()),
-                    (Variable::Urn, Entity::Device(id)) => write!(out, "{id}").ok()?,
-                    (Variable::Name, Entity::Authority(name)) => out.push_str(name.as_str()),
-                    (Variable::Name, Entity::Operator(name)) => out.push_str(name.as_str()),
-                    (Variable::Module, Entity::Module(module, _)) => out.push_str(module.name()),
-                    (Variable::Instance, Entity::Module(_, instance)) => out.push_str(instance.as_str()),
-                    _ => return None,
-                },
-            }
-        }
-        Some(out)
-    }
+    UnixTime::from_civil(Civil {
+        year: number(0..4)?,
+        month: number(4..6)?,
+        day: number(6..8)?,
+        hour: number(8..10)?,
+        minute: number(10..12)?,
+        second: number(12..14)?,
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A request on its way to be granted.
 
-use crate::profile::Profile;
+use crate::profile::{Conferred, Profile};
 use crate::sign::{Drafted, Issuer, ToBeSigned};
 use model::contract::authority::Evidence;
-use model::{Digest, Fault, Reason, UnixTime};
+use model::{Digest, Entity, Fault, Reason, UnixTime};
 use ports::store::authority::{Grant, Right};
 use std::sync::Arc;
 use x509::crmf::ProofOfPossession;
@@ -50,11 +50,11 @@ pub struct Request<S> {
 
 /// What the requester asks for.
 #[derive(Debug)]
-struct Asked {
-    subject: Option<Name>,
-    public_key: PublicKey,
+pub(crate) struct Asked {
+    pub(crate) subject: Option<Name>,
+    pub(crate) public_key: PublicKey,
     key: Digest,
-    extensions: Vec<Extension>,
+    pub(crate) extensions: Vec<Extension>,
 }
 
 /// Its octets were read.
@@ -81,8 +81,7 @@ pub struct Verified {
 pub struct Authorised {
     right: Option<u64>,
     grant: u64,
-    subject: Name,
-    alt_name: Option<Extension>,
+    conferred: Conferred,
     profile: Arc<Profile>,
 }
 
@@ -133,15 +132,31 @@ impl Request<Parsed> {
     /// [`Reason::WeakKey`], [`Reason::TemplateNotAllowed`], [`Reason::ProofMissing`], [`Reason::ProofOfPossession`].
     pub fn verify(self) -> Result<Request<Verified>, Fault> {
         self.check_shape()?;
+        self.check_proof()?;
+        Ok(Request { asked: self.asked, state: Verified { right: None } })
+    }
+
+    fn check_proof(&self) -> Result<(), Reason> {
         let verified = match &self.state.proof {
             Octets::Pkcs10(request) => request.verify(),
             Octets::Crmf(message) => match message.proof_of_possession {
                 ProofOfPossession::Signature { .. } => message.verify(),
-                ProofOfPossession::RaVerified | ProofOfPossession::Absent => return Err(Reason::ProofMissing.into()),
+                ProofOfPossession::RaVerified | ProofOfPossession::Absent => return Err(Reason::ProofMissing),
             },
         };
-        verified.map_err(|_| Reason::ProofOfPossession)?;
-        Ok(Request { asked: self.asked, state: Verified { right: None } })
+        verified.map_err(|_| Reason::ProofOfPossession)
+    }
+
+    /// What is asked, for looking at, and every reason against the request itself. A station's right is taken for
+    /// granted.
+    pub(crate) fn look(self) -> (Asked, bool, Vec<Reason>) {
+        let vouched = self.is_vouched_for();
+        let mut reasons: Vec<Reason> = self.check_shape().err().into_iter().collect();
+        // A weak key's signature proves nothing, and is not looked at.
+        if !vouched && !reasons.contains(&Reason::WeakKey) {
+            reasons.extend(self.check_proof().err());
+        }
+        (self.asked, vouched, reasons)
     }
 
     /// Takes a station's word for the key, under the station's right for this device's type.
@@ -195,30 +210,46 @@ impl Request<Verified> {
         if grant.used >= grant.quota {
             return Err(Reason::GrantSpent.into());
         }
-        if self.state.right.is_some() && !profile.ra_verified() {
-            return Err(Reason::RightMissing.into());
+        let mut reasons = Vec::new();
+        let conferred =
+            judge(&self.asked, self.state.right.is_some(), profile, &grant.subject, organization, &mut reasons);
+        match (conferred, reasons.first()) {
+            (Some(conferred), None) => {
+                let right = self.state.right;
+                let state = Authorised { right, grant: grant.id, conferred, profile: Arc::clone(profile) };
+                Ok(Request { asked: self.asked, state })
+            }
+            (_, reason) => Err(reason.copied().unwrap_or(Reason::ProfileUnknown).into()),
         }
-        if !profile.key_types().contains(&self.asked.public_key.key_type()) {
-            return Err(Reason::KeyTypeNotAllowed.into());
-        }
-        let kind = Reason::ProfileUnknown;
-        let subject = profile.subject(&grant.subject, organization).ok_or(kind)?;
-        let alt_name = profile.alt_name(&grant.subject, organization).ok_or(kind)?;
-        // A request may say less than is registered, and never anything else.
-        let registered = |attribute| subject.attributes().contains(attribute);
-        if self.asked.subject.as_ref().is_some_and(|asked| !asked.attributes().iter().all(registered)) {
-            return Err(Reason::NameMismatch.into());
-        }
-        self.asked.extensions.iter().try_for_each(|asked| compare(asked, profile, alt_name.as_ref()))?;
-        let state =
-            Authorised { right: self.state.right, grant: grant.id, subject, alt_name, profile: Arc::clone(profile) };
-        Ok(Request { asked: self.asked, state })
     }
 }
 
+/// Decides what the certificate says of its subject, and gathers every reason against it, the first to be told first.
+pub(crate) fn judge(
+    asked: &Asked,
+    vouched: bool,
+    profile: &Profile,
+    subject: &Entity,
+    organization: &str,
+    reasons: &mut Vec<Reason>,
+) -> Option<Conferred> {
+    if vouched && !profile.ra_verified() {
+        reasons.push(Reason::RightMissing);
+    }
+    if !profile.key_types().contains(&asked.public_key.key_type()) {
+        reasons.push(Reason::KeyTypeNotAllowed);
+    }
+    let Some(conferred) = profile.confer(subject, organization, asked, reasons) else {
+        reasons.push(Reason::ProfileUnknown);
+        return None;
+    };
+    reasons.extend(asked.extensions.iter().filter_map(|asked| compare(asked, profile, &conferred).err()));
+    Some(conferred)
+}
+
 // What a requester asks for must be what the profile gives anyway: a wish that is dropped in silence is a surprise later.
-fn compare(asked: &Extension, profile: &Profile, alt_name: Option<&Extension>) -> Result<(), Reason> {
-    let given = |oid| profile.fixed_extensions().iter().find(|e| e.oid == oid);
+fn compare(asked: &Extension, profile: &Profile, conferred: &Conferred) -> Result<(), Reason> {
+    let given = |oid| profile.fixed_extensions().iter().chain(&conferred.extensions).find(|e| e.oid == oid);
     match asked.oid {
         oids::BASIC_CONSTRAINTS => {
             let asked = BasicConstraints::decode(&asked.value).ok_or(Reason::ExtensionNotAllowed)?;
@@ -231,8 +262,8 @@ fn compare(asked: &Extension, profile: &Profile, alt_name: Option<&Extension>) -
             }
             if profile.key_usage().has(asked) { Ok(()) } else { Err(Reason::ExtensionNotAllowed) }
         }
-        oids::SUBJECT_ALT_NAME if alt_name.is_some_and(|ours| ours.value == asked.value) => Ok(()),
-        oids::SUBJECT_ALT_NAME => Err(Reason::NameMismatch),
+        // Each of its names was compared when the names were decided.
+        oids::SUBJECT_ALT_NAME => Ok(()),
         // A requester may propose the identifier of its key; ours is used.
         oids::SUBJECT_KEY_IDENTIFIER => Ok(()),
         oid if given(oid).is_some_and(|ours| ours.value == asked.value) => Ok(()),
@@ -267,13 +298,19 @@ impl Request<Authorised> {
     /// [`Reason::IssuerNotAllowed`] if the profile does not name this issuer, or its path length forbids it;
     /// [`Reason::OutlivesIssuer`].
     pub fn prepare(self, issuer: &Issuer, serial: SerialNumber, now: UnixTime) -> Result<ToBeSigned<Drafted>, Fault> {
-        let Authorised { subject, alt_name, profile, .. } = self.state;
-        ToBeSigned::draft(issuer, serial, now, &profile, subject, alt_name, self.asked.public_key)
+        let Authorised { conferred, profile, .. } = self.state;
+        ToBeSigned::draft(issuer, serial, now, &profile, conferred, self.asked.public_key)
     }
 }
 
 impl Asked {
     fn new(subject: Option<Name>, public_key: &PublicKey, extensions: &[Extension]) -> Self {
         Self { subject, key: public_key.digest(), public_key: public_key.clone(), extensions: extensions.to_vec() }
+    }
+    /// Who asks for nothing but a certificate.
+    #[cfg(test)]
+    pub(crate) fn nothing() -> Self {
+        let Ok(key) = PublicKey::from_bits(x509::KeyType::Ed25519, &[7; 32]) else { unreachable!("32 octets") };
+        Self::new(None, &key, &[])
     }
 }

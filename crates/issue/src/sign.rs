@@ -1,13 +1,13 @@
 //! A certificate on its way to be signed, recorded and released.
 
-use crate::lint;
-use crate::profile::{IssuerExpiry, Profile};
+use crate::lint::{self, Expected, Finding};
+use crate::profile::{Conferred, IssuerExpiry, Profile, SubjectKind};
 use model::{AuthorityName, Digest, Fault, Reason, UnixTime};
 use ports::{DurableIntent, DurableRecord, Signer};
 use std::sync::Arc;
 use x509::certificate::TbsCertificate;
 use x509::extension::{authority_key_identifier, subject_key_identifier};
-use x509::{Certificate, Extension, Name, PublicKey, SerialNumber, SignatureAlgorithm, csr, sha256};
+use x509::{Certificate, Extension, KeyType, Name, PublicKey, SerialNumber, SignatureAlgorithm, csr, sha256};
 
 /// Who signs: what of an authority goes into the certificates that it issues.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct Issuer {
     // Absent while a root is made: its own subject is its issuer.
     name: Option<Name>,
     key_identifier: [u8; 20],
+    key_type: KeyType,
     algorithm: SignatureAlgorithm,
     not_after: UnixTime,
     path_len: Option<u8>,
@@ -31,6 +32,7 @@ impl Issuer {
             authority,
             name: Some(tbs.subject.clone()),
             key_identifier: tbs.subject_public_key.key_identifier(),
+            key_type: tbs.subject_public_key.key_type(),
             algorithm: tbs.subject_public_key.key_type().signs_with(),
             not_after: tbs.not_after,
             path_len: constraints.path_len,
@@ -44,10 +46,32 @@ impl Issuer {
             authority,
             name: None,
             key_identifier: key.key_identifier(),
+            key_type: key.key_type(),
             algorithm: key.key_type().signs_with(),
             not_after: UnixTime::NO_EXPIRY,
             path_len: None,
         }
+    }
+
+    /// The type of its key.
+    #[must_use]
+    pub const fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+    /// How it signs.
+    #[must_use]
+    pub const fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+    /// The same authority, signing otherwise than keys of its type do by themselves: RSA with PSS.
+    #[must_use]
+    pub fn signing_by(self, algorithm: SignatureAlgorithm) -> Self {
+        Self { algorithm, ..self }
+    }
+    /// When it ends.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixTime {
+        self.not_after
     }
 }
 
@@ -103,6 +127,7 @@ pub struct ToBeSigned<S> {
     tbs: Vec<u8>,
     tbs_digest: Digest,
     serial: SerialNumber,
+    not_after: UnixTime,
     algorithm: SignatureAlgorithm,
     profile: Arc<Profile>,
     state: S,
@@ -112,6 +137,10 @@ pub struct ToBeSigned<S> {
 #[derive(Debug)]
 pub struct Drafted {
     issuer_not_after: UnixTime,
+    issuer_key_type: KeyType,
+    issuer_algorithm: SignatureAlgorithm,
+    now: UnixTime,
+    extensions: Vec<Extension>,
 }
 /// Breaks no rule.
 #[derive(Debug)]
@@ -142,63 +171,110 @@ impl ToBeSigned<Drafted> {
         serial: SerialNumber,
         now: UnixTime,
         profile: &Arc<Profile>,
-        subject: Name,
-        alt_name: Option<Extension>,
+        conferred: Conferred,
         public_key: PublicKey,
     ) -> Result<Self, Fault> {
-        let named = match &issuer.name {
-            Some(_) => profile.issuers().contains(&issuer.authority),
-            None => profile.issuers().is_empty() && profile.is_authority(),
-        };
-        // A path length of zero leaves no room for an authority below (RFC 5280 §4.2.1.9).
-        let depth = profile.basic_constraints().filter(|c| c.ca).map(|c| c.path_len);
-        let deep_enough = match (issuer.path_len, depth) {
-            (None, _) | (_, None) => true,
-            (Some(_), Some(None)) => false,
-            (Some(issuer), Some(Some(below))) => below < issuer,
-        };
-        if !named || !deep_enough {
-            return Err(Reason::IssuerNotAllowed.into());
+        let mut reasons = Vec::new();
+        let tbs = compose(issuer, serial, now, profile, conferred, public_key, &mut reasons);
+        if let Some(reason) = reasons.first() {
+            return Err((*reason).into());
         }
-        let (not_before, wanted) = profile.validity(now);
-        let not_after = match profile.issuer_expiry() {
-            IssuerExpiry::Refuse if wanted > issuer.not_after => return Err(Reason::OutlivesIssuer.into()),
-            IssuerExpiry::Refuse | IssuerExpiry::Shorten => wanted.min(issuer.not_after),
-        };
-        let mut extensions = Vec::with_capacity(8);
-        extensions.push(authority_key_identifier(&issuer.key_identifier));
-        extensions.push(subject_key_identifier(&public_key.key_identifier()));
-        extensions.extend(profile.fixed_extensions().iter().cloned());
-        extensions.extend(alt_name);
-        let issuer_name = issuer.name.clone().unwrap_or_else(|| subject.clone());
-        let tbs = TbsCertificate {
-            serial_number: serial,
-            signature: issuer.algorithm,
-            issuer: issuer_name,
-            not_before,
-            not_after,
-            subject,
-            subject_public_key: public_key,
-            extensions,
-        };
-        let tbs = tbs.write();
+        let octets = tbs.write();
         Ok(Self {
-            tbs_digest: sha256(&tbs),
-            tbs,
+            tbs_digest: sha256(&octets),
+            tbs: octets,
             serial,
+            not_after: tbs.not_after,
             algorithm: issuer.algorithm,
             profile: Arc::clone(profile),
-            state: Drafted { issuer_not_after: issuer.not_after },
+            state: Drafted {
+                issuer_not_after: issuer.not_after,
+                issuer_key_type: issuer.key_type,
+                issuer_algorithm: issuer.algorithm,
+                now,
+                extensions: tbs.extensions,
+            },
         })
     }
 
-    /// Reads the octets again, as anybody else will, and looks for broken rules.
+    /// Reads the octets again, as anybody else will, and finds every broken rule, those included that only warn.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        lint::findings(&self.tbs, &self.expected())
+    }
+
+    /// What the octets should say.
+    #[must_use]
+    pub fn expected(&self) -> Expected<'_> {
+        Expected {
+            profile: &self.profile,
+            issuer_key_type: self.state.issuer_key_type,
+            issuer_algorithm: self.state.issuer_algorithm,
+            issuer_not_after: self.state.issuer_not_after,
+            now: self.state.now,
+            extensions: &self.state.extensions,
+        }
+    }
+
+    /// Lets nothing through that breaks a rule.
     ///
     /// # Errors
-    /// [`Reason::LintFailed`]; [`crate::lint::check`] says what was found.
+    /// [`Reason::LintFailed`] if a finding is an error; [`Self::findings`] says what was found.
     pub fn lint(self) -> Result<ToBeSigned<Linted>, Fault> {
-        lint::check(&self.tbs, &self.profile, self.state.issuer_not_after).map_err(|_| Reason::LintFailed)?;
+        if !lint::is_clean(&self.findings()) {
+            return Err(Reason::LintFailed.into());
+        }
         Ok(self.become_(|_| Linted(())))
+    }
+}
+
+/// Puts together what is to be signed, and gathers every reason against signing it.
+pub(crate) fn compose(
+    issuer: &Issuer,
+    serial: SerialNumber,
+    now: UnixTime,
+    profile: &Profile,
+    conferred: Conferred,
+    public_key: PublicKey,
+    reasons: &mut Vec<Reason>,
+) -> TbsCertificate {
+    let named = match &issuer.name {
+        // Whose responder it is, says its grant; the conductor holds it to that.
+        Some(_) if profile.subject_kind() == SubjectKind::Responder => true,
+        // A root may certify its own next key under its own name (RFC 9810 §4.4).
+        Some(name) if profile.issuers().is_empty() => profile.is_authority() && *name == conferred.subject,
+        Some(_) => profile.issuers().contains(&issuer.authority),
+        None => profile.issuers().is_empty() && profile.is_authority(),
+    };
+    // A path length of zero leaves no room for an authority below (RFC 5280 §4.2.1.9).
+    let depth = profile.basic_constraints().filter(|c| c.ca).map(|c| c.path_len);
+    let deep_enough = match (issuer.path_len, depth) {
+        (None, _) | (_, None) => true,
+        (Some(_), Some(None)) => false,
+        (Some(issuer), Some(Some(below))) => below < issuer,
+    };
+    if !named || !deep_enough {
+        reasons.push(Reason::IssuerNotAllowed);
+    }
+    let (not_before, wanted) = profile.validity(now);
+    if wanted > issuer.not_after && profile.issuer_expiry() == IssuerExpiry::Refuse {
+        reasons.push(Reason::OutlivesIssuer);
+    }
+    let mut extensions = Vec::with_capacity(8);
+    extensions.push(authority_key_identifier(&issuer.key_identifier));
+    extensions.push(subject_key_identifier(&public_key.key_identifier()));
+    extensions.extend(profile.fixed_extensions().iter().cloned());
+    extensions.extend(profile.pointers(&issuer.authority, &serial));
+    extensions.extend(conferred.extensions);
+    TbsCertificate {
+        serial_number: serial,
+        signature: issuer.algorithm,
+        issuer: issuer.name.clone().unwrap_or_else(|| conferred.subject.clone()),
+        not_before,
+        not_after: wanted.min(issuer.not_after),
+        subject: conferred.subject,
+        subject_public_key: public_key,
+        extensions,
     }
 }
 
@@ -247,6 +323,11 @@ impl<S> ToBeSigned<S> {
     pub const fn serial(&self) -> SerialNumber {
         self.serial
     }
+    /// When the certificate will expire.
+    #[must_use]
+    pub const fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
     /// SHA-256 of the octets that are to be signed.
     #[must_use]
     pub const fn tbs_digest(&self) -> Digest {
@@ -262,6 +343,7 @@ impl<S> ToBeSigned<S> {
             tbs: self.tbs,
             tbs_digest: self.tbs_digest,
             serial: self.serial,
+            not_after: self.not_after,
             algorithm: self.algorithm,
             profile: self.profile,
             state: state(self.state),

@@ -37,12 +37,30 @@ pub enum Event {
     Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
     /// A certificate was revoked.
     Revoked { serial: String, reason: String },
+    /// A certificate that was on hold is good again.
+    Released { serial: String },
     /// A key is about to be asked to sign a list of revoked certificates.
     CrlIntended { authority: String, number: u64, tbs: Digest },
     /// A list of revoked certificates was recorded.
     CrlIssued { authority: String, number: u64, crl: Digest },
     /// A certification authority was made.
     AuthorityCreated { authority: String, key: Digest },
+    /// What a certification authority may do was changed: how many certificates, until when.
+    AuthorityLimited { authority: String, quota: Option<u64>, ends: Option<UnixTime> },
+    /// Another key took the place of an authority's: the name under which the old one goes on signing lists.
+    AuthorityRetired { authority: String, renamed: String },
+    /// An operator said yes or no to a request that waited.
+    Approved { transaction: TransactionId, operator: String, approved: bool },
+    /// The installation was restored from a backup of this many audit entries.
+    Restored { backup: String, entries: u64 },
+    /// What a restored installation learnt of what happened after its backup.
+    ReadBack { certificates: u64, revocations: u64, lists: u64 },
+    /// Lists of an authority are counted from here on: higher numbers were published before.
+    CrlNumberRaised { authority: String, number: u64 },
+    /// A restored installation may issue again.
+    QuarantineEnded { operators: String },
+    /// A certificate that was issued after the backup, known from the marks: its number stays used.
+    Recalled { serial: String, subject: String },
     /// A message was refused.
     MessageRefused { subject: String, caller: String, reason: Reason, message: Digest },
     /// An operator ordered a mode.
@@ -51,8 +69,24 @@ pub enum Event {
     ModeEntered { binding: Binding, epoch: u64 },
     /// The box was sealed by itself.
     Sealed { by: Module, reason: Reason },
-    /// A registration list was imported.
-    ListImported { list: String, digest: Digest, devices: u64 },
+    /// A registration list was imported: whose it is and which of theirs, and how many lines of theirs it took back.
+    ListImported {
+        list: String,
+        digest: Digest,
+        devices: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supplier: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        removed: Option<u64>,
+    },
+    /// A key was registered as a supplier's, for the first time or in the place of another.
+    SupplierTrusted { supplier: String, key: Digest },
+    /// Lists of this supplier are not taken any more.
+    SupplierRevoked { supplier: String },
+    /// Lists of a supplier are counted from here on: higher numbers were taken before a restore.
+    ListSequenceRaised { supplier: String, sequence: u64 },
     /// A board was bound to a device name.
     BoardAdmitted { device: String, board: String },
     /// A board was refused.

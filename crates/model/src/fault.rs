@@ -138,6 +138,22 @@ reasons! {
         "choose another name",
     SerialUnknown = "serial-unknown": "no certificate has this serial number";
         "list them with `cradle cert list`",
+    NotHeld = "not-held": "the certificate is not on hold";
+        "nothing: only what is on hold can be released, all else is final",
+    AuthoritySpent = "authority-spent": "the certification authority has issued as many certificates as it may";
+        "raise its quota with `cradle ca limit`, after counting what was made",
+    AuthorityEnded = "authority-ended": "the certification authority does not issue any more";
+        "see `cradle ca list`: it reached the end that was set for it, or another took its place",
+    KeyOffline = "key-offline": "the key of this authority is not in this installation";
+        "take the request to where the key is (`cradle ca request`), and bring the certificate back",
+    Quarantined = "quarantined": "this installation was restored from a backup, and has not been released yet";
+        "read back what is newer than the backup, then `cradle backup confirm`",
+    AwaitingApproval = "awaiting-approval": "the request waits for operators to approve it";
+        "see `cradle approve list`; repeat the request with the same transaction identifier afterwards",
+    ApprovalDenied = "approval-denied": "an operator denied the request";
+        "ask the operator; a new request needs a new transaction identifier",
+    RateExceeded = "rate-exceeded": "this requester asks for more than it may";
+        "wait a little, or raise its limit in cradle.toml",
     AlreadyRevoked = "already-revoked": "the certificate is revoked already";
         "nothing: revocation is final",
     ClockBackwards = "clock-backwards": "the clock is behind what was already recorded";
@@ -216,6 +232,18 @@ reasons! {
         "correct the line that is named and import again",
     ListContradicts = "list-contradicts": "the list says something else of a device than an earlier list";
         "settle it with the supplier; nothing was imported",
+    ListNotNewer = "list-not-newer": "a list of this number, or a higher one, was taken from this supplier already";
+        "ask the supplier for a list with the next number; nothing was imported",
+    ListSignature = "list-signature": "the signature does not belong to this list, or is not its supplier's";
+        "get list and signature again from the supplier; nothing was imported",
+    ListOfAnother = "list-of-another": "the list is signed by another supplier than it names";
+        "settle it with both suppliers; nothing was imported",
+    ListUnsigned = "list-unsigned": "the list has no signature, and may not be taken without";
+        "give the supplier's signature with `--signature`; nothing was imported",
+    SupplierUnknown = "supplier-unknown": "nobody trusts a key under this supplier's name";
+        "check the key with the supplier, then register it with `cradle list trust`",
+    SupplierKnown = "supplier-known": "this supplier has another key";
+        "check the new key with the supplier, then replace the old one explicitly",
 }
 
 impl Reason {

@@ -20,5 +20,6 @@ pub use module::Module;
 pub use octets::{Base64, Digest, Nonce, TransactionId};
 pub use text::{
     AuthorityName, BoardId, DeviceId, DeviceSerial, DeviceType, Entity, OperatorName, ProfileName, StationName,
+    SupplierName,
 };
 pub use time::UnixTime;

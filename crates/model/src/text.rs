@@ -114,6 +114,12 @@ text!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
 );
 text!(
+    /// The name of somebody who sends registration lists.
+    SupplierName, "supplier name", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
     /// The name of a person who operates the system.
     OperatorName, "operator name", 64,
     "1 to 64 letters, digits, '.', '-', '_' or '@', beginning with a letter or digit",
@@ -193,6 +199,8 @@ pub enum Entity {
     Module(crate::Module, StationName),
     /// A person. In text `operator:NAME`.
     Operator(OperatorName),
+    /// Who answers whether certificates of an authority of this instance are revoked. In text `responder:AUTHORITY`.
+    Responder(AuthorityName),
 }
 
 impl Entity {
@@ -201,7 +209,7 @@ impl Entity {
     pub const fn device(&self) -> Option<&DeviceId> {
         match self {
             Self::Device(id) => Some(id),
-            Self::Authority(_) | Self::Module(..) | Self::Operator(_) => None,
+            Self::Authority(_) | Self::Module(..) | Self::Operator(_) | Self::Responder(_) => None,
         }
     }
 
@@ -210,7 +218,7 @@ impl Entity {
     pub const fn operator(&self) -> Option<&OperatorName> {
         match self {
             Self::Operator(name) => Some(name),
-            Self::Device(_) | Self::Authority(_) | Self::Module(..) => None,
+            Self::Device(_) | Self::Authority(_) | Self::Module(..) | Self::Responder(_) => None,
         }
     }
 }
@@ -222,6 +230,7 @@ impl fmt::Display for Entity {
             Self::Authority(name) => write!(f, "authority:{name}"),
             Self::Module(module, instance) => write!(f, "module:{module}:{instance}"),
             Self::Operator(name) => write!(f, "operator:{name}"),
+            Self::Responder(authority) => write!(f, "responder:{authority}"),
         }
     }
 }
@@ -231,12 +240,13 @@ impl FromStr for Entity {
     fn from_str(text: &str) -> Result<Self, BadName> {
         const SHAPE: BadName = BadName {
             kind: "subject",
-            shape: "a device name, authority:NAME, module:MODULE:INSTANCE or operator:NAME",
+            shape: "a device name, authority:NAME, module:MODULE:INSTANCE, operator:NAME or responder:AUTHORITY",
         };
         match text.split_once(':') {
             Some(("urn", _)) => text.parse().map(Self::Device),
             Some(("authority", name)) => name.parse().map(Self::Authority),
             Some(("operator", name)) => name.parse().map(Self::Operator),
+            Some(("responder", authority)) => authority.parse().map(Self::Responder),
             Some(("module", rest)) => {
                 let (module, instance) = rest.split_once(':').ok_or(SHAPE)?;
                 Ok(Self::Module(crate::Module::by_name(module).ok_or(SHAPE)?, instance.parse()?))

@@ -3,8 +3,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use model::Fault;
-use model::contract::authority::{Certify, Confirm, CreateAuthority, Deposit, Entitle, IssueCrl, Revoke};
-use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record};
+use model::contract::authority::{
+    AnswerOcsp, Certify, Confirm, Deposit, Entitle, IssueCrl, IssueFilter, Release, Revoke,
+};
+use model::contract::hierarchy::{
+    CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
+    SignAuthority,
+};
+use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
 use model::contract::software::{Import, Trust};
 use model::contract::supervisor::{Lease, Seal};
 use model::contract::{Call, Subject};
@@ -76,12 +82,52 @@ fn authority_revoke() {
     check::<Revoke>();
 }
 #[test]
+fn authority_import() {
+    check::<ImportAuthority>();
+}
+#[test]
+fn authority_request() {
+    check::<RequestAuthority>();
+}
+#[test]
+fn authority_install() {
+    check::<InstallAuthority>();
+}
+#[test]
+fn authority_sign() {
+    check::<SignAuthority>();
+}
+#[test]
+fn authority_limit() {
+    check::<LimitAuthority>();
+}
+#[test]
+fn authority_rollover() {
+    check::<RolloverAuthority>();
+}
+#[test]
+fn authority_release() {
+    check::<Release>();
+}
+#[test]
+fn authority_ocsp() {
+    check::<AnswerOcsp>();
+}
+#[test]
+fn authority_filter() {
+    check::<IssueFilter>();
+}
+#[test]
 fn authority_crl() {
     check::<IssueCrl>();
 }
 #[test]
 fn identity_import_list() {
     check::<ImportList>();
+}
+#[test]
+fn identity_trust() {
+    check::<TrustSupplier>();
 }
 #[test]
 fn identity_deposit() {

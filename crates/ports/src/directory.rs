@@ -120,7 +120,7 @@ impl Directory {
     pub fn module(&self, kid: &str, now: UnixTime) -> Option<(Arc<PublicKey>, Caller)> {
         match self.valid(kid, now)? {
             (key, Entity::Module(module, instance)) => Some((key, Caller { module, instance })),
-            (_, Entity::Operator(_) | Entity::Device(_) | Entity::Authority(_)) => None,
+            (_, Entity::Operator(_) | Entity::Device(_) | Entity::Authority(_) | Entity::Responder(_)) => None,
         }
     }
 
@@ -129,7 +129,7 @@ impl Directory {
     pub fn operator(&self, kid: &str, now: UnixTime) -> Option<(Arc<PublicKey>, OperatorName)> {
         match self.valid(kid, now)? {
             (key, Entity::Operator(name)) => Some((key, name)),
-            (_, Entity::Module(..) | Entity::Device(_) | Entity::Authority(_)) => None,
+            (_, Entity::Module(..) | Entity::Device(_) | Entity::Authority(_) | Entity::Responder(_)) => None,
         }
     }
 
@@ -171,7 +171,8 @@ fn holder(tbs: &TbsCertificate) -> Option<Entity> {
     let names = decode_subject_alt_name(&tbs.extension(oids::SUBJECT_ALT_NAME)?.value)?;
     let mut ours = names.iter().filter_map(|name| match name {
         GeneralName::Uri(uri) => uri.strip_prefix(URI_PREFIX),
-        GeneralName::Dns(_) | GeneralName::Other(_) => None,
+        GeneralName::Dns(_) | GeneralName::Rfc822(_) | GeneralName::Directory(_) => None,
+        GeneralName::Ip(_) | GeneralName::Other(_) => None,
     });
     match (ours.next(), ours.next()) {
         (Some(only), None) => only.parse().ok(),

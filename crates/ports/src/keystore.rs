@@ -5,18 +5,52 @@ use model::Fault;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
-use x509::KeyType;
+use x509::{KeyType, SignatureAlgorithm};
 
 /// Names a key by the place where it lives: `file:root`. The scheme says which adapter opens it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyUri(pub String);
 
+/// What of a query says how a key signs, if not as keys of its type do by themselves: `?signature=RSASSA-PSS-SHA256`.
+const SIGNATURE: &str = "signature=";
+
+impl KeyUri {
+    /// How the key signs, if the URI says so.
+    ///
+    /// # Errors
+    /// [`KeyFault::Unsupported`] if there is no such algorithm.
+    pub fn signature(&self) -> Result<Option<SignatureAlgorithm>, KeyFault> {
+        let (_, query) = self.0.split_once('?').unwrap_or_default();
+        let asked = query.split('&').find_map(|part| part.strip_prefix(SIGNATURE));
+        asked.map(|name| SignatureAlgorithm::by_name(name).ok_or(KeyFault::Unsupported)).transpose()
+    }
+
+    /// The URI without how the key signs: where it is.
+    #[must_use]
+    pub fn place(&self) -> Self {
+        let Some((path, query)) = self.0.split_once('?') else { return self.clone() };
+        let rest: Vec<_> = query.split('&').filter(|part| !part.starts_with(SIGNATURE)).collect();
+        Self(if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) })
+    }
+
+    /// The place of a key, and how it signs.
+    #[must_use]
+    pub fn signing_by(self, algorithm: Option<SignatureAlgorithm>) -> Self {
+        let Some(algorithm) = algorithm else { return self };
+        let sign = if self.0.contains('?') { '&' } else { '?' };
+        Self(format!("{}{sign}{SIGNATURE}{algorithm}", self.0))
+    }
+}
+
 impl fmt::Display for KeyUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
 }
+
+/// The name of a key that is not in this installation: of an offline root, for instance.
+pub const OFFLINE: &str = "offline:";
 
 /// Keeps private keys and signs with them.
 pub trait Keystore: Send + Sync {
@@ -25,6 +59,15 @@ pub trait Keystore: Send + Sync {
     /// # Errors
     /// [`KeyFault`]
     fn generate(&self, label: &str, key_type: KeyType) -> Result<(KeyUri, Arc<dyn Signer>), KeyFault>;
+
+    /// Makes a key where the URI says. The URI that comes back names it for good.
+    ///
+    /// # Errors
+    /// [`KeyFault`]; [`KeyFault::BadName`] if the URI is of another keystore.
+    fn generate_at(&self, uri: &KeyUri, key_type: KeyType) -> Result<(KeyUri, Arc<dyn Signer>), KeyFault> {
+        let label = uri.0.strip_prefix("file:").ok_or(KeyFault::BadName)?;
+        self.generate(label, key_type)
+    }
 
     /// Opens a key for signing. Dropping the last reference wipes it from memory.
     ///
@@ -73,5 +116,36 @@ impl From<KeyFault> for Fault {
             KeyFault::Unsupported => Fault::Refused(model::Reason::KeyTypeNotAllowed),
             KeyFault::Medium(what) => Fault::unavailable(what),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(uri: &str, place: &str, signature: Option<SignatureAlgorithm>) {
+        let uri = KeyUri(uri.to_owned());
+        assert_eq!((uri.place().0.as_str(), uri.signature()), (place, Ok(signature)));
+        let again = uri.place().signing_by(signature);
+        assert_eq!((again.place(), again.signature()), (uri.place(), Ok(signature)));
+    }
+
+    #[test]
+    fn a_place_alone() {
+        check("file:root", "file:root", None);
+    }
+    #[test]
+    fn a_place_and_a_signature() {
+        check("file:root?signature=RSASSA-PSS-SHA256", "file:root", Some(SignatureAlgorithm::RsaPssSha256));
+    }
+    #[test]
+    fn a_signature_among_others() {
+        let uri = "pkcs11:token=a?module-path=/x.so&signature=RSASSA-PSS-SHA512&pin-source=file:/p";
+        check(uri, "pkcs11:token=a?module-path=/x.so&pin-source=file:/p", Some(SignatureAlgorithm::RsaPssSha512));
+    }
+    #[test]
+    fn an_algorithm_that_is_none_is_refused() {
+        assert_eq!(KeyUri("file:a?signature=md5".into()).signature(), Err(KeyFault::Unsupported));
     }
 }

@@ -10,7 +10,7 @@ use crate::write::{Writer, tag};
 use crate::{oids, read::bit_string_octets};
 use der::{Reader, SliceReader, Tag};
 
-/// Longest request in octets: RSA-4096 with a dozen names needs about 2 KiB.
+/// Longest request in octets: ML-DSA-87 with a dozen names needs about 8 KiB.
 pub const CSR_LEN_MAX: usize = 16 * 1024;
 /// Most attributes in a request.
 const ATTRIBUTES_MAX: usize = 16;

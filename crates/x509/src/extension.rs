@@ -1,7 +1,9 @@
 //! Extensions of certificates, requests and lists.
 
+use crate::name::Name;
 use crate::oids;
 use crate::read::{self, Result, bad};
+use crate::serial::SerialNumber;
 use crate::write::{Writer, tag};
 use const_oid::ObjectIdentifier;
 use der::{Decode, Reader, SliceReader, Tag};
@@ -168,14 +170,8 @@ impl KeyUsage {
     /// Reads the value; `None` if it is not well formed or names bits that do not exist.
     #[must_use]
     pub fn decode(value: &[u8]) -> Option<Self> {
-        let bits = read::whole(value, 8, "KeyUsage", der::asn1::BitStringRef::decode).ok()?;
-        let mut set = 0;
-        for (n, bit) in bits.bits().enumerate() {
-            if bit {
-                set |= u16::try_from(n).ok().filter(|n| *n < 9).map(|n| 1 << n)?;
-            }
-        }
-        Some(Self(set))
+        let bits = read::whole(value, 8, "KeyUsage", |r| read::contents(r, Tag::BitString)).ok()?;
+        read::named_bits(bits, 9).map(Self)
     }
 }
 
@@ -219,7 +215,57 @@ pub fn authority_key_identifier(identifier: &[u8]) -> Extension {
     })
 }
 
-/// A name in a subject alternative name, of the kinds that we write.
+/// What an authority key identifier says of its key.
+/// Source: RFC 5280 §4.2.1.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorityKeyIdentifier {
+    /// The subject key identifier of the issuer.
+    pub key_identifier: Option<Vec<u8>>,
+    /// The serial number of the issuer's certificate.
+    pub serial_number: Option<SerialNumber>,
+}
+
+impl AuthorityKeyIdentifier {
+    /// Reads the value; `None` if it is not well formed.
+    #[must_use]
+    pub fn decode(value: &[u8]) -> Option<Self> {
+        read::whole(value, 8 * 1024, "AuthorityKeyIdentifier", |r| {
+            let contents = read::contents(r, Tag::Sequence)?;
+            read::inside(contents, |r| {
+                let key_identifier = read::optional(r, 0, false)?.map(<[u8]>::to_vec);
+                let issuer = read::optional(r, 1, true)?;
+                let serial = read::optional(r, 2, false)?;
+                // The issuer's name and serial number come together or not at all.
+                if issuer.is_some() != serial.is_some() {
+                    return bad(r);
+                }
+                let serial_number = match serial.map(SerialNumber::new) {
+                    None => None,
+                    Some(Ok(serial)) => Some(serial),
+                    Some(Err(_)) => return bad(r),
+                };
+                Ok(Self { key_identifier, serial_number })
+            })
+        })
+        .ok()
+    }
+}
+
+/// Reads a subject key identifier; `None` if it is not well formed.
+#[must_use]
+pub fn decode_subject_key_identifier(value: &[u8]) -> Option<Vec<u8>> {
+    read::whole(value, 1024, "SubjectKeyIdentifier", |r| read::contents(r, Tag::OctetString)).ok().map(<[u8]>::to_vec)
+}
+
+/// The extension that says: this certificate's state is not asked for. Source: RFC 6960 §4.2.2.2.1.
+#[must_use]
+pub fn ocsp_nocheck() -> Extension {
+    Extension::of(oids::OCSP_NOCHECK, false, |w| {
+        w.value(tag::NULL, &[]);
+    })
+}
+
+/// A name in a subject alternative name, a distribution point or a name constraint.
 /// Source: RFC 5280 §4.2.1.6.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GeneralName {
@@ -227,62 +273,98 @@ pub enum GeneralName {
     Dns(String),
     /// `uniformResourceIdentifier`
     Uri(String),
-    /// Any other kind, as it was read: nothing of ours writes one.
+    /// `rfc822Name`
+    Rfc822(String),
+    /// `directoryName`
+    Directory(Name),
+    /// `iPAddress`: 4 or 16 octets; in a name constraint 8 or 32, address and mask.
+    Ip(Vec<u8>),
+    /// Any other kind (`otherName`, `x400Address`, `ediPartyName`, `registeredID`), as it was read.
     Other(Vec<u8>),
 }
 
+const RFC822: u8 = tag::CONTEXT | 1;
 const DNS: u8 = tag::CONTEXT | 2;
+const DIRECTORY: u8 = tag::CONTEXT_CONSTRUCTED | 4;
 const URI: u8 = tag::CONTEXT | 6;
+const IP: u8 = tag::CONTEXT | 7;
+const OTHER_NAME: u8 = tag::CONTEXT_CONSTRUCTED;
+const X400_ADDRESS: u8 = tag::CONTEXT_CONSTRUCTED | 3;
+const EDI_PARTY_NAME: u8 = tag::CONTEXT_CONSTRUCTED | 5;
+const REGISTERED_ID: u8 = tag::CONTEXT | 8;
+
+/// How many octets an `iPAddress` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IpShape {
+    /// An address: 4 or 16.
+    Address,
+    /// Address and mask: 8 or 32.
+    Range,
+}
+
+impl GeneralName {
+    pub(crate) fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Dns(text) => w.value(DNS, text.as_bytes()),
+            Self::Uri(text) => w.value(URI, text.as_bytes()),
+            Self::Rfc822(text) => w.value(RFC822, text.as_bytes()),
+            Self::Directory(name) => w.value(DIRECTORY, name.der()),
+            Self::Ip(octets) => w.value(IP, octets),
+            Self::Other(der) => w.raw(der),
+        };
+    }
+
+    pub(crate) fn read(reader: &mut SliceReader<'_>, shape: IpShape) -> Result<Self> {
+        let der = reader.tlv_bytes()?;
+        let (_, contents) = read::inside(der, read::any)?;
+        let text = || {
+            let text = der::asn1::Ia5StringRef::new(contents)?.as_str().to_owned();
+            // An embedded NUL ends the text for some readers and not for others.
+            if text.contains('\0') { bad(&mut SliceReader::new(contents)?) } else { Ok(text) }
+        };
+        let lens = match shape {
+            IpShape::Address => [4, 16],
+            IpShape::Range => [8, 32],
+        };
+        Ok(match der.first().copied().unwrap_or_default() {
+            DNS => Self::Dns(text()?),
+            URI => Self::Uri(text()?),
+            RFC822 => Self::Rfc822(text()?),
+            DIRECTORY => Self::Directory(read::inside(contents, Name::read)?),
+            IP if lens.contains(&contents.len()) => Self::Ip(contents.to_vec()),
+            OTHER_NAME | X400_ADDRESS | EDI_PARTY_NAME | REGISTERED_ID => Self::Other(der.to_vec()),
+            _ => return bad(reader),
+        })
+    }
+
+    /// The elements of `GeneralNames`, at least one.
+    pub(crate) fn read_all(contents: &[u8]) -> Result<Vec<Self>> {
+        read::inside(contents, |r| {
+            let names =
+                read::each(r.read_slice(r.remaining_len())?, GENERAL_NAMES_MAX, |r| Self::read(r, IpShape::Address))?;
+            if names.is_empty() { bad(r) } else { Ok(names) }
+        })
+    }
+}
 
 /// The subject alternative name extension.
 #[must_use]
 pub fn subject_alt_name(names: &[GeneralName], critical: bool) -> Extension {
     Extension::of(oids::SUBJECT_ALT_NAME, critical, |w| {
-        w.sequence(|w| {
-            for name in names {
-                match name {
-                    GeneralName::Dns(text) => w.value(DNS, text.as_bytes()),
-                    GeneralName::Uri(text) => w.value(URI, text.as_bytes()),
-                    GeneralName::Other(der) => w.raw(der),
-                };
-            }
-        });
+        w.sequence(|w| names.iter().for_each(|name| name.write(w)));
     })
 }
 
 /// Reads a subject alternative name; `None` if it is not well formed or empty.
 #[must_use]
 pub fn decode_subject_alt_name(value: &[u8]) -> Option<Vec<GeneralName>> {
-    let read = read::whole(value, 16 * 1024, "SubjectAltName", |r| {
-        let contents = read::contents(r, Tag::Sequence)?;
-        read::each(contents, GENERAL_NAMES_MAX, |r| {
-            let der = r.tlv_bytes()?;
-            let (_, contents) = read::inside(der, read::any)?;
-            let text = der::asn1::Ia5StringRef::new(contents).ok().map(|t| t.as_str().to_owned());
-            Ok(match (der.first().copied().unwrap_or_default(), text) {
-                (DNS, Some(text)) => GeneralName::Dns(text),
-                (URI, Some(text)) => GeneralName::Uri(text),
-                _ => GeneralName::Other(der.to_vec()),
-            })
-        })
-    });
-    read.ok().filter(|names| !names.is_empty())
+    read::whole(value, 16 * 1024, "SubjectAltName", |r| GeneralName::read_all(read::contents(r, Tag::Sequence)?)).ok()
 }
 
 /// The CRL distribution points extension with one full name. Source: RFC 5280 §4.2.1.13.
 #[must_use]
 pub fn crl_distribution_point(uri: &str) -> Extension {
-    Extension::of(oids::CRL_DISTRIBUTION_POINTS, false, |w| {
-        w.sequence(|w| {
-            w.sequence(|w| {
-                w.explicit(0, |w| {
-                    w.nested(tag::CONTEXT_CONSTRUCTED, |w| {
-                        w.value(URI, uri.as_bytes());
-                    });
-                });
-            });
-        });
-    })
+    crate::points::crl_distribution_points(&[uri])
 }
 
 #[cfg(test)]
@@ -355,10 +437,64 @@ mod tests {
         let names = [GeneralName::Dns("a.example".into()), GeneralName::Uri("urn:dev:ops:1-a-b".into())];
         assert_eq!(decode_subject_alt_name(&subject_alt_name(&names, false).value).unwrap(), names);
     }
+    #[track_caller]
+    fn check_name(der: &[u8], expected: Option<GeneralName>) {
+        let value = [&[0x30, u8::try_from(der.len()).unwrap()], der].concat();
+        let read = decode_subject_alt_name(&value);
+        assert_eq!(read, expected.map(|name| vec![name]));
+        if let Some(names) = read {
+            assert_eq!(subject_alt_name(&names, false).value, value);
+        }
+    }
+    #[test]
+    fn an_address() {
+        check_name(&[0x87, 4, 10, 0, 0, 1], Some(GeneralName::Ip(vec![10, 0, 0, 1])));
+    }
+    #[test]
+    fn an_address_of_five_octets_is_refused() {
+        check_name(&[0x87, 5, 10, 0, 0, 1, 1], None);
+    }
+    #[test]
+    fn a_mailbox() {
+        check_name(&[0x81, 3, b'a', b'@', b'b'], Some(GeneralName::Rfc822("a@b".into())));
+    }
+    #[test]
+    fn a_directory_name() {
+        let name = Name::write(&[crate::name::Attribute { oid: oids::COMMON_NAME, text: "x".into() }]);
+        let der = [&[0xa4, 14], name.der()].concat();
+        check_name(&der, Some(GeneralName::Directory(name)));
+    }
     #[test]
     fn other_kinds_of_names_are_kept_as_they_are() {
-        let ip = [0x30, 6, 0x87, 4, 10, 0, 0, 1];
-        assert_eq!(decode_subject_alt_name(&ip), Some(vec![GeneralName::Other(vec![0x87, 4, 10, 0, 0, 1])]));
+        for der in [&[0x88, 2, 0x2a, 3][..], &[0xa0, 7, 6, 1, 0x2a, 0xa0, 2, 5, 0]] {
+            check_name(der, Some(GeneralName::Other(der.to_vec())));
+        }
+    }
+    #[test]
+    fn kinds_of_names_that_do_not_exist_are_refused() {
+        check_name(&[0x89, 1, 0], None);
+        check_name(&[0x04, 1, 0], None);
+    }
+    #[test]
+    fn names_that_are_not_ascii_or_hold_nul_are_refused() {
+        check_name(&[0x82, 2, 0xc3, 0xa4], None);
+        check_name(&[0x82, 3, b'a', 0, b'b'], None);
+    }
+    #[test]
+    fn an_authority_key_identifier() {
+        let value = authority_key_identifier(&[1, 2]).value;
+        let expected = AuthorityKeyIdentifier { key_identifier: Some(vec![1, 2]), serial_number: None };
+        assert_eq!(AuthorityKeyIdentifier::decode(&value), Some(expected));
+    }
+    #[test]
+    fn half_of_issuer_and_serial_number_is_refused() {
+        assert_eq!(AuthorityKeyIdentifier::decode(&[0x30, 3, 0x82, 1, 1]), None);
+        assert!(AuthorityKeyIdentifier::decode(&[0x30, 8, 0xa1, 3, 0x82, 1, b'x', 0x82, 1, 1]).is_some());
+    }
+    #[test]
+    fn a_subject_key_identifier() {
+        let value = subject_key_identifier(&[7; 20]).value;
+        assert_eq!(decode_subject_key_identifier(&value), Some(vec![7; 20]));
     }
     #[test]
     fn empty_purposes_are_refused() {

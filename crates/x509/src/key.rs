@@ -8,12 +8,16 @@ use const_oid::ObjectIdentifier;
 use der::{Decode, Reader, SliceReader, Tag};
 use model::Digest;
 
-/// Longest SubjectPublicKeyInfo in octets: RSA-4096 needs 550.
-pub const SPKI_LEN_MAX: usize = 1024;
+/// Longest SubjectPublicKeyInfo in octets: ML-DSA-87 needs 2614.
+pub const SPKI_LEN_MAX: usize = 3 * 1024;
+/// Octets of public keys of ML-DSA. Source: FIPS 204 table 2.
+const ML_DSA_44_LEN: usize = 1312;
+const ML_DSA_65_LEN: usize = 1952;
+const ML_DSA_87_LEN: usize = 2592;
 
 /// A `SubjectPublicKeyInfo` of one of our key types.
 ///
-/// Shape: named curve, uncompressed point; RSA with parameters NULL. That the point lies on its curve is checked by
+/// Shape: named curve, uncompressed point; RSA with parameters NULL; Ed25519 and ML-DSA without parameters. That the point lies on its curve is checked by
 /// the first verification with it ([`crate::signature::verify`]), or by [`crate::weak::check`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicKey {
@@ -34,7 +38,7 @@ impl PublicKey {
 
     /// Writes the `SubjectPublicKeyInfo` of a key.
     ///
-    /// Shape of `key`: the contents of the BIT STRING: uncompressed point, 32 octets, or `RSAPublicKey`.
+    /// Shape of `key`: the contents of the BIT STRING: uncompressed point, 32 octets, `RSAPublicKey`, or the octets of FIPS 204.
     ///
     /// # Errors
     /// [`BadDer`] if the key is not of this type.
@@ -48,8 +52,20 @@ impl PublicKey {
                 KeyType::P384 => {
                     w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP384R1);
                 }
+                KeyType::P521 => {
+                    w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP521R1);
+                }
                 KeyType::Ed25519 => {
                     w.oid(oids::ED25519);
+                }
+                KeyType::MlDsa44 => {
+                    w.oid(oids::ML_DSA_44);
+                }
+                KeyType::MlDsa65 => {
+                    w.oid(oids::ML_DSA_65);
+                }
+                KeyType::MlDsa87 => {
+                    w.oid(oids::ML_DSA_87);
                 }
                 KeyType::Rsa(_) => {
                     w.oid(oids::RSA_ENCRYPTION).value(crate::write::tag::NULL, &[]);
@@ -110,7 +126,8 @@ impl PublicKey {
     pub fn rsa(&self) -> Option<(&[u8], &[u8])> {
         match self.key_type {
             KeyType::Rsa(_) => read::whole(self.bits(), SPKI_LEN_MAX, "RSAPublicKey", rsa_public_key).ok(),
-            KeyType::P256 | KeyType::P384 | KeyType::Ed25519 => None,
+            KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 => None,
+            KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => None,
         }
     }
 }
@@ -127,9 +144,13 @@ fn key_type(reader: &mut SliceReader<'_>, key: &[u8]) -> Result<Option<KeyType>>
         oids::EC_PUBLIC_KEY => match ObjectIdentifier::decode(reader)? {
             oids::SECP256R1 if point_of(65) => Some(KeyType::P256),
             oids::SECP384R1 if point_of(97) => Some(KeyType::P384),
+            oids::SECP521R1 if point_of(133) => Some(KeyType::P521),
             _ => None,
         },
         oids::ED25519 if key.len() == 32 => Some(KeyType::Ed25519),
+        oids::ML_DSA_44 if key.len() == ML_DSA_44_LEN => Some(KeyType::MlDsa44),
+        oids::ML_DSA_65 if key.len() == ML_DSA_65_LEN => Some(KeyType::MlDsa65),
+        oids::ML_DSA_87 if key.len() == ML_DSA_87_LEN => Some(KeyType::MlDsa87),
         oids::RSA_ENCRYPTION => {
             der::asn1::Null::decode(reader)?;
             read::inside(key, rsa_public_key).ok().and_then(|(modulus, _)| {

@@ -5,6 +5,7 @@
 
 pub mod algorithm;
 pub mod certificate;
+pub mod constraints;
 pub mod crl;
 pub mod crmf;
 pub mod csr;
@@ -12,7 +13,10 @@ pub mod extension;
 pub mod key;
 pub mod name;
 pub mod oids;
+pub mod path;
 pub mod pem;
+pub mod points;
+pub mod policy;
 mod read;
 pub mod serial;
 pub mod signature;

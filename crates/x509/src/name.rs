@@ -15,7 +15,7 @@ pub const NAME_LEN_MAX: usize = 4096;
 
 /// A `Name`: its octets as they were read or written, and its attributes.
 /// Source: RFC 5280 §4.1.2.4.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
     der: Vec<u8>,
     attributes: Vec<Attribute>,
@@ -83,6 +83,38 @@ impl Name {
     pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
     }
+    /// The attributes of each relative name, in their order.
+    #[must_use]
+    pub fn relative_names(&self) -> Vec<Vec<Attribute>> {
+        let sets = read::whole(&self.der, NAME_LEN_MAX, "Name", |r| {
+            let contents = read::contents(r, Tag::Sequence)?;
+            read::each(contents, ATTRIBUTES_MAX, |r| {
+                read::each(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, attribute)
+            })
+        });
+        sets.unwrap_or_default()
+    }
+    /// Whether both are the same name: attribute by attribute, without regard to case and to repeated, leading and
+    /// trailing spaces, whatever string types they are written as.
+    ///
+    /// Off-spec: RFC 5280 §7.1 folds compatibility characters too; here two texts that differ in them are two names.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.der == other.der || self.folded() == other.folded()
+    }
+    /// Whether it is `base`, or below it in the directory. Source: RFC 5280 §4.2.1.10.
+    #[must_use]
+    pub fn is_within(&self, base: &Self) -> bool {
+        self.folded().starts_with(&base.folded())
+    }
+    fn folded(&self) -> Vec<Vec<Attribute>> {
+        let mut sets = self.relative_names();
+        for set in &mut sets {
+            set.iter_mut().for_each(|attribute| attribute.text = folded(&attribute.text));
+            set.sort();
+        }
+        sets
+    }
     /// Whether there is no attribute.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -93,6 +125,10 @@ impl Name {
     pub fn first(&self, oid: ObjectIdentifier) -> Option<&str> {
         self.attributes.iter().find(|a| a.oid == oid).map(|a| a.text.as_str())
     }
+}
+
+fn folded(text: &str) -> String {
+    text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
 
 fn string_tag(oid: ObjectIdentifier) -> u8 {

@@ -119,6 +119,29 @@ pub(crate) fn small(reader: &mut SliceReader<'_>) -> Result<u64> {
     u64::decode(reader)
 }
 
+/// A small non-negative INTEGER from its contents, below an implicit tag.
+pub(crate) fn small_contents(contents: &[u8]) -> Option<u64> {
+    let digits = match contents {
+        [0] => return Some(0),
+        [0, digits @ ..] if digits.first().is_some_and(|first| *first >= 0x80) => digits,
+        [1..=0x7f, ..] => contents,
+        _ => return None,
+    };
+    (digits.len() <= 8).then(|| digits.iter().fold(0, |n, octet| n << 8 | u64::from(*octet)))
+}
+
+/// Named bits from the contents of a BIT STRING, bit 0 first; `None` if one has a number of `count` or more.
+pub(crate) fn named_bits(contents: &[u8], count: u16) -> Option<u16> {
+    let bits = BitStringRef::new(*contents.first()?, contents.get(1..)?).ok()?;
+    let mut set = 0;
+    for (n, bit) in bits.bits().enumerate() {
+        if bit {
+            set |= u16::try_from(n).ok().filter(|n| *n < count).map(|n| 1 << n)?;
+        }
+    }
+    Some(set)
+}
+
 /// The octets of a non-negative INTEGER of any length, without the leading zero.
 pub(crate) fn unsigned<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
     let octets = contents(reader, Tag::Integer)?;

@@ -29,7 +29,10 @@ pub fn verify(
     UnparsedPublicKey::new(algorithm, key.bits()).verify(message, signature).map_err(|_| BadSignature)
 }
 
-fn verification_algorithm(key: KeyType, algorithm: SignatureAlgorithm) -> Option<&'static dyn VerificationAlgorithm> {
+pub(crate) fn verification_algorithm(
+    key: KeyType,
+    algorithm: SignatureAlgorithm,
+) -> Option<&'static dyn VerificationAlgorithm> {
     use SignatureAlgorithm as A;
     Some(match (key, algorithm) {
         (KeyType::P256, A::EcdsaSha256) => &aws::ECDSA_P256_SHA256_ASN1,
@@ -38,10 +41,20 @@ fn verification_algorithm(key: KeyType, algorithm: SignatureAlgorithm) -> Option
         (KeyType::P384, A::EcdsaSha256) => &aws::ECDSA_P384_SHA256_ASN1,
         (KeyType::P384, A::EcdsaSha384) => &aws::ECDSA_P384_SHA384_ASN1,
         (KeyType::P384, A::EcdsaSha512) => &aws::ECDSA_P384_SHA512_ASN1,
+        (KeyType::P521, A::EcdsaSha256) => &aws::ECDSA_P521_SHA256_ASN1,
+        (KeyType::P521, A::EcdsaSha384) => &aws::ECDSA_P521_SHA384_ASN1,
+        (KeyType::P521, A::EcdsaSha512) => &aws::ECDSA_P521_SHA512_ASN1,
         (KeyType::Ed25519, A::Ed25519) => &aws::ED25519,
-        (KeyType::Rsa(2048..), A::RsaSha256) => &aws::RSA_PKCS1_2048_8192_SHA256,
-        (KeyType::Rsa(2048..), A::RsaSha384) => &aws::RSA_PKCS1_2048_8192_SHA384,
-        (KeyType::Rsa(2048..), A::RsaSha512) => &aws::RSA_PKCS1_2048_8192_SHA512,
-        (KeyType::P256 | KeyType::P384 | KeyType::Ed25519 | KeyType::Rsa(_), _) => return None,
+        (KeyType::Rsa(2048..=4096), A::RsaSha256) => &aws::RSA_PKCS1_2048_8192_SHA256,
+        (KeyType::Rsa(2048..=4096), A::RsaSha384) => &aws::RSA_PKCS1_2048_8192_SHA384,
+        (KeyType::Rsa(2048..=4096), A::RsaSha512) => &aws::RSA_PKCS1_2048_8192_SHA512,
+        (KeyType::Rsa(2048..=4096), A::RsaPssSha256) => &aws::RSA_PSS_2048_8192_SHA256,
+        (KeyType::Rsa(2048..=4096), A::RsaPssSha384) => &aws::RSA_PSS_2048_8192_SHA384,
+        (KeyType::Rsa(2048..=4096), A::RsaPssSha512) => &aws::RSA_PSS_2048_8192_SHA512,
+        (KeyType::MlDsa44, A::MlDsa44) => &aws::ML_DSA_44,
+        (KeyType::MlDsa65, A::MlDsa65) => &aws::ML_DSA_65,
+        (KeyType::MlDsa87, A::MlDsa87) => &aws::ML_DSA_87,
+        (KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 | KeyType::Rsa(_), _) => return None,
+        (KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87, _) => return None,
     })
 }

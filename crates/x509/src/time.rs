@@ -11,14 +11,23 @@ impl Writer {
     /// Source: RFC 5280 §4.1.2.5.
     pub fn time(&mut self, at: UnixTime) -> &mut Self {
         let c = at.civil();
-        let rest = format!("{:02}{:02}{:02}{:02}{:02}Z", c.month, c.day, c.hour, c.minute, c.second);
-        if c.year < 2050 {
-            self.value(tag::UTC_TIME, format!("{:02}{rest}", c.year % 100).as_bytes())
-        } else {
-            self.value(tag::GENERALIZED_TIME, format!("{:04}{rest}", c.year).as_bytes())
-        }
+        let (tag, century) = if c.year < 2050 { (tag::UTC_TIME, None) } else { (tag::GENERALIZED_TIME, Some(c.year)) };
+        // Digit by digit: lists have a million of these.
+        let mut octets = [b'Z'; 15];
+        let pairs = [c.year % 100, c.month, c.day, c.hour, c.minute, c.second];
+        let digits = century.map(|year| year / 100).into_iter().chain(pairs).flat_map(|n| [n / 10 % 10, n % 10]);
+        octets.iter_mut().zip(digits).for_each(|(to, digit)| *to = b'0' + u8::try_from(digit).unwrap_or(0));
+        self.value(tag, octets.get(..contents_len(at)).unwrap_or_default())
     }
 }
+
+/// How many octets the contents of a `Time` have.
+pub(crate) fn contents_len(at: UnixTime) -> usize {
+    if at < FIRST_OF_2050 { 13 } else { 15 }
+}
+
+/// 2050-01-01T00:00:00Z, from which on times are spelled otherwise.
+const FIRST_OF_2050: UnixTime = UnixTime::from_s(2_524_608_000);
 
 /// Reads a `Time`. Each year has one spelling only; times before 1970 are refused.
 pub(crate) fn time(reader: &mut SliceReader<'_>) -> Result<UnixTime> {

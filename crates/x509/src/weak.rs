@@ -1,8 +1,10 @@
 //! Keys that nobody should have a certificate for.
 
-use crate::algorithm::KeyType;
+use crate::algorithm::{KeyType, RSA_BITS};
 use crate::key::PublicKey;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519, ParsedPublicKey,
+};
 
 /// What is weak about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub enum Weakness {
 pub fn check(key: &PublicKey) -> Result<(), Weakness> {
     match key.key_type() {
         KeyType::Rsa(bits) => {
-            if !(2048..=4096).contains(&bits) {
+            if !RSA_BITS.contains(&bits) {
                 return Err(Weakness::Size);
             }
             let (modulus, exponent) = key.rsa().ok_or(Weakness::Parameters)?;
@@ -37,6 +39,9 @@ pub fn check(key: &PublicKey) -> Result<(), Weakness> {
         }
         KeyType::P256 => on_curve(ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.bits()).is_ok()),
         KeyType::P384 => on_curve(ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.bits()).is_ok()),
+        KeyType::P521 => on_curve(ParsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, key.bits()).is_ok()),
+        // FIPS 204 §7.2: any octets of the right length are a public key.
+        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => Ok(()),
         KeyType::Ed25519 => {
             let parsed = ParsedPublicKey::new(&ED25519, key.bits()).is_ok();
             on_curve(parsed && !SMALL_ORDER.contains(&without_sign(key.bits())))
@@ -189,6 +194,13 @@ mod tests {
         let mut point = [1; 65];
         point[0] = 4;
         assert_eq!(check(&PublicKey::from_bits(KeyType::P256, &point).unwrap()), Err(Weakness::Point));
+    }
+    #[test]
+    fn a_p521_point_off_the_curve_is_weak() {
+        let mut point = [0; 133];
+        point[0] = 4;
+        point[66] = 1;
+        assert_eq!(check(&PublicKey::from_bits(KeyType::P521, &point).unwrap()), Err(Weakness::Point));
     }
     #[test]
     fn small_order_points_are_weak() {

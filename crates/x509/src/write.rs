@@ -44,6 +44,23 @@ impl Writer {
         self.out
     }
 
+    /// What was written so far.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Forgets what was written and keeps the room.
+    pub(crate) fn clear(&mut self) {
+        self.out.clear();
+    }
+
+    /// Tag and length of a value whose contents follow.
+    pub(crate) fn head(&mut self, tag: u8, len: usize) -> &mut Self {
+        self.out.push(tag);
+        self.length(len);
+        self
+    }
+
     /// Octets that are DER already.
     pub fn raw(&mut self, der: &[u8]) -> &mut Self {
         self.out.extend_from_slice(der);
@@ -137,15 +154,33 @@ impl Writer {
     /// A BIT STRING of named bits, bit 0 first, without trailing zeros.
     /// Source: X.690 §11.2.2.
     pub fn named_bits(&mut self, bits: u16) -> &mut Self {
+        self.named_bits_as(tag::BIT_STRING, bits)
+    }
+
+    /// The same under another tag.
+    pub fn named_bits_as(&mut self, tag: u8, bits: u16) -> &mut Self {
         // Bit n of the argument is bit n of the string, which is counted from the most significant end.
         let [first, second] = bits.reverse_bits().to_be_bytes();
         let (octets, last) = if second != 0 { (2, second) } else { (1, first) };
         let unused = u8::try_from(last.trailing_zeros().min(7)).unwrap_or(7);
         match (bits, octets) {
-            (0, _) => self.value(tag::BIT_STRING, &[0]),
-            (_, 1) => self.value(tag::BIT_STRING, &[unused, first]),
-            _ => self.value(tag::BIT_STRING, &[unused, first, second]),
+            (0, _) => self.value(tag, &[0]),
+            (_, 1) => self.value(tag, &[unused, first]),
+            _ => self.value(tag, &[unused, first, second]),
         }
+    }
+
+    /// A small non-negative INTEGER under another tag.
+    pub fn small_as(&mut self, tag: u8, n: u64) -> &mut Self {
+        let octets = n.to_be_bytes();
+        let start = octets.iter().position(|o| *o != 0).unwrap_or(octets.len() - 1);
+        let octets = octets.get(start..).unwrap_or_default();
+        self.nested(tag, |w| {
+            if octets.first().is_some_and(|first| *first >= 0x80) {
+                w.raw(&[0]);
+            }
+            w.raw(octets);
+        })
     }
 
     fn length(&mut self, len: usize) {

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 use x509::crmf::ProofOfPossession;
-use x509::{CertReqMsg, Certificate, CertificateList, CertificationRequest, KeyType, PublicKey, oids, weak};
+use x509::{
+    CertReqMsg, Certificate, CertificateList, CertificationRequest, KeyType, PublicKey, SignatureAlgorithm, oids, weak,
+};
 
 fn golden(name: &str) -> Vec<u8> {
     std::fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)).unwrap()
@@ -178,4 +180,82 @@ fn a_crl() {
     assert_eq!(said, [("1122".to_owned(), "key-compromise"), ("33".to_owned(), "unspecified")]);
     assert_eq!(crl.crl_number, 7);
     every_cut_is_refused(&der, |octets| CertificateList::decode(octets).is_ok());
+}
+
+const PYTHON: &str = "python-cryptography-50.0.2";
+
+/// A root, a request and a list by the same key: all verify, and with one bit changed none does.
+#[track_caller]
+fn signed_with(path: &str, key_type: KeyType, algorithm: SignatureAlgorithm) {
+    let root = golden(&format!("{path}-root.der"));
+    let (csr, crl) = (golden(&format!("{path}-csr.der")), golden(&format!("{path}-crl.der")));
+    let certificate = Certificate::decode(&root).unwrap();
+    let key = certificate.tbs().subject_public_key.clone();
+    assert_eq!((key.key_type(), certificate.tbs().signature), (key_type, algorithm));
+    assert_eq!(weak::check(&key), Ok(()));
+    let verified = |which: usize, der: &[u8]| match which {
+        0 => Certificate::decode(der).is_ok_and(|c| c.verify(&key).is_ok()),
+        1 => CertificationRequest::decode(der).is_ok_and(|r| r.verify().is_ok()),
+        _ => CertificateList::decode(der).is_ok_and(|l| l.verify(&key).is_ok()),
+    };
+    for (which, der) in [root, csr, crl].into_iter().enumerate() {
+        assert!(verified(which, &der), "{which} does not verify");
+        for at in [der.len() / 2, der.len() - 1] {
+            let mut changed = der.clone();
+            changed[at] ^= 1;
+            assert!(!verified(which, &changed), "octet {at} of {which} may be changed");
+        }
+        // Long octets: the cuts at the ends tell what all of them would.
+        assert!(!verified(which, &der[..der.len() - 1]) && !verified(which, &[&der[..], &[0]].concat()));
+    }
+}
+
+#[test]
+fn ml_dsa_44_of_others() {
+    signed_with(&format!("rfc9881/{PYTHON}-ml-dsa-44"), KeyType::MlDsa44, SignatureAlgorithm::MlDsa44);
+}
+#[test]
+fn ml_dsa_65_of_others() {
+    signed_with(&format!("rfc9881/{PYTHON}-ml-dsa-65"), KeyType::MlDsa65, SignatureAlgorithm::MlDsa65);
+}
+#[test]
+fn ml_dsa_87_of_others() {
+    signed_with(&format!("rfc9881/{PYTHON}-ml-dsa-87"), KeyType::MlDsa87, SignatureAlgorithm::MlDsa87);
+}
+#[test]
+fn p521_of_others() {
+    signed_with(&format!("rfc5480/{PYTHON}-p521"), KeyType::P521, SignatureAlgorithm::EcdsaSha512);
+}
+#[test]
+fn rsa4096_of_others() {
+    signed_with(&format!("rfc8017/{PYTHON}-rsa4096"), KeyType::Rsa(4096), SignatureAlgorithm::RsaSha256);
+}
+#[test]
+fn rsa_of_an_odd_size_within_the_bounds() {
+    signed_with(&format!("rfc8017/{PYTHON}-rsa2056"), KeyType::Rsa(2056), SignatureAlgorithm::RsaSha256);
+}
+#[test]
+fn pss_of_others() {
+    for (name, algorithm) in [
+        ("sha256", SignatureAlgorithm::RsaPssSha256),
+        ("sha384", SignatureAlgorithm::RsaPssSha384),
+        ("sha512", SignatureAlgorithm::RsaPssSha512),
+    ] {
+        signed_with(&format!("rfc4055/{PYTHON}-pss-{name}"), KeyType::Rsa(2048), algorithm);
+    }
+}
+#[test]
+fn pss_with_a_short_salt_is_refused() {
+    assert!(Certificate::decode(&golden(&format!("rfc4055/{PYTHON}-pss-short-salt-root.der"))).is_err());
+}
+// testdata/make/algorithms.py --check lets Python `cryptography` verify the same files.
+#[test]
+fn what_we_wrote_and_others_verified() {
+    signed_with("rfc9881/cradle-ml-dsa-44", KeyType::MlDsa44, SignatureAlgorithm::MlDsa44);
+    signed_with("rfc9881/cradle-ml-dsa-65", KeyType::MlDsa65, SignatureAlgorithm::MlDsa65);
+    signed_with("rfc9881/cradle-ml-dsa-87", KeyType::MlDsa87, SignatureAlgorithm::MlDsa87);
+    signed_with("rfc5480/cradle-p521", KeyType::P521, SignatureAlgorithm::EcdsaSha512);
+    signed_with("rfc4055/cradle-pss-sha256", KeyType::Rsa(2048), SignatureAlgorithm::RsaPssSha256);
+    signed_with("rfc4055/cradle-pss-sha384", KeyType::Rsa(2048), SignatureAlgorithm::RsaPssSha384);
+    signed_with("rfc4055/cradle-pss-sha512", KeyType::Rsa(2048), SignatureAlgorithm::RsaPssSha512);
 }

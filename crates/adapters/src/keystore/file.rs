@@ -174,8 +174,24 @@ impl Keystore for FileKeystore {
     }
 
     fn open(&self, uri: &KeyUri) -> Result<Arc<dyn Signer>, KeyFault> {
-        let label = uri.0.strip_prefix(SCHEME).ok_or(KeyFault::BadName)?;
-        Ok(Arc::new(MemoryKey::open(&self.kept(label)?)?))
+        let place = uri.place();
+        let label = place.0.strip_prefix(SCHEME).ok_or(KeyFault::BadName)?;
+        let key = MemoryKey::open(&self.kept(label)?)?;
+        Ok(Arc::new(match uri.signature()? {
+            Some(algorithm) => key.with_algorithm(algorithm)?,
+            None => key,
+        }))
+    }
+
+    fn generate_at(&self, uri: &KeyUri, key_type: KeyType) -> Result<(KeyUri, Arc<dyn Signer>), KeyFault> {
+        let algorithm = uri.signature()?;
+        if algorithm.is_some_and(|algorithm| !key_type.may_sign_with(algorithm)) {
+            return Err(KeyFault::Unsupported);
+        }
+        let place = uri.place();
+        let label = place.0.strip_prefix(SCHEME).ok_or(KeyFault::BadName)?;
+        self.generate(label, key_type)?;
+        Ok((uri.clone(), self.open(uri)?))
     }
 }
 
@@ -202,6 +218,18 @@ mod tests {
             let opened = keystore(&dir, "secret").open(&uri).unwrap();
             assert_eq!(opened.public_key(), made.public_key());
         }
+    }
+    #[test]
+    fn a_uri_says_how_a_key_signs() {
+        let dir = Temporary::new();
+        let wanted = KeyUri("file:pss?signature=RSASSA-PSS-SHA384".into());
+        let (uri, made) = keystore(&dir, "secret").generate_at(&wanted, KeyType::Rsa(2048)).unwrap();
+        assert_eq!(made.algorithm(), x509::SignatureAlgorithm::RsaPssSha384);
+        let opened = keystore(&dir, "secret").open(&uri).unwrap();
+        let signature = opened.sign(b"octets").unwrap();
+        x509::signature::verify(made.public_key(), made.algorithm(), b"octets", &signature).unwrap();
+        let misfit = KeyUri("file:b?signature=RSASSA-PSS-SHA384".into());
+        assert_eq!(keystore(&dir, "secret").generate_at(&misfit, KeyType::P256).err(), Some(KeyFault::Unsupported));
     }
     #[test]
     fn another_passphrase_opens_nothing() {

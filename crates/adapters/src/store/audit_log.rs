@@ -185,7 +185,7 @@ mod tests {
                 (i, octets.clone(), leaf(&octets))
             })
             .collect();
-        let own = Checkpoint { origin: "test".into(), size: n, root: edge.root() }.sign(&key).unwrap();
+        let own = Checkpoint { origin: "test".into(), size: n, root: edge.root(), mode: None }.sign(&key).unwrap();
         Log { key, entries, own, roots }
     }
 
@@ -214,7 +214,7 @@ mod tests {
     fn a_sound_log_with_an_older_checkpoint() {
         let log = log(600);
         let root = crate::store::merkle::root_of(&log.entries[..300].iter().map(|e| e.2).collect::<Vec<_>>());
-        let kept = Checkpoint { origin: "test".into(), size: 300, root }.sign(&log.key).unwrap();
+        let kept = Checkpoint { origin: "test".into(), size: 300, root, mode: None }.sign(&log.key).unwrap();
         check(log, &[kept], Ok(600));
     }
     #[test]
@@ -278,6 +278,7 @@ mod tests {
         let longer = log(600);
         let mut shorter = log(500);
         shorter.own = Checkpoint {
+            mode: None,
             origin: "test".into(),
             size: 500,
             root: crate::store::merkle::root_of(&shorter.entries.iter().map(|e| e.2).collect::<Vec<_>>()),

@@ -16,8 +16,12 @@ pub struct Checkpoint {
     pub size: u64,
     /// Hash of the tree over them.
     pub root: Digest,
+    /// The last entry that tells of an operation mode, so that who starts need not look for it: an extension line.
+    pub mode: Option<u64>,
 }
 
+/// How the extension line begins.
+const MODE: &str = "mode ";
 /// Type of an Ed25519 key in a signed note.
 const ED25519: u8 = 1;
 
@@ -29,7 +33,8 @@ fn key_hash(name: &str, key: &PublicKey) -> [u8; 4] {
 
 impl Checkpoint {
     fn text(&self) -> String {
-        format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.octets()))
+        let mode = self.mode.map(|entry| format!("{MODE}{entry}\n")).unwrap_or_default();
+        format!("{}\n{}\n{}\n{mode}", self.origin, self.size, STANDARD.encode(self.root.octets()))
     }
 
     /// Writes and signs the checkpoint; the key goes by the name of the log.
@@ -46,6 +51,12 @@ impl Checkpoint {
         Ok(format!("{text}\n— {} {}\n", self.origin, STANDARD.encode(octets)))
     }
 
+    /// The last entry that tells of an operation mode, of a note that was verified before.
+    #[must_use]
+    pub fn mode_of(note: &str) -> Option<u64> {
+        note.split_once("\n\n")?.0.split('\n').nth(3)?.strip_prefix(MODE)?.parse().ok()
+    }
+
     /// Reads a checkpoint and verifies that `key` signed it.
     ///
     /// `None` if it is not written as a checkpoint is, or the signature does not hold.
@@ -58,6 +69,10 @@ impl Checkpoint {
             origin: origin.to_owned(),
             size: size.parse().ok()?,
             root: Digest::from_slice(&STANDARD.decode(root).ok()?)?,
+            mode: match lines.next() {
+                Some(line) => Some(line.strip_prefix(MODE)?.parse().ok()?),
+                None => None,
+            },
         };
         let signed = checkpoint.text();
         if lines.next().is_some() || signed.strip_suffix('\n') != Some(text) {

@@ -76,7 +76,7 @@ fn a_lost_certificate_is_found() {
 #[test]
 fn an_intent_without_log_is_found() {
     let sql = "INSERT INTO issuance SELECT 99, x'0199', authority, x'99', requester, grant_id, right_id, profile, key,
-        tbs, at, 0, 0 FROM issuance WHERE id = 1";
+        tbs, at, 0, 0, not_after, shard FROM issuance WHERE id = 1";
     deep_finds(sql, "D2");
 }
 #[test]
@@ -102,4 +102,26 @@ fn a_revocation_that_was_taken_back_is_found() {
     b.sql("DELETE FROM revocation");
     let found = SqliteStore::open_to_read(&b.dir).unwrap().check_deep(&mut |_| ()).unwrap().unwrap_err();
     assert!(found.iter().any(|f| f.invariant == "D6"), "{found:?}");
+}
+#[test]
+fn the_last_mode_is_found_without_walking_the_log() {
+    use model::mode::{Binding, Order};
+    use ports::store::ModeStore;
+    let b = Box_::new();
+    let store = b.open();
+    let ca = ready(&store);
+    let order = Order::Stay(model::Mode::Sealed);
+    let event = model::audit::Event::ModeOrdered { order, epoch: 1, operator: "ann".into(), reason: "test".into() };
+    store.order(order, "statement", event, NOW).unwrap();
+    store.bind(Binding::settled(model::Mode::Sealed), NOW).unwrap();
+    let note = |store: &SqliteStore| store.checkpoint().unwrap().unwrap();
+    let line = note(&store).lines().nth(3).unwrap().to_owned();
+    issue(&store, ca, 1);
+    assert_eq!(note(&store).lines().nth(3), Some(line.as_str()), "what is no mode does not move it");
+    drop(store);
+    let store = b.open();
+    issue(&store, ca, 2);
+    assert_eq!(note(&store).lines().nth(3), Some(line.as_str()), "nor does a new start");
+    let last = store.last_modes().unwrap();
+    assert_eq!((last.ordered, last.entered), (Some(order), Some((Binding::settled(model::Mode::Sealed), 1))));
 }

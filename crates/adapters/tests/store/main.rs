@@ -3,5 +3,10 @@
 
 mod authority;
 mod checks;
+mod fill;
+mod lists;
+mod pending;
 mod registry;
+mod restore;
+mod standing;
 mod support;

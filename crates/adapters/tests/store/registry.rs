@@ -5,7 +5,7 @@ use model::contract::identity::{BoardSeen, Step, StepDone};
 use model::mode::{Binding, Order};
 use model::{Digest, Mode, Module, Reason, TransactionId};
 use ports::store::authority::{CertificateFilter, IntentDraft, RecordDraft};
-use ports::store::identity::{DeviceFilter, List, ListOutcome, ListedDevice};
+use ports::store::identity::{List, ListedDevice};
 use ports::store::line::Job;
 use ports::store::mode::ModeRow;
 use ports::store::software::ReleaseRow;
@@ -14,14 +14,15 @@ use ports::vault::BlobName;
 use std::sync::Arc;
 use x509::{SerialNumber, sha256};
 
-fn list(name: &str, devices: &[(u32, Option<&str>)]) -> List {
+fn list(devices: &[(u32, Option<&str>)]) -> List {
     let listed = devices.iter().zip(1..).map(|((n, board), line)| ListedDevice {
         id: device(*n).device().unwrap().clone(),
         board: board.map(|b| b.parse().unwrap()),
         profile: "idevid".parse().unwrap(),
         line,
     });
-    List { name: name.into(), digest: digest(1), until: NOW.plus_s(100), devices: listed.collect() }
+    let (name, until) = ("a".to_owned(), NOW.plus_s(100));
+    List { name, digest: digest(1), until, supplied: None, devices: listed.collect() }
 }
 fn seen(board: &str, n: u32) -> BoardSeen {
     let serial = format!("SN{n:04}").parse().unwrap();
@@ -29,36 +30,10 @@ fn seen(board: &str, n: u32) -> BoardSeen {
 }
 
 #[test]
-fn a_list_is_imported_once_and_leaves_its_grants_once() {
-    let b = Box_::new();
-    let store = b.open();
-    let devices = [(1, None), (2, Some("chip-2"))];
-    assert_eq!(store.import(&list("a", &devices), NOW).unwrap(), ListOutcome::Imported { new: 2, known: 0 });
-    assert_eq!(store.import(&list("b", &devices), NOW).unwrap(), ListOutcome::Imported { new: 0, known: 2 });
-    let pending = store.pending(10).unwrap().unwrap();
-    assert_eq!((pending.origin.as_str(), pending.offers.len()), ("list a", 2));
-    store.deposited(&pending.rows).unwrap();
-    assert_eq!(store.pending(10).unwrap(), None);
-}
-#[test]
-fn a_list_that_contradicts_an_earlier_one_changes_nothing() {
-    let b = Box_::new();
-    let store = b.open();
-    store.import(&list("a", &[(1, None), (2, Some("chip-2"))]), NOW).unwrap();
-    let contradicts = |devices: &[(u32, Option<&str>)]| {
-        let before = store.devices(&DeviceFilter { limit: 100, ..Default::default() }).unwrap();
-        let outcome = store.import(&list("b", devices), NOW).unwrap();
-        assert_eq!(store.devices(&DeviceFilter { limit: 100, ..Default::default() }).unwrap(), before);
-        outcome
-    };
-    assert_eq!(contradicts(&[(3, None), (1, Some("chip-1"))]), ListOutcome::Contradicts(vec![2]));
-    assert_eq!(contradicts(&[(3, Some("chip-2"))]), ListOutcome::Contradicts(vec![1]));
-}
-#[test]
 fn boards_are_bound_to_names() {
     let b = Box_::new();
     let store = b.open();
-    store.import(&list("a", &[(1, None), (2, Some("chip-2")), (3, None)]), NOW).unwrap();
+    store.import(&list(&[(1, None), (2, Some("chip-2")), (3, None)]), NOW).unwrap();
     let admit = |seen: BoardSeen| store.admit(&[seen], NOW).unwrap().pop().unwrap().map(|_| ());
     assert_eq!(admit(seen("chip-1", 1)), Ok(()));
     assert_eq!(admit(seen("chip-1", 1)), Ok(()), "the same board goes on");
@@ -79,7 +54,7 @@ fn boards_are_bound_to_names() {
 fn a_device_is_provisioned_once_and_in_order() {
     let b = Box_::new();
     let store = b.open();
-    store.import(&list("a", &[(1, None)]), NOW).unwrap();
+    store.import(&list(&[(1, None)]), NOW).unwrap();
     let id = store.admit(&[seen("chip-1", 1)], NOW).unwrap().remove(0).unwrap();
     let (line, alice) = ("line-1".parse().unwrap(), "alice".parse().unwrap());
     let done = |board: &str, step: Step| {

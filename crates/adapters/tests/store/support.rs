@@ -9,11 +9,12 @@ use model::{Digest, Entity, Module, Reason, TransactionId, UnixTime};
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
-use ports::store::authority::{IntentDraft, IntentOutcome, RecordDraft};
+use ports::store::authority::{CrlContents, CrlLine, CrlRow, CrlScope, IntentDraft, IntentOutcome, RecordDraft};
 use ports::{Clock, Signer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use x509::crl::RevokedCertificate;
 use x509::{KeyType, SerialNumber, sha256};
 
 pub(crate) const NOW: UnixTime = UnixTime::from_s(1_790_000_000);
@@ -45,6 +46,7 @@ impl Box_ {
             audit_key: Arc::clone(&self.key),
             clock: Arc::new(Still),
             entropy: Arc::new(SystemEntropy::default()),
+            marks: Some(self.dir.join("marks")),
         }
     }
     pub(crate) fn open(&self) -> SqliteStore {
@@ -102,6 +104,8 @@ pub(crate) fn draft(store: &dyn AuthorityStore, authority: u64, n: u8) -> Intent
         right: None,
         key: digest(n),
         at: NOW,
+        not_after: NOW.plus_s(1000 + u64::from(n)),
+        shard: u32::from(n % 2) + 1,
     }
 }
 pub(crate) fn one(store: &dyn AuthorityStore, draft: IntentDraft) -> IntentOutcome {
@@ -133,4 +137,31 @@ pub(crate) fn issue(store: &dyn AuthorityStore, authority: u64, n: u8) {
 #[track_caller]
 pub(crate) fn refused(outcome: IntentOutcome, reason: Reason) {
     assert!(matches!(outcome, IntentOutcome::Refused(r) if r == reason), "{outcome:?}");
+}
+
+pub(crate) const fn scope(authority: u64, shard: u32) -> CrlScope {
+    CrlScope { authority, shard }
+}
+/// A whole list of an authority, undivided.
+pub(crate) fn list(authority: u64, number: u64) -> CrlRow {
+    let next_update = NOW.plus_s(1);
+    CrlRow { scope: scope(authority, 0), number, base: None, edge: 0, this_update: NOW, next_update, der: vec![1] }
+}
+/// The serial numbers of a list that says all behind a word; one that was released stands with 0xff in front.
+pub(crate) fn lines(store: &dyn AuthorityStore, authority: u64, shard: u32, behind: u64) -> Vec<SerialNumber> {
+    let contents = CrlContents {
+        scope: scope(authority, shard),
+        edge: store.revocation_edge().unwrap(),
+        behind,
+        expired_before: UnixTime::from_s(0),
+    };
+    let serial = |(_, line)| match line {
+        CrlLine::Revoked(RevokedCertificate { serial_number, .. }) => serial_number,
+        CrlLine::Released(serial, _) => released(serial),
+    };
+    store.crl_lines(&contents, 0, 100).unwrap().into_iter().map(serial).collect()
+}
+/// How a released certificate is shown by [`lines`].
+pub(crate) fn released(serial: SerialNumber) -> SerialNumber {
+    SerialNumber::new(&[&[0x7f], serial.octets()].concat()).unwrap()
 }

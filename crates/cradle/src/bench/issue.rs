@@ -44,24 +44,39 @@ pub(crate) struct Rig {
     pub(crate) installation: Installation,
     pub(crate) station: Arc<Link>,
     profile: ProfileName,
-    _scratch: Scratch,
+    _scratch: Option<Scratch>,
 }
 
 impl Rig {
-    /// Makes the installation, in the mode in which devices are certified.
+    /// Makes the installation, in the mode in which devices are certified; it is removed in the end.
     pub(crate) fn new(dir: &Path, key_type: KeyType) -> Result<Self> {
         let scratch = Scratch::new(dir)?;
-        let places = Places::of(&scratch.0.join("data"));
+        let data = scratch.0.join("data");
+        Ok(Self { _scratch: Some(scratch), ..Self::kept(&data, key_type)? })
+    }
+
+    /// The same in a directory that stays.
+    pub(crate) fn kept(data: &Path, key_type: KeyType) -> Result<Self> {
+        let places = Places::of(data);
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true };
-        let plan = Plan { settings, operator, key_type: key_type.to_string(), bare: false, passphrase: None };
+        let plan =
+            Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;
         let installation = Installation::start(workshop)?;
         installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;
         let station = installation.supervisor.link(Module::Provisioning)?;
         let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
-        Ok(Self { installation, station, profile, _scratch: scratch })
+        Ok(Self { installation, station, profile, _scratch: None })
+    }
+
+    /// An installation that was made by [`Rig::kept`] before.
+    pub(crate) fn again(common: &crate::cli::Common, data: &Path) -> Result<Self> {
+        let installation = Installation::open(data, common.passphrase_file.as_deref())?;
+        let station = installation.supervisor.link(Module::Provisioning)?;
+        let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
+        Ok(Self { installation, station, profile, _scratch: None })
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {

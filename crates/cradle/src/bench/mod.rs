@@ -4,10 +4,13 @@
 //! run: the bare primitives on all cores.
 
 mod boards;
+mod bulk;
 mod issue;
 mod limit;
 mod paper;
 mod picture;
+mod scale;
+mod standing;
 
 use crate::cli::Common;
 use crate::fault::Result;
@@ -29,6 +32,18 @@ enum What {
     Limit,
     /// Certificates from request to durable record, over the signed local bus and SQLite FULL.
     Issue(issue::Arguments),
+    /// Make an installation with so many certificates, to be measured by the following; it is kept.
+    Fill(scale::Fill),
+    /// How long an installation takes from its files to the first answer, and how much memory.
+    Start(scale::Start),
+    /// Certificates by serial number, key and device, against a bare read of a row.
+    Lookup(scale::Lookup),
+    /// Octets on the disk for each certificate, against those of the certificate itself.
+    Disk,
+    /// A list of what an authority has revoked: time of the processors, memory, octets.
+    Crl(standing::Crl),
+    /// Answers whether certificates are revoked, signed as they are asked for and before.
+    Ocsp(standing::Ocsp),
     /// The measurements of the published reference, on this machine, with a picture.
     Paper(paper::Arguments),
 }
@@ -86,6 +101,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     match &arguments.what {
         What::Limit => limit::run(&mut said)?,
         What::Issue(arguments) => issue::run(&mut said, arguments)?,
+        What::Fill(arguments) => return scale::fill(common, arguments),
+        What::Start(arguments) => scale::start(&mut said, common, arguments)?,
+        What::Lookup(arguments) => scale::lookup(&mut said, common, arguments)?,
+        What::Disk => return scale::disk(common),
+        What::Crl(arguments) => standing::crl(&mut said, common, arguments)?,
+        What::Ocsp(arguments) => standing::ocsp(&mut said, common, arguments)?,
         What::Paper(arguments) => paper::run(&mut said, arguments)?,
     }
     said.finish()

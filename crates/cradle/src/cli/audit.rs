@@ -4,7 +4,6 @@ use super::Common;
 use crate::compose;
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
-use crate::output::Format;
 use crate::progress;
 use adapters::store::SqliteStore;
 use adapters::store::note::Checkpoint;
@@ -124,21 +123,15 @@ fn list(common: &Common, store: &SqliteStore, from: Option<i64>, limit: u32) -> 
     let size = u64::try_from(from).map_or_else(|_| log_size(store), |_| Ok(0))?;
     let mut start = u64::try_from(from).unwrap_or_else(|_| size.saturating_sub(from.unsigned_abs()));
     let mut left = if limit == 0 { u32::MAX } else { limit };
-    let mut collected = Vec::new();
+    let mut rows = out.stream(&["number", "at", "by", "event"]);
     while left > 0 {
         let page = store.audit_entries(start, PAGE.min(left))?;
         let Some(last) = page.last() else { break };
         start = last.number + 1;
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
-        let mut rows = page.iter().map(|entry| shown(entry, out.is_human()));
-        // A line at a time needs no memory, however many there are.
-        if out.format() == Format::Jsonl {
-            rows.try_for_each(|row| out.line(&row))?;
-        } else {
-            collected.extend(rows);
-        }
+        page.iter().try_for_each(|entry| rows.add(&shown(entry, out.is_human())))?;
     }
-    if out.format() == Format::Jsonl { Ok(()) } else { out.rows(&["number", "at", "by", "event"], &collected) }
+    rows.finish()
 }
 
 #[derive(Serialize)]

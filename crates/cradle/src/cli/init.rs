@@ -3,6 +3,7 @@
 use super::Common;
 use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label, vault_label};
 use crate::config::{Config, Places, StationConfig, VaultConfig, check_organization};
+use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{record_order, sign_order};
 use adapters::clock::SystemEntropy;
@@ -10,17 +11,17 @@ use adapters::files;
 use adapters::keystore::FileKeystore;
 use adapters::vault::VaultPrivateKey;
 use authority::Authority;
-use model::contract::authority::{Answer, Certify, CertifyRequest, CreateAuthority, Evidence, GrantOffer};
+use model::contract::hierarchy::CreateAuthority;
 use model::mode::{Binding, Order};
-use model::{Digest, Entity, Fault, Mode, Module, OperatorName, StationName, TransactionId};
+use model::{Digest, Entity, Mode, Module, OperatorName, StationName};
 use ports::Keystore;
 use ports::clock::random;
 use ports::directory::Caller;
-use ports::store::{AuthorityStore, ModeStore};
+use ports::store::ModeStore;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
-use x509::{KeyType, Name, csr, pem};
+use x509::{KeyType, pem};
 use zeroize::Zeroizing;
 
 /// Make a new installation: keys, modules, authorities.
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// The key type of the device authorities: p256, p384, ed25519, rsa3072.
     #[arg(long, default_value = "p256", value_name = "TYPE")]
     key_type: String,
+    /// Keep the keys of authorities in this PKCS #11 token: `pkcs11:token=...?module-path=...&pin-source=file:...`.
+    #[arg(long, env = "CRADLE_TOKEN", value_name = "URI")]
+    token: Option<String>,
     /// Make no root and no factory authority; make them later with `cradle ca create`.
     #[arg(long)]
     bare: bool,
@@ -55,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) operator: OperatorName,
     pub(crate) key_type: String,
     pub(crate) bare: bool,
+    /// The token that keeps the keys of authorities; in files if absent.
+    pub(crate) token: Option<String>,
     /// The passphrase; without one, a random one is made and kept beside the keys.
     pub(crate) passphrase: Option<Zeroizing<Vec<u8>>>,
 }
@@ -71,7 +77,18 @@ impl Settings {
     fn config(&self, vault: VaultConfig) -> Config {
         let Self { organization, maker_pen, name, demo } = self;
         let (organization, name, station) = (organization.clone(), name.clone(), StationConfig::default());
-        Config { organization, maker_pen: *maker_pen, name, demo: *demo, station, vault }
+        Config {
+            organization,
+            maker_pen: *maker_pen,
+            name,
+            demo: *demo,
+            marks: None,
+            limits: Default::default(),
+            token: Default::default(),
+            signed_lists_only: false,
+            station,
+            vault,
+        }
     }
 }
 
@@ -178,9 +195,9 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
     if maker_pen == EXAMPLE_PEN {
         common.out().say("32473 is the enterprise number for examples. Device certificates are for ever, and name it: use --maker-pen.");
     }
-    let Arguments { name, key_type, bare, .. } = arguments;
+    let Arguments { name, key_type, bare, token, .. } = arguments;
     let settings = Settings { organization, maker_pen, name: name.clone(), demo: false };
-    Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, passphrase })
+    Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, token: token.clone(), passphrase })
 }
 
 fn question(text: &str, default: &str) -> Result<String> {
@@ -215,15 +232,15 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
     files::write_new(&places.data().join("audit.pub"), audit.as_bytes()).map_err(failed(places.data()))?;
     let workshop = Workshop::make(places.clone(), config.clone(), keystore)?;
     let km = Authority::start(workshop.authority_setting()?).or_fail("starting the authority")?;
-    create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519")?;
+    create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519", plan.token.as_deref())?;
     for module in MODULES {
         enrol(&km, &workshop, module_entity(module, &config), "module", &module_label(module))?;
     }
     let operator = Entity::Operator(plan.operator.clone());
     enrol(&km, &workshop, operator, "operator", &operator_label(&plan.operator))?;
     if !plan.bare {
-        create(&km, &workshop, "root", "root", None, &plan.key_type)?;
-        create(&km, &workshop, "factory", "factory", Some("root"), &plan.key_type)?;
+        create(&km, &workshop, "root", "root", None, &plan.key_type, plan.token.as_deref())?;
+        create(&km, &workshop, "factory", "factory", Some("root"), &plan.key_type, plan.token.as_deref())?;
     }
     drop(km);
     first_mode(&workshop, &plan.operator)?;
@@ -233,14 +250,23 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
 }
 
 /// The shipped profiles.
-const PROFILES: [(&str, &str); 7] = [
+const PROFILES: [(&str, &str); 16] = [
     ("root", include_str!("../../../../profiles/root.toml")),
+    ("issuing", include_str!("../../../../profiles/issuing.toml")),
     ("factory", include_str!("../../../../profiles/factory.toml")),
     ("idevid", include_str!("../../../../profiles/idevid.toml")),
     ("ldevid", include_str!("../../../../profiles/ldevid.toml")),
+    ("tls-server", include_str!("../../../../profiles/tls-server.toml")),
+    ("tls-client", include_str!("../../../../profiles/tls-client.toml")),
+    ("service", include_str!("../../../../profiles/service.toml")),
+    ("ocsp", include_str!("../../../../profiles/ocsp.toml")),
+    ("ra", include_str!("../../../../profiles/ra.toml")),
     ("module-root", include_str!("../../../../profiles/module-root.toml")),
     ("module", include_str!("../../../../profiles/module.toml")),
     ("operator", include_str!("../../../../profiles/operator.toml")),
+    ("code-signing", include_str!("../../../../profiles/code-signing.toml")),
+    ("opcua-application", include_str!("../../../../profiles/opcua-application.toml")),
+    ("matter-dac", include_str!("../../../../profiles/matter-dac.toml")),
 ];
 
 fn shipped(directory: &Path, contents: &[(&str, &str)]) -> Result {
@@ -285,6 +311,14 @@ fn name<T: std::str::FromStr<Err = model::text::BadName>>(text: &str) -> Result<
     text.parse().map_err(|e| Failure::new(Exit::Usage, "name", "this name cannot be used").because(e))
 }
 
+/// The URI of a key in a token.
+fn in_token(token: &str, label: &str) -> String {
+    match token.split_once('?') {
+        Some((path, query)) => format!("{path};object={label}?{query}"),
+        None => format!("{token};object={label}"),
+    }
+}
+
 fn create(
     km: &Authority,
     workshop: &Workshop,
@@ -292,12 +326,14 @@ fn create(
     profile: &str,
     issuer: Option<&str>,
     key_type: &str,
+    token: Option<&str>,
 ) -> Result {
     let call = CreateAuthority {
         name: name(authority)?,
         profile: name(profile)?,
         issuer: issuer.map(name).transpose()?,
         key_type: key_type.to_owned(),
+        key: token.map(|token| in_token(token, authority)),
     };
     km.create(&ourselves(workshop), &call).or_fail(&format!("making the authority {authority}"))?;
     Ok(())
@@ -307,25 +343,9 @@ fn create(
 fn enrol(km: &Authority, workshop: &Workshop, subject: Entity, profile: &str, label: &str) -> Result {
     let doing = format!("certifying {subject}");
     let (_, signer) = workshop.keystore.generate(label, KeyType::Ed25519)?;
-    let profile = name(profile)?;
-    let now = workshop.clock.now();
-    let offer = GrantOffer { subject: subject.clone(), profile, until: now.plus_s(3600), quota: 1 };
-    workshop.store.deposit("init", std::slice::from_ref(&offer), now)?;
-    let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[]);
-    let signature = signer.sign(&info).or_fail(&doing)?;
-    let request = CertifyRequest {
-        transaction_id: TransactionId::at(now, random(workshop.entropy.as_ref())),
-        subject,
-        profile: offer.profile,
-        evidence: Evidence::Pkcs10(csr::write_signed(&info, signer.algorithm(), &signature).into()),
-    };
-    let batch = Certify { requests: vec![request] };
+    let batch = enrol::request(workshop, "init", subject, profile, signer.as_ref())?;
     let mut certified = km.ra().admit(&ourselves(workshop), &batch).or_fail(&doing)?;
-    match certified.answers.pop() {
-        Some(Answer::Issued { .. }) => Ok(()),
-        Some(Answer::Failed(fault)) => Err(fault).or_fail(&doing),
-        None => Err(Fault::unavailable("no answer was made")).or_fail(&doing),
-    }
+    enrol::taken(certified.answers.pop(), &doing).map(|_| ())
 }
 
 fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {

@@ -65,7 +65,7 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
             .map(|r| json!({"serial": r.serial_number.to_string(), "at": r.revocation_date.to_string(), "reason": r.reason.name()}))
             .collect();
         let value = json!({
-            "kind": "crl", "issuer": list.issuer.to_string(), "number": list.crl_number,
+            "kind": "crl", "issuer": list.issuer.to_string(), "number": list.crl_number, "base": list.base_crl_number,
             "this_update": list.this_update.to_string(), "next_update": list.next_update.to_string(),
             "algorithm": list.algorithm.to_string(), "revoked": revoked,
         });
@@ -143,10 +143,18 @@ pub(crate) fn certificate_text(certificate: &Certificate) -> String {
     text
 }
 
+fn ip_text(octets: &[u8]) -> String {
+    use std::net::IpAddr;
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
+    v4.or(v6).map_or_else(|_| model::octets::hex(octets), |address| address.to_string())
+}
+
 /// A list for people.
 pub(crate) fn crl_text(list: &CertificateList) -> String {
+    let base = list.base_crl_number.map(|base| format!(", what changed since {base}")).unwrap_or_default();
     let mut text = format!(
-        "CRL                number {}\nissuer             {}\nupdate             {}, next {}\nentries            {}\n",
+        "CRL                number {}{base}\nissuer             {}\nupdate             {}, next {}\nentries            {}\n",
         list.crl_number,
         list.issuer,
         list.this_update,
@@ -175,6 +183,9 @@ fn extension_text(extension: &Extension) -> String {
             let names = names.iter().map(|name| match name {
                 GeneralName::Dns(text) => format!("DNS:{text}"),
                 GeneralName::Uri(text) => format!("URI:{text}"),
+                GeneralName::Rfc822(text) => format!("email:{text}"),
+                GeneralName::Directory(name) => format!("directory:{name}"),
+                GeneralName::Ip(octets) => format!("IP:{}", ip_text(octets)),
                 GeneralName::Other(der) => format!("other:{}", model::octets::hex(der)),
             });
             format!("subjectAltName {}", names.collect::<Vec<_>>().join(", "))

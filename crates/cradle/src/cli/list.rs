@@ -3,12 +3,16 @@
 use super::Common;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
-use model::contract::identity::{BadLine, DepositPending, ImportList, ListFormat, ListImported};
-use model::{Module, UnixTime};
+use model::contract::identity::{
+    BadLine, Change, DepositPending, ImportList, ListFormat, ListImported, SupplierChange, TrustSupplier,
+};
+use model::{Module, SupplierName, UnixTime};
+use ports::store::IdentityStore;
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use x509::pem;
 
 /// Registration lists: the devices that are expected.
 #[derive(clap::Args)]
@@ -23,26 +27,54 @@ enum Verb {
     ///
     /// CSV with a header line, or a JSON array of objects. Columns: serial, type, and if wanted board (what the
     /// hardware says of itself) and profile (what it is certified as; idevid if left out).
-    Import {
-        /// The file.
-        file: PathBuf,
-        /// How it is written, if the name does not tell.
-        #[arg(long, value_enum)]
-        format: Option<Written>,
-        /// What the list is called in records; the file's name if not given.
-        #[arg(long)]
-        name: Option<String>,
-        /// For how many days its devices may be certified.
-        #[arg(long, default_value_t = 365, value_name = "DAYS")]
-        days: u64,
-    },
+    Import(Source),
+    /// Say what an import would change, and change nothing.
+    Diff(Source),
     /// Show the lists that were imported, oldest first.
     Show,
+    /// Trust a supplier: lists that this key signed are taken from now on.
+    Trust {
+        /// The supplier, as its lists name it.
+        supplier: SupplierName,
+        /// Its public key, PEM or DER.
+        key: PathBuf,
+        /// Put the key in the place of the present one.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Take no more lists of a supplier. What it listed before stays.
+    Distrust {
+        /// The supplier.
+        supplier: SupplierName,
+    },
+    /// List the suppliers, their keys, and the number of the last list of each.
+    Suppliers,
+}
+
+/// A list that somebody sent.
+#[derive(clap::Args)]
+struct Source {
+    /// The file.
+    file: PathBuf,
+    /// The supplier's signature over the file; without one it is the operator's own word.
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// How it is written, if the name does not tell.
+    #[arg(long, value_enum)]
+    format: Option<Written>,
+    /// What the list is called in records; the file's name if not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// For how many days its devices may be certified, at most.
+    #[arg(long, default_value_t = 365, value_name = "DAYS")]
+    days: u64,
 }
 
 #[derive(Serialize)]
 struct Row {
     list: String,
+    supplier: Option<String>,
+    sequence: Option<u64>,
     devices: u64,
     provisioned: u64,
     imported_at: String,
@@ -59,37 +91,83 @@ enum Written {
 /// Longest list that is read; ics has its own limit.
 const FILE_LEN_MAX: u64 = 4 * 1024 * 1024;
 
+/// Longest signature or key that is read, in octets.
+const SIGNATURE_LEN_MAX: u64 = 16 * 1024;
+
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
-    let Verb::Import { file, format, name, days } = arguments.verb else { return show(common) };
-    let octets = adapters::files::read_bounded(&file, FILE_LEN_MAX).map_err(|e| Failure::file(&file, &e))?;
-    let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let format = match format {
-        Some(Written::Json) => ListFormat::Json,
-        Some(Written::Csv) => ListFormat::Csv,
-        None if is_json => ListFormat::Json,
-        None => ListFormat::Csv,
-    };
-    super::check_days(days)?;
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    match arguments.verb {
+        Verb::Import(source) => import(common, &source),
+        Verb::Diff(source) => diff(common, &source),
+        Verb::Show => show(common),
+        Verb::Trust { supplier, key, replace } => {
+            let octets = read(&key, SIGNATURE_LEN_MAX)?;
+            let der = pem::der_or_pem(&octets, &["PUBLIC KEY"]).ok_or_else(|| {
+                Failure::new(Exit::Usage, "key", format!("{} holds no public key", key.display()))
+                    .next("write it with `openssl pkey -pubout`")
+            })?;
+            let change = if replace { SupplierChange::Replace(der.into()) } else { SupplierChange::Trust(der.into()) };
+            trust(common, supplier, change)
+        }
+        Verb::Distrust { supplier } => trust(common, supplier, SupplierChange::Revoke),
+        Verb::Suppliers => suppliers(common),
+    }
+}
+
+fn read(path: &Path, len_max: u64) -> Result<Vec<u8>> {
+    adapters::files::read_bounded(path, len_max).map_err(|e| Failure::file(path, &e))
+}
+
+impl Source {
+    fn format(&self) -> ListFormat {
+        match self.format {
+            Some(Written::Json) => ListFormat::Json,
+            Some(Written::Csv) => ListFormat::Csv,
+            None if self.file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) => ListFormat::Json,
+            None => ListFormat::Csv,
+        }
+    }
+
+    fn call(&self, now: UnixTime, dry_run: bool) -> Result<ImportList> {
+        super::check_days(self.days)?;
+        let octets = read(&self.file, FILE_LEN_MAX)?;
+        let signature = self.signature.as_deref().map(|path| read(path, SIGNATURE_LEN_MAX)).transpose()?;
+        let stem = self.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Ok(ImportList {
+            name: self.name.clone().or(stem).unwrap_or_default(),
+            format: self.format(),
+            octets: octets.into(),
+            until: now.plus_s(self.days * 86_400),
+            signature: signature.map(Into::into),
+            dry_run,
+        })
+    }
+}
+
+fn import(common: &Common, source: &Source) -> Result {
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-    let until: UnixTime = installation.workshop.clock.now().plus_s(days * 86_400);
-    let name = name.or(stem).unwrap_or_default();
+    let call = source.call(installation.workshop.clock.now(), false)?;
     let pen = installation.workshop.config.maker_pen;
-    let listed: BTreeSet<_> = identity::lists::decode(&name, format, &octets, until, pen)
+    let listed: BTreeSet<_> = identity::lists::decode(&call.name, call.format, call.octets.as_ref(), call.until, pen)
         .map(|list| list.devices.into_iter().map(|device| device.id.device_type).collect())
         .unwrap_or_default();
-    let call = ImportList { name: name.clone(), format, octets: octets.into(), until };
-    let (new, known, digest) = match installation.ask(&call, &format!("importing {}", file.display()))? {
-        ListImported::Done { new, known, digest } => (new, known, digest),
-        ListImported::Refused(bad) => return Err(refused(&file, &bad)),
+    let made = installation.ask(&call, &format!("importing {}", source.file.display()))?;
+    let ListImported::Done { new, known, digest, changed, removed, supplier, sequence, .. } = made else {
+        return Err(not_done(&source.file, &made));
     };
     // While km is off the grants wait; they are left at the next change to a mode in which it is awake.
     let awake = installation.supervisor.row().binding.permits(Module::Authority);
     if awake {
         installation.ask(&DepositPending {}, "leaving grants at the authority")?;
     }
-    let said = json!({"list": name, "new": new, "known": known, "sha256": digest, "granted": awake});
-    common.out().one(&said, || format!("list {name}: {new} new, {known} known already\n"))?;
+    let name = call.name;
+    let said = json!({"list": name, "new": new, "known": known, "changed": changed, "removed": removed,
+        "supplier": supplier, "sequence": sequence, "sha256": digest, "granted": awake});
+    common.out().one(&said, || {
+        let of = supplier.as_ref().zip(sequence).map(|(who, n)| format!(" ({n} of {who})")).unwrap_or_default();
+        let more =
+            if changed + removed > 0 { format!(", {changed} changed, {removed} taken back") } else { String::new() };
+        format!("list {name}{of}: {new} new, {known} known already{more}\n")
+    })?;
     let types = installation.workshop.places.device_types();
     for name in listed.iter().filter(|name| !types.join(format!("{name}.toml")).exists()) {
         common.out().say(&format!("There is no {}/{name}.toml yet: no station can take up a {name}.", types.display()));
@@ -97,19 +175,82 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     Ok(())
 }
 
+fn not_done(file: &Path, made: &ListImported) -> Failure {
+    match made {
+        ListImported::Refused(bad) => refused(file, bad),
+        ListImported::Done { .. } => refused(file, &[]),
+    }
+}
+
+#[derive(Serialize)]
+struct Different {
+    serial: String,
+    change: &'static str,
+    line: Option<u64>,
+}
+
+fn diff(common: &Common, source: &Source) -> Result {
+    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let call = source.call(installation.workshop.clock.now(), true)?;
+    let made = installation.ask(&call, &format!("comparing {}", source.file.display()))?;
+    let ListImported::Done { differences, .. } = &made else { return Err(not_done(&source.file, &made)) };
+    let rows = differences.iter().map(|difference| Different {
+        serial: difference.serial.to_string(),
+        change: match difference.change {
+            Change::Added => "added",
+            Change::Changed => "changed",
+            Change::Removed => "taken back",
+        },
+        line: difference.line,
+    });
+    common.out().rows(&["serial", "change", "line"], &rows.collect::<Vec<_>>())
+}
+
+fn trust(common: &Common, supplier: SupplierName, change: SupplierChange) -> Result {
+    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let call = TrustSupplier { supplier: supplier.clone(), change };
+    let now = installation.ask(&call, &format!("changing whom lists are taken from: {supplier}"))?;
+    let said = json!({"supplier": supplier, "key": now.key, "sequence": now.sequence});
+    common.out().one(&said, || match now.key {
+        Some(key) => format!("lists of {supplier} (key {key}) above number {} are taken from now on\n", now.sequence),
+        None => format!("lists of {supplier} are not taken any more\n"),
+    })
+}
+
+#[derive(Serialize)]
+struct SupplierShown {
+    supplier: String,
+    key: Option<String>,
+    sequence: u64,
+}
+
+fn suppliers(common: &Common) -> Result {
+    let rows = common.records()?.suppliers()?.into_iter().map(|row| SupplierShown {
+        supplier: row.supplier.to_string(),
+        key: row.key.map(|spki| x509::sha256(&spki).to_string()),
+        sequence: row.sequence,
+    });
+    common.out().rows(&["supplier", "key", "sequence"], &rows.collect::<Vec<_>>())
+}
+
 fn show(common: &Common) -> Result {
     let rows = common.records()?.lists()?.into_iter().map(|list| Row {
         list: list.name,
+        sequence: list.supplied.as_ref().map(|(_, sequence)| *sequence),
+        supplier: list.supplied.map(|(supplier, _)| supplier),
         devices: list.devices,
         provisioned: list.provisioned,
         imported_at: list.imported_at.to_string(),
         until: list.until.to_string(),
         sha256: list.digest.to_string(),
     });
-    common.out().rows(&["list", "devices", "provisioned", "imported_at", "until"], &rows.collect::<Vec<_>>())
+    common.out().rows(
+        &["list", "supplier", "sequence", "devices", "provisioned", "imported_at", "until"],
+        &rows.collect::<Vec<_>>(),
+    )
 }
 
-fn refused(file: &std::path::Path, bad: &[BadLine]) -> Failure {
+fn refused(file: &Path, bad: &[BadLine]) -> Failure {
     let lines: Vec<_> = bad.iter().map(|b| format!("line {}: {}", b.line, b.what)).collect();
     Failure::new(Exit::Failed, "list-invalid", format!("{} was not imported, no line of it", file.display()))
         .because(lines.join("\n        "))

@@ -1,25 +1,38 @@
 //! The command line: `cradle NOUN VERB`. One file for each noun.
 
+mod approve;
 mod audit;
+mod backup;
 pub(crate) mod ca;
 pub(crate) mod cert;
 mod crl;
 mod device;
+mod doctor;
 mod explain;
+mod hsm;
 pub(crate) mod init;
 mod inspect;
 mod list;
+mod migrate;
 mod mode;
+pub(crate) mod ocsp;
+mod operator;
 mod profile;
 pub(crate) mod release;
+mod serve;
 mod station;
+pub(crate) mod status;
 mod verify;
 
 use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
+use crate::log::{self, LogFormat, LogLevel};
 use crate::output::{Format, Output};
+use adapters::clock::Stopwatch;
 use adapters::store::SqliteStore;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use model::UnixTime;
+use model::time::Civil;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,6 +82,27 @@ pub(crate) struct Common {
     /// Print nothing but data and errors.
     #[arg(short, long, global = true, help_heading = "Options of every command")]
     quiet: bool,
+    /// How events are written to standard error.
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "CRADLE_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    log_format: LogFormat,
+    /// Which events: these and the graver ones. If nothing is said, `info` for `serve` and `warn` for the others.
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of every command",
+        env = "CRADLE_LOG",
+        value_enum,
+        value_name = "LEVEL"
+    )]
+    log_level: Option<LogLevel>,
 }
 
 #[derive(Subcommand)]
@@ -77,6 +111,12 @@ enum Noun {
     Demo(crate::demo::Arguments),
     /// Make a new installation: keys, modules, authorities.
     Init(init::Arguments),
+    /// Show how an installation is, and what needs attention.
+    Status(status::Arguments),
+    /// Check everything that can be wrong with an installation and its machine.
+    Doctor(doctor::Arguments),
+    /// Answer monitoring over HTTP on loopback: metrics, status, health.
+    Serve(serve::Arguments),
     /// Certification authorities.
     Ca(ca::Arguments),
     /// Certificate profiles: what a certificate may say.
@@ -93,15 +133,29 @@ enum Noun {
     Cert(cert::Arguments),
     /// Lists of revoked certificates.
     Crl(crl::Arguments),
+    /// Whether certificates are revoked, as others ask it.
+    Ocsp(ocsp::Arguments),
     /// The operation mode: which modules may be awake.
     Mode(mode::Arguments),
+    /// Requests that wait for operators.
+    Approve(approve::Arguments),
+    /// People who operate this system.
+    Operator(operator::Arguments),
+    /// The parts of this box that have a key.
+    Module(operator::ModuleArguments),
     /// The audit log.
     Audit(audit::Arguments),
+    /// Backups: everything but the passphrase in one file, and back.
+    Backup(backup::Arguments),
+    /// Bring records that an older version wrote up to date.
+    Migrate(migrate::Arguments),
     /// Check all records against each other.
     Verify(verify::Arguments),
     /// Show what a file is: certificate, request, CRL, release, key.
     Inspect(inspect::Arguments),
-    /// Explain the code of an error.
+    /// Tokens that keep keys.
+    Hsm(hsm::Arguments),
+    /// Explain the code of an error, a certificate, a transaction or a device.
     Explain(explain::Arguments),
     /// Measure this machine and this program on it.
     Bench(crate::bench::Arguments),
@@ -126,8 +180,10 @@ impl Common {
 
 /// Runs the command that was given.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+    let parsed = Arguments::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, words(&matches))));
+    let (arguments, command) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no failures.
             let status = if error.use_stderr() { crate::fault::Exit::Usage.status() } else { 0 };
@@ -136,19 +192,39 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let common = arguments.common;
-    match dispatch(&common, arguments.noun) {
-        Ok(()) => ExitCode::SUCCESS,
+    let quietest = if command == "serve" { LogLevel::Info } else { LogLevel::Warn };
+    log::begin(common.log_format, common.log_level.unwrap_or(quietest));
+    let watch = Stopwatch::start();
+    tracing::debug!(%command, data = %common.data.display(), "command begun");
+    let (status, code) = match dispatch(&common, arguments.noun) {
+        Ok(()) => (0, None),
         Err(failure) => {
             common.out().fail(&failure);
-            ExitCode::from(failure.exit.status())
+            (failure.exit.status(), Some(failure.code))
         }
+    };
+    tracing::debug!(%command, status, code, ms = watch.ms(), "command ended");
+    ExitCode::from(status)
+}
+
+/// The noun and verb of a command, without its arguments: they are nobody's business in a log.
+fn words(matches: &ArgMatches) -> String {
+    let mut words = Vec::new();
+    let mut matches = matches;
+    while let Some((word, inner)) = matches.subcommand() {
+        words.push(word);
+        matches = inner;
     }
+    words.join(" ")
 }
 
 fn dispatch(common: &Common, noun: Noun) -> Result {
     match noun {
         Noun::Demo(arguments) => crate::demo::run(common, &arguments),
         Noun::Init(arguments) => init::run(common, &arguments),
+        Noun::Status(arguments) => status::run(common, &arguments),
+        Noun::Doctor(arguments) => doctor::run(common, &arguments),
+        Noun::Serve(arguments) => serve::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),
         Noun::List(arguments) => list::run(common, arguments),
@@ -157,10 +233,17 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Station(arguments) => station::run(common, arguments),
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),
+        Noun::Ocsp(arguments) => ocsp::run(common, arguments),
         Noun::Mode(arguments) => mode::run(common, arguments),
+        Noun::Approve(arguments) => approve::run(common, arguments),
+        Noun::Operator(arguments) => operator::run(common, arguments),
+        Noun::Module(arguments) => operator::run_module(common, arguments),
         Noun::Audit(arguments) => audit::run(common, arguments),
+        Noun::Backup(arguments) => backup::run(common, arguments),
+        Noun::Migrate(arguments) => migrate::run(common, &arguments),
         Noun::Verify(arguments) => verify::run(common, &arguments),
         Noun::Inspect(arguments) => inspect::run(common, &arguments),
+        Noun::Hsm(arguments) => hsm::run(common, arguments),
         Noun::Explain(arguments) => explain::run(common, &arguments),
         Noun::Bench(arguments) => crate::bench::run(common, &arguments),
         Noun::Completions { shell } => {
@@ -182,6 +265,29 @@ fn check_days(days: u64) -> Result {
     Err(Failure::new(Exit::Usage, "usage", format!("{days} days are too few, or too many"))
         .because(format!("--days is from 1 to {DAYS_MAX}"))
         .next("correct it"))
+}
+
+/// Reads a moment: `2027-01-31`, which is its beginning in UTC, or `2027-01-31T12:00:00Z`.
+pub(crate) fn moment(text: &str) -> std::result::Result<UnixTime, String> {
+    let bad = || "a moment is written 2027-01-31 or 2027-01-31T12:00:00Z".to_owned();
+    let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00Z"));
+    let digits = |part: Option<&str>, len: usize| {
+        let part = part.filter(|part| part.len() == len && part.bytes().all(|c| c.is_ascii_digit()));
+        part.and_then(|part| part.parse::<u64>().ok()).ok_or_else(bad)
+    };
+    let (mut date, mut time) = (date.split('-'), time.strip_suffix('Z').ok_or_else(bad)?.split(':'));
+    let civil = Civil {
+        year: digits(date.next(), 4)?,
+        month: digits(date.next(), 2)?,
+        day: digits(date.next(), 2)?,
+        hour: digits(time.next(), 2)?,
+        minute: digits(time.next(), 2)?,
+        second: digits(time.next(), 2)?,
+    };
+    match (date.next(), time.next()) {
+        (None, None) => UnixTime::from_civil(civil).ok_or_else(bad),
+        _ => Err(bad()),
+    }
 }
 
 /// Asks a person to type a name again before something is done that cannot be undone.
@@ -209,5 +315,28 @@ mod tests {
     #[test]
     fn the_command_line_does_not_contradict_itself() {
         Arguments::command().debug_assert();
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(moment(text).ok().map(|at| at.to_string()).as_deref(), expected, "{text}");
+    }
+    #[test]
+    fn a_day_is_its_beginning() {
+        check("2027-01-31", Some("2027-01-31T00:00:00Z"));
+    }
+    #[test]
+    fn a_moment_is_what_other_commands_print() {
+        check("2027-01-31T23:59:59Z", Some("2027-01-31T23:59:59Z"));
+    }
+    #[test]
+    fn what_is_no_moment_is_refused() {
+        for text in ["", "2027", "2027-02-29", "2027-1-31", "2027-01-31T12:00Z", "2027-01-31T12:00:00", "2027-01-31-01"]
+        {
+            check(text, None);
+        }
+        for text in ["2027-01-31T12:00:00:00Z", "tomorrow", "+027-01-31", "2027-01-31T24:00:00Z", "1969-12-31"] {
+            check(text, None);
+        }
     }
 }

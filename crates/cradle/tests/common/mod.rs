@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+/// If this is set, every box keeps the keys of its authorities in a token.
+const TOKEN: &str = "CRADLE_TEST_TOKEN";
+
 pub struct Box_ {
     pub dir: PathBuf,
 }
@@ -21,7 +24,28 @@ impl Box_ {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let _not_there = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
-        Self { dir }
+        let b = Self { dir };
+        if std::env::var_os(TOKEN).is_some() {
+            b.make_token();
+        }
+        b
+    }
+
+    /// A token of its own, in which authorities keep their keys.
+    fn make_token(&self) {
+        let dir = self.dir.display();
+        std::fs::create_dir(self.dir.join("tokens")).unwrap();
+        self.write("softhsm2.conf", format!("directories.tokendir = {dir}/tokens\nlog.level = ERROR\n"));
+        self.write("pin", "1234");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(self.dir.join("pin"), private).unwrap();
+        let label = ["--init-token", "--free", "--label", "box", "--pin", "1234", "--so-pin", "5678"];
+        let made = Command::new("softhsm2-util")
+            .args(label)
+            .env("SOFTHSM2_CONF", self.dir.join("softhsm2.conf"))
+            .output()
+            .expect("softhsm2 is not there; install it");
+        assert!(made.status.success(), "{}", text(&made.stderr));
     }
 
     /// An installation, made with `cradle init`.
@@ -34,6 +58,13 @@ impl Box_ {
     /// An installation that expects sensors SN000001 to SN000020 and has software for them.
     pub fn with_software(name: &str) -> Self {
         let b = Self::new(name);
+        b.supply();
+        b
+    }
+
+    /// Expects sensors SN000001 to SN000020, with software for them.
+    pub fn supply(&self) {
+        let b = self;
         b.device_type("sensor", "");
         let list: String = (1..=20).map(|n| format!("SN{n:06},sensor\n")).collect();
         b.write("devices.csv", format!("serial,type\n{list}"));
@@ -44,7 +75,6 @@ impl Box_ {
         b.release(1, "sensor");
         b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
         b.ok(&["mode", "set", "provision"]);
-        b
     }
 
     /// A signed release, in release-N.json and image-N.bin.
@@ -79,7 +109,7 @@ impl Box_ {
         let audit_key = keystore.open(&KeyUri("file:audit".into())).unwrap();
         let note = self.ok(&["audit", "checkpoint"]);
         let log_name = note.lines().next().unwrap().to_owned();
-        let opening = Opening { log_name, audit_key, clock: Arc::new(SystemClock), entropy };
+        let opening = Opening { log_name, audit_key, clock: Arc::new(SystemClock), entropy, marks: None };
         SqliteStore::open(&self.data(), &opening).unwrap()
     }
 
@@ -90,6 +120,16 @@ impl Box_ {
         std::fs::read(self.dir.join(name)).unwrap()
     }
 
+    /// The token of this box, if its authorities keep their keys in one.
+    fn with_token(&self, mut command: Command) -> Command {
+        if std::env::var_os(TOKEN).is_some() {
+            let (module, pin) = ("/usr/lib/softhsm/libsofthsm2.so", self.dir.join("pin"));
+            let token = format!("pkcs11:token=box?module-path={module}&pin-source=file:{}", pin.display());
+            command.env("CRADLE_TOKEN", token).env("SOFTHSM2_CONF", self.dir.join("softhsm2.conf"));
+        }
+        command
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cradle"));
         command
@@ -98,7 +138,19 @@ impl Box_ {
             .env_clear()
             .env("CRADLE_DATA", "data")
             .env("PATH", "/usr/bin:/bin");
+        self.with_token(command)
+    }
+    /// The same with a clock that is off by so much: `+40d`.
+    pub fn command_at(&self, offset: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new("faketime");
         command
+            .args(["-f", offset, env!("CARGO_BIN_EXE_cradle")])
+            .args(arguments)
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("CRADLE_DATA", "data")
+            .env("PATH", "/usr/bin:/bin");
+        self.with_token(command)
     }
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
@@ -132,7 +184,8 @@ impl Box_ {
     /// Runs a station. Gives each board's serial number and outcome, or the reason why it was set aside.
     #[track_caller]
     pub fn station(&self, device_type: &str) -> Vec<(String, String)> {
-        let output = self.run(&["station", "run", device_type, "-o", "jsonl"]);
+        let mut command = self.command(&["station", "run", device_type, "-o", "jsonl"]);
+        let output = command.env("CRADLE_OPERATOR", "operator").output().unwrap();
         let lines = text(&output.stdout);
         assert!(!lines.is_empty(), "{}", text(&output.stderr));
         let row = |line: &str| {

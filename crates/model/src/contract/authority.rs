@@ -171,34 +171,6 @@ impl Call for Entitle {
     type Reply = Done;
 }
 
-/// Makes a certification authority: its key, and its certificate through the same door as any other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateAuthority {
-    /// Its name in this instance, and the name of its key.
-    pub name: AuthorityName,
-    /// What its certificate may say.
-    pub profile: ProfileName,
-    /// Who signs it; itself if absent.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub issuer: Option<AuthorityName>,
-    /// The key's type: `p256`, `p384`, `ed25519`, `rsa2048`, `rsa3072`.
-    pub key_type: String,
-}
-
-/// The new authority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AuthorityCreated {
-    /// Its certificate in DER.
-    pub certificate: Base64,
-}
-
-impl Call for CreateAuthority {
-    const SUBJECT: Subject = Subject::AuthorityCreate;
-    type Reply = AuthorityCreated;
-}
-
 /// Revokes a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,19 +197,22 @@ pub enum RevocationReason {
     Superseded,
     /// No longer needed.
     CessationOfOperation,
+    /// Not to be trusted for now; the only reason that can be taken back.
+    CertificateHold,
     /// A privilege in it was taken back.
     PrivilegeWithdrawn,
 }
 
 impl RevocationReason {
     /// All reasons.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unspecified,
         Self::KeyCompromise,
         Self::CaCompromise,
         Self::AffiliationChanged,
         Self::Superseded,
         Self::CessationOfOperation,
+        Self::CertificateHold,
         Self::PrivilegeWithdrawn,
     ];
 
@@ -251,6 +226,7 @@ impl RevocationReason {
             Self::AffiliationChanged => 3,
             Self::Superseded => 4,
             Self::CessationOfOperation => 5,
+            Self::CertificateHold => 6,
             Self::PrivilegeWithdrawn => 9,
         }
     }
@@ -271,6 +247,7 @@ impl RevocationReason {
             Self::AffiliationChanged => "affiliation-changed",
             Self::Superseded => "superseded",
             Self::CessationOfOperation => "cessation-of-operation",
+            Self::CertificateHold => "certificate-hold",
             Self::PrivilegeWithdrawn => "privilege-withdrawn",
         }
     }
@@ -287,12 +264,40 @@ impl Call for Revoke {
     type Reply = Done;
 }
 
+/// Releases a certificate from hold: it is good again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Its serial number in hexadecimal digits.
+    pub serial: String,
+}
+
+impl Call for Release {
+    const SUBJECT: Subject = Subject::AuthorityRelease;
+    type Reply = Done;
+}
+
 /// Asks for a new list of revoked certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssueCrl {
     /// Of which authority.
     pub authority: AuthorityName,
+    /// Which shard, counted from 1; 0: all certificates of the authority.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shard: u32,
+    /// Whether it says only what changed since the last whole list.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delta: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 /// The new list.
@@ -307,9 +312,59 @@ pub struct CrlIssued {
     pub entries: u64,
     /// Its digest.
     pub digest: Digest,
+    /// The number of the list that it is a difference to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<u64>,
 }
 
 impl Call for IssueCrl {
     const SUBJECT: Subject = Subject::AuthorityCrl;
     type Reply = CrlIssued;
+}
+
+/// Asks whether certificates are revoked. Each request is answered on its own.
+/// Source: RFC 6960.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerOcsp {
+    /// `OCSPRequest` in DER, each; at most [`super::BATCH_LEN_MAX`].
+    pub requests: Vec<Base64>,
+}
+
+/// The answers, in the order of the requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OcspAnswered {
+    /// `OCSPResponse` in DER, each; an error is a response too.
+    pub responses: Vec<Base64>,
+}
+
+impl Call for AnswerOcsp {
+    const SUBJECT: Subject = Subject::AuthorityOcsp;
+    type Reply = OcspAnswered;
+}
+
+/// Asks for the status filter of an authority, for devices that can neither hold a list nor ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssueFilter {
+    /// Of which authority.
+    pub authority: AuthorityName,
+}
+
+/// The status filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterIssued {
+    /// Signed, as `docs/status-filter.md` describes it.
+    pub filter: Base64,
+    /// The number of the list whose revocations it has.
+    pub number: u64,
+    /// How many certificates it names.
+    pub entries: u64,
+}
+
+impl Call for IssueFilter {
+    const SUBJECT: Subject = Subject::AuthorityFilter;
+    type Reply = FilterIssued;
 }

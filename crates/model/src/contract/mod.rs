@@ -5,6 +5,7 @@
 //! `contracts/` changes in the same commit. Who may make which call says `contracts/callers.toml`.
 
 pub mod authority;
+pub mod hierarchy;
 pub mod identity;
 pub mod software;
 pub mod supervisor;
@@ -62,9 +63,19 @@ subjects! {
     AuthorityDeposit = "authority.deposit" -> Authority,
     AuthorityEntitle = "authority.entitle" -> Authority,
     AuthorityCreate = "authority.create" -> Authority,
+    AuthorityImport = "authority.import" -> Authority,
+    AuthorityRequest = "authority.request" -> Authority,
+    AuthorityInstall = "authority.install" -> Authority,
+    AuthoritySign = "authority.sign" -> Authority,
+    AuthorityLimit = "authority.limit" -> Authority,
+    AuthorityRollover = "authority.rollover" -> Authority,
     AuthorityRevoke = "authority.revoke" -> Authority,
+    AuthorityRelease = "authority.release" -> Authority,
     AuthorityCrl = "authority.crl" -> Authority,
+    AuthorityOcsp = "authority.ocsp" -> Authority,
+    AuthorityFilter = "authority.filter" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
+    IdentityTrust = "identity.trust" -> Identity,
     IdentityDeposit = "identity.deposit" -> Identity,
     IdentityAdmit = "identity.admit" -> Identity,
     IdentityRecord = "identity.record" -> Identity,

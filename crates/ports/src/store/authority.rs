@@ -1,182 +1,16 @@
 //! What km keeps.
 
-use super::{AuditSink, DurableIntent, DurableRecord, StoreFault};
+mod rows;
+
+pub use rows::*;
+
+use super::{AuditSink, DurableRecord, StoreFault};
 use crate::directory::Caller;
 use crate::keystore::KeyUri;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
 use model::{AuthorityName, DeviceType, Digest, Entity, ProfileName, Reason, StationName, TransactionId, UnixTime};
 use x509::SerialNumber;
-use x509::crl::RevokedCertificate;
 use x509::serial::InstanceEpoch;
-
-/// Leave for one subject to be certified under one profile, as km keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// Where the store keeps it.
-    pub id: u64,
-    /// Whom it is for.
-    pub subject: Entity,
-    /// What the certificate may say.
-    pub profile: ProfileName,
-    /// The last moment at which it may be used.
-    pub until: UnixTime,
-    /// How many certificates.
-    pub quota: u32,
-    /// How many were made, or are being made: a use is reserved with the intent, spent with the record, and given back
-    /// if the intent is closed.
-    pub used: u32,
-}
-
-/// Leave for a station to vouch for devices of one type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Right {
-    /// Where the store keeps it.
-    pub id: u64,
-    /// Until when.
-    pub until: UnixTime,
-    /// How many devices.
-    pub quota: u32,
-    /// How many it vouched for, or is vouching for; counted as in [`Grant::used`].
-    pub used: u32,
-}
-
-/// A certification authority as km keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthorityRow {
-    /// Where the store keeps it.
-    pub id: u64,
-    /// Its name in this instance.
-    pub name: AuthorityName,
-    /// Where its key is.
-    pub key: KeyUri,
-    /// Who issued its certificate; itself if absent.
-    pub issuer: Option<AuthorityName>,
-    /// Its certificate in DER; empty while it is being made.
-    pub certificate: Vec<u8>,
-}
-
-/// What is about to be signed.
-#[derive(Clone, Debug)]
-pub struct IntentDraft {
-    /// The requester's name for it.
-    pub transaction_id: TransactionId,
-    /// Who asks.
-    pub requester: Caller,
-    /// Under which authority.
-    pub authority: u64,
-    /// The serial number.
-    pub serial: SerialNumber,
-    /// SHA-256 of the octets to be signed.
-    pub tbs_digest: Digest,
-    /// Digest of the profile as it was when the certificate was drafted.
-    pub profile_digest: Digest,
-    /// The grant to reserve.
-    pub grant: u64,
-    /// The right to reserve, if a station vouches for the device.
-    pub right: Option<u64>,
-    /// Digest of the key. With the grant it tells whether two requests are the same: two signatures over one request
-    /// differ, so its octets do not.
-    pub key: Digest,
-    /// When.
-    pub at: UnixTime,
-}
-
-/// What became of an [`IntentDraft`].
-#[derive(Debug)]
-pub enum IntentOutcome {
-    /// Durable, and the grant is reserved.
-    Durable(DurableIntent),
-    /// The same request was answered before with this certificate.
-    Repeated {
-        /// The certificate in DER.
-        certificate: Vec<u8>,
-        /// The authority that issued it.
-        authority: u64,
-    },
-    /// The same request is being answered now.
-    InProgress,
-    /// Not possible.
-    Refused(Reason),
-}
-
-/// A signed certificate to record.
-#[derive(Clone, Debug)]
-pub struct RecordDraft {
-    /// Row of the intent.
-    pub intent: u64,
-    /// The serial number.
-    pub serial: SerialNumber,
-    /// The certificate in DER.
-    pub certificate: Vec<u8>,
-    /// When.
-    pub at: UnixTime,
-}
-
-/// What is known of one certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateRow {
-    /// Row of its intent.
-    pub id: u64,
-    /// The serial number.
-    pub serial: SerialNumber,
-    /// Who issued it.
-    pub authority: AuthorityName,
-    /// Whom it is for.
-    pub subject: Entity,
-    /// Under which profile.
-    pub profile: ProfileName,
-    /// Digest of that profile.
-    pub profile_digest: Digest,
-    /// The transaction.
-    pub transaction_id: TransactionId,
-    /// When it was intended.
-    pub at: UnixTime,
-    /// Whether the requester confirmed it.
-    pub confirmed: bool,
-    /// When and why it was revoked.
-    pub revoked: Option<(UnixTime, RevocationReason)>,
-    /// The certificate in DER.
-    pub der: Vec<u8>,
-}
-
-/// Which certificates.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct CertificateFilter {
-    /// Issued by this authority.
-    pub authority: Option<AuthorityName>,
-    /// Of this subject.
-    pub subject: Option<Entity>,
-    /// For the key of this digest.
-    pub key: Option<Digest>,
-    /// Only those that are, or are not, revoked.
-    pub revoked: Option<bool>,
-    /// Behind this row; rows are in the order of issuing.
-    pub after: u64,
-    /// At most so many.
-    pub limit: u32,
-}
-
-/// The list of revoked certificates that was issued last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CrlRow {
-    /// Its number.
-    pub number: u64,
-    /// When it was made.
-    pub this_update: UnixTime,
-    /// When the next one is due.
-    pub next_update: UnixTime,
-    /// The list in DER.
-    pub der: Vec<u8>,
-}
-
-/// An intent that was closed because nobody knows whether it was signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClosedIntent {
-    /// Its serial number, which is revoked now.
-    pub serial: SerialNumber,
-    /// The transaction, which may be repeated.
-    pub transaction_id: TransactionId,
-}
 
 /// What km keeps.
 pub trait AuthorityStore: AuditSink {
@@ -223,17 +57,43 @@ pub trait AuthorityStore: AuditSink {
     /// [`StoreFault`]
     fn certificates(&self, filter: &CertificateFilter) -> Result<Vec<CertificateRow>, StoreFault>;
 
-    /// What an authority has revoked, in the order of revoking, intents that were closed included.
+    /// The last word of all that were said of the standing of certificates.
     ///
     /// # Errors
     /// [`StoreFault`]
-    fn revoked(&self, authority: u64) -> Result<Vec<RevokedCertificate>, StoreFault>;
+    fn revocation_edge(&self) -> Result<u64, StoreFault>;
 
-    /// The last list of an authority.
+    /// Lines of a list in the order of revoking, closed intents included: at most `limit` of those behind `after`, each
+    /// with its own place. However often it is asked, the same contents have the same lines.
     ///
     /// # Errors
     /// [`StoreFault`]
-    fn crl(&self, authority: u64) -> Result<Option<CrlRow>, StoreFault>;
+    fn crl_lines(&self, contents: &CrlContents, after: u64, limit: u32) -> Result<Vec<(u64, CrlLine)>, StoreFault>;
+
+    /// The serial numbers of certificates of an authority that have not expired at `now`, at most `limit` of those behind
+    /// `after`, each with its own place.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn serials(
+        &self,
+        authority: u64,
+        now: UnixTime,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, SerialNumber)>, StoreFault>;
+
+    /// The last list of a scope; a list of differences is one only if `delta`.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn crl(&self, scope: CrlScope, delta: bool) -> Result<Option<CrlRow>, StoreFault>;
+
+    /// Where a serial number of an authority stands.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn standing(&self, authority: u64, serial: &SerialNumber) -> Result<Standing, StoreFault>;
 
     /// The epoch of this opening, which was durable before this store could be used.
     fn epoch(&self) -> InstanceEpoch;
@@ -273,6 +133,25 @@ pub trait AuthorityStore: AuditSink {
         at: UnixTime,
     ) -> Result<Vec<Result<(), Reason>>, StoreFault>;
 
+    /// Asks for the approval of operators, or how far it has come. A requester may have so many requests waiting.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn await_approval(&self, draft: &PendingDraft, waiting_max: u32) -> Result<Approval, StoreFault>;
+
+    /// The requests that wait at this moment, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn requests_waiting(&self, now: UnixTime) -> Result<Vec<PendingRow>, StoreFault>;
+
+    /// Records what an operator says to a request that waits.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is [`Reason::TransactionUnknown`], or [`Reason::TransactionClosed`] if it waits no
+    /// more or the operator has spoken before.
+    fn approve(&self, draft: &ApprovalDraft) -> Result<Result<(), Reason>, StoreFault>;
+
     /// Adds grants that are not there yet. Gives the number of new ones.
     ///
     /// # Errors
@@ -305,13 +184,60 @@ pub trait AuthorityStore: AuditSink {
         at: UnixTime,
     ) -> Result<Result<u64, Reason>, StoreFault>;
 
+    /// Leaves a grant for certificates that km makes for itself: of authorities and their responders. Raises the one
+    /// that is there; for a day.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn allow(&self, subject: &Entity, profile: &ProfileName, certificates: u32, at: UnixTime)
+    -> Result<(), StoreFault>;
+
+    /// Adds an authority whose key is elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is [`Reason::NameTaken`].
+    fn import_authority(
+        &self,
+        name: &AuthorityName,
+        issuer: Option<&AuthorityName>,
+        certificate: &[u8],
+        key: Digest,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault>;
+
+    /// Puts one authority, whose certificate was recorded, in the place of another, which is renamed and issues nothing
+    /// from now on.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn replace_authority(&self, replacement: &Replacement, at: UnixTime) -> Result<(), StoreFault>;
+
+    /// The latest `producedAt` of any OCSP response.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn ocsp_floor(&self) -> Result<UnixTime, StoreFault>;
+
+    /// Makes durable that responses of this moment may leave: none after it will have an earlier `producedAt`.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn raise_ocsp_floor(&self, produced_at: UnixTime) -> Result<(), StoreFault>;
+
+    /// The certificates that connect an authority's key with the one before it: old with new, new with old.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn links(&self, authority: u64) -> Result<Vec<Vec<u8>>, StoreFault>;
+
     /// Gives an authority its certificate, which was recorded before.
     ///
     /// # Errors
     /// [`StoreFault`]
     fn complete_authority(&self, id: u64, certificate: &[u8], key: Digest, at: UnixTime) -> Result<(), StoreFault>;
 
-    /// Revokes a certificate.
+    /// Revokes a certificate, or puts it on hold. What is on hold may be revoked; then its revocation is dated back to
+    /// when it was put on hold.
     ///
     /// # Errors
     /// [`StoreFault`]; the inner error is [`Reason::SerialUnknown`] or [`Reason::AlreadyRevoked`].
@@ -322,17 +248,35 @@ pub trait AuthorityStore: AuditSink {
         at: UnixTime,
     ) -> Result<Result<(), Reason>, StoreFault>;
 
+    /// Releases a certificate that is on hold.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is [`Reason::SerialUnknown`] or [`Reason::NotHeld`].
+    fn release(&self, serial: &SerialNumber, at: UnixTime) -> Result<Result<(), Reason>, StoreFault>;
+
+    /// Sets what an authority may do; its quota counts from now.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn limit(&self, authority: &AuthorityRow, limits: AuthorityLimits, at: UnixTime) -> Result<(), StoreFault>;
+
     /// Makes the intent to sign a list durable, if its number is higher than that of any intent before it.
     ///
     /// # Errors
-    /// [`StoreFault`]; [`StoreFault::Engine`] if the number is not higher.
-    fn intend_crl(&self, authority: &AuthorityRow, number: u64, tbs: Digest, at: UnixTime) -> Result<(), StoreFault>;
+    /// [`StoreFault`]; [`StoreFault::Corrupt`] if the number is not higher. The inner error is [`Reason::Quarantined`].
+    fn intend_crl(
+        &self,
+        authority: &AuthorityRow,
+        number: u64,
+        tbs: Digest,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault>;
 
-    /// Records a list that was intended.
+    /// Records a list that was intended, and gives its octets back.
     ///
     /// # Errors
     /// [`StoreFault`]; [`StoreFault::Engine`] if it was not intended.
-    fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<(), StoreFault>;
+    fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<Vec<u8>, StoreFault>;
 
     /// The number that the next list of an authority shall have.
     ///

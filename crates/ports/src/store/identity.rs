@@ -2,9 +2,12 @@
 
 use super::{AuditSink, StoreFault};
 use model::contract::authority::GrantOffer;
-use model::contract::identity::{BoardSeen, StepDone};
+use model::contract::identity::{BadLine, BoardSeen, Difference, StepDone};
 use model::lifecycle::Custody;
-use model::{BoardId, DeviceId, DeviceSerial, Digest, OperatorName, ProfileName, Reason, StationName, UnixTime};
+use model::{
+    BoardId, DeviceId, DeviceSerial, Digest, OperatorName, ProfileName, Reason, StationName, SupplierName, UnixTime,
+};
+use x509::PublicKey;
 
 /// A device that a list names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,23 +31,156 @@ pub struct List {
     pub digest: Digest,
     /// Until when its devices may be certified.
     pub until: UnixTime,
+    /// Whose it is and which of theirs; none of the operator's own.
+    pub supplied: Option<Supplied>,
     /// Its devices.
     pub devices: Vec<ListedDevice>,
+}
+
+/// What makes a list one of a supplier's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supplied {
+    /// Whose.
+    pub supplier: SupplierName,
+    /// Which of theirs; higher ones only.
+    pub sequence: u64,
+    /// The list of theirs that it takes the place of: what that one named and this one does not is taken back.
+    pub supersedes: Option<u64>,
+}
+
+/// Somebody whose signed lists are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupplierRow {
+    /// The name.
+    pub supplier: SupplierName,
+    /// The SubjectPublicKeyInfo; none once it is revoked.
+    pub key: Option<Vec<u8>>,
+    /// The number of the last list that was taken; 0: none.
+    pub sequence: u64,
+}
+
+/// What is known of a serial number that a list names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub id: DeviceId,
+    /// What it may be certified as.
+    pub profile: ProfileName,
+    /// The hardware that the list asks for.
+    pub listed_board: Option<BoardId>,
+    /// The hardware that carries the name.
+    pub board: Option<BoardId>,
+    /// How far it has come.
+    pub custody: Custody,
+    /// Whether it is provisioned, or a certificate was issued for it: what is consumed stays so.
+    pub consumed: bool,
+    /// Where the list that has the last word is kept.
+    pub list: u64,
+    /// The line of it; 0 if that list took the device back.
+    pub line: u64,
+    /// Who signed that list.
+    pub supplier: Option<SupplierName>,
+    /// Until when the device may be certified.
+    pub until: UnixTime,
+}
+
+impl Standing {
+    /// Whether nothing was done with it yet, so that its words may still change.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.custody == Custody::Planned && self.board.is_none() && !self.consumed
+    }
+}
+
+/// What a line means for a device that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It was taken back, and is expected anew.
+    Anew,
+    /// Nothing changes.
+    Known,
+    /// The same words, and another end.
+    Renewed,
+    /// Other words than in the list that this one supersedes.
+    Changed,
+    /// Another supplier listed it.
+    OtherSupplier,
+    /// It stands with another type.
+    OtherType,
+    /// It stands with another profile.
+    OtherProfile,
+    /// It stands with another board.
+    OtherBoard,
+}
+
+/// Compares a line with what is known of its serial number. A line belongs to who said it first: nobody else changes
+/// it, and the same words of the operator and of a supplier are no contradiction. `supersedes` is where the list that
+/// this one takes the place of is kept.
+#[must_use]
+pub fn judge(
+    line: &ListedDevice,
+    until: UnixTime,
+    by: Option<&SupplierName>,
+    supersedes: Option<u64>,
+    standing: &Standing,
+) -> Judgement {
+    let withdrawn = standing.line == 0;
+    if withdrawn && standing.is_untouched() {
+        return Judgement::Anew;
+    }
+    let other = if line.id.device_type != standing.id.device_type || line.id.maker_pen != standing.id.maker_pen {
+        Some(Judgement::OtherType)
+    } else if line.profile != standing.profile {
+        Some(Judgement::OtherProfile)
+    } else {
+        // A list may come to know what the hardware said. What a list asked for is forgotten when it is taken back.
+        let learns = line.board.is_some() && line.board == standing.board;
+        let same = if withdrawn { line.board.is_none() } else { line.board == standing.listed_board };
+        (!same && !learns).then_some(Judgement::OtherBoard)
+    };
+    if by != standing.supplier.as_ref() {
+        let both_suppliers = by.is_some() && standing.supplier.is_some();
+        return if both_suppliers { Judgement::OtherSupplier } else { other.unwrap_or(Judgement::Known) };
+    }
+    let superseded = supersedes == Some(standing.list);
+    match other {
+        Some(_) if superseded && standing.is_untouched() => Judgement::Changed,
+        Some(other) => other,
+        None if standing.consumed => Judgement::Known,
+        None if withdrawn => Judgement::Anew,
+        None if superseded || until > standing.until => Judgement::Renewed,
+        None => Judgement::Known,
+    }
+}
+
+/// What a list changes.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ListChanges {
+    /// Devices that were not expected.
+    pub new: u64,
+    /// Devices that were known, with the same words.
+    pub known: u64,
+    /// Devices that the superseded list named with other words.
+    pub changed: u64,
+    /// Devices that the superseded list named and this one does not.
+    pub removed: u64,
+    /// What changes, by device. At most [`model::contract::identity::DIFFERENCES_MAX`].
+    pub differences: Vec<Difference>,
 }
 
 /// What came of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListOutcome {
     /// Imported.
-    Imported {
-        /// Devices that were not known.
-        new: u64,
-        /// Devices that were known, with the same words.
-        known: u64,
-    },
-    /// These lines say something else than an earlier list; nothing was imported.
-    Contradicts(Vec<u64>),
+    Imported(ListChanges),
+    /// These lines say something else than an earlier list; nothing was imported. At most [`CONTRADICTIONS_MAX`].
+    Contradicts(Vec<BadLine>),
+    /// The list as a whole may not be taken.
+    Refused(Reason),
 }
+
+/// Most contradictions that are named; who has more has the wrong file.
+pub const CONTRADICTIONS_MAX: usize = 20;
 
 /// What is known of one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +237,30 @@ pub struct PendingGrants {
 
 /// What ics keeps.
 pub trait IdentityStore: AuditSink {
-    /// Imports a list, all of it or nothing, with the grants that follow from it to be left at km.
+    /// Imports a list, all of it or nothing, with the grants that follow from it to be left at km. That the supplier
+    /// signed it was verified before. What a superseding list takes back has no unconsumed grant from then on.
     ///
     /// # Errors
     /// [`StoreFault`]
     fn import(&self, list: &List, at: UnixTime) -> Result<ListOutcome, StoreFault>;
+
+    /// What an import would come to. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn compare(&self, list: &List) -> Result<ListOutcome, StoreFault>;
+
+    /// All suppliers by name, revoked ones too.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn suppliers(&self) -> Result<Vec<SupplierRow>, StoreFault>;
+
+    /// Sets or takes a supplier's key. The number of its last list stays. Setting the same key again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn set_supplier(&self, supplier: &SupplierName, key: Option<&PublicKey>, at: UnixTime) -> Result<(), StoreFault>;
 
     /// The oldest grants that are not left at km yet, of one list.
     ///
@@ -148,4 +303,116 @@ pub trait IdentityStore: AuditSink {
     /// # Errors
     /// [`StoreFault`]
     fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Judgement as J;
+
+    const UNTIL: UnixTime = UnixTime::from_s(100);
+    fn line() -> ListedDevice {
+        let id = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
+        ListedDevice { id, board: None, profile: "idevid".parse().unwrap(), line: 2 }
+    }
+    fn with_board(board: &str) -> ListedDevice {
+        ListedDevice { board: board.parse().ok(), ..line() }
+    }
+    /// In list 1 of acme, with nothing done yet.
+    fn standing() -> Standing {
+        Standing {
+            id: line().id,
+            profile: line().profile,
+            listed_board: None,
+            board: None,
+            custody: Custody::Planned,
+            consumed: false,
+            list: 1,
+            line: 2,
+            supplier: "acme".parse().ok(),
+            until: UNTIL,
+        }
+    }
+    fn consumed() -> Standing {
+        Standing { custody: Custody::Provisioned, consumed: true, board: "chip-1".parse().ok(), ..standing() }
+    }
+    fn bound() -> Standing {
+        Standing { board: "chip-1".parse().ok(), ..standing() }
+    }
+    fn taken_back(standing: Standing) -> Standing {
+        Standing { line: 0, ..standing }
+    }
+    #[track_caller]
+    fn check(by: &str, supersedes: Option<u64>, line: ListedDevice, standing: Standing, expected: Judgement) {
+        let by: Option<SupplierName> = by.parse().ok();
+        assert_eq!(judge(&line, UNTIL, by.as_ref(), supersedes, &standing), expected);
+    }
+    fn longer(standing: Standing) -> Standing {
+        Standing { until: UNTIL.minus_s(1), ..standing }
+    }
+
+    #[test]
+    fn the_same_words_change_nothing() {
+        check("acme", None, line(), standing(), J::Known);
+    }
+    #[test]
+    fn a_later_end_is_given_to_what_is_not_consumed() {
+        check("acme", None, line(), longer(standing()), J::Renewed);
+        check("acme", None, line(), longer(consumed()), J::Known);
+    }
+    #[test]
+    fn a_new_version_takes_over_what_is_not_consumed() {
+        check("acme", Some(1), line(), standing(), J::Renewed);
+        check("acme", Some(1), line(), consumed(), J::Known);
+    }
+    #[test]
+    fn another_supplier_contradicts_even_with_the_same_words() {
+        check("zenith", None, line(), standing(), J::OtherSupplier);
+    }
+    #[test]
+    fn the_operator_changes_nothing_of_a_suppliers() {
+        check("", None, line(), longer(standing()), J::Known);
+        check("", None, with_board("chip-1"), standing(), J::OtherBoard);
+    }
+    #[test]
+    fn a_supplier_changes_nothing_of_the_operators() {
+        check("acme", None, line(), Standing { supplier: None, ..longer(standing()) }, J::Known);
+        check("acme", None, with_board("chip-1"), Standing { supplier: None, ..standing() }, J::OtherBoard);
+    }
+    #[test]
+    fn other_words_need_a_new_version_of_the_very_list() {
+        check("acme", None, with_board("chip-1"), standing(), J::OtherBoard);
+        check("acme", Some(2), with_board("chip-1"), standing(), J::OtherBoard);
+        check("acme", Some(1), with_board("chip-1"), standing(), J::Changed);
+    }
+    #[test]
+    fn other_words_for_what_somebody_worked_on_contradict() {
+        check("acme", Some(1), with_board("chip-2"), bound(), J::OtherBoard);
+        check("acme", Some(1), with_board("chip-2"), consumed(), J::OtherBoard);
+        check("acme", Some(1), with_board("chip-2"), Standing { custody: Custody::Made, ..standing() }, J::OtherBoard);
+        check("acme", Some(1), with_board("chip-2"), Standing { consumed: true, ..standing() }, J::OtherBoard);
+    }
+    #[test]
+    fn a_list_may_learn_what_the_hardware_said() {
+        check("acme", None, with_board("chip-1"), bound(), J::Known);
+    }
+    #[test]
+    fn another_type_or_profile_is_named() {
+        let id = "urn:dev:ops:32473-gateway-SN1".parse().unwrap();
+        check("acme", None, ListedDevice { id, ..line() }, standing(), J::OtherType);
+        let profile = "ldevid".parse().unwrap();
+        check("acme", None, ListedDevice { profile, ..line() }, standing(), J::OtherProfile);
+    }
+    #[test]
+    fn what_was_taken_back_untouched_is_anybodys() {
+        check("zenith", None, with_board("chip-7"), taken_back(standing()), J::Anew);
+        check("", None, line(), taken_back(standing()), J::Anew);
+    }
+    #[test]
+    fn what_was_taken_back_after_somebody_worked_on_it_is_its_suppliers() {
+        check("zenith", None, line(), taken_back(bound()), J::OtherSupplier);
+        check("acme", None, line(), taken_back(bound()), J::Anew);
+        check("acme", None, with_board("chip-1"), taken_back(bound()), J::Anew);
+        check("acme", None, with_board("chip-2"), taken_back(bound()), J::OtherBoard);
+    }
 }

@@ -212,7 +212,7 @@ fn an_answer_to_what_was_asked_before_the_mode_changed() {
         told.bind(Binding::settled(Mode::SoftwareImport), EPOCH + 1);
         due(call, &told).seal()
     });
-    let crl = IssueCrl { authority: "root".parse().unwrap() };
+    let crl = IssueCrl { authority: "root".parse().unwrap(), shard: 0, delta: false };
     let answer = world.link(Module::Console).call(&crl);
     assert_eq!(answer.unwrap_err(), Fault::malformed("the body of the answer"), "believed, and no list of revoked");
     assert_eq!(world.refused(), []);
@@ -225,7 +225,7 @@ fn an_answer_to_what_was_asked_before_the_mode_changed() {
 fn check_asking(mode: Mode, expected: Reason) {
     let world = World::in_mode(Binding::settled(mode), model::callers::CALLERS_TOML);
     answer_with(&world, |_| panic!("asked a module that is off"));
-    let crl = IssueCrl { authority: "root".parse().unwrap() };
+    let crl = IssueCrl { authority: "root".parse().unwrap(), shard: 0, delta: false };
     assert_eq!(world.link(Module::Console).call(&crl).unwrap_err(), Fault::Refused(expected));
 }
 
@@ -259,6 +259,8 @@ fn a_call_that_is_too_long_is_not_sent() {
         format: model::contract::identity::ListFormat::Csv,
         octets: vec![0; ports::envelope::BODY_LEN_MAX].into(),
         until: NOW,
+        signature: None,
+        dry_run: false,
     };
     assert_eq!(world.link(Module::Console).call(&list).unwrap_err().code(), "malformed");
 }

@@ -43,6 +43,13 @@ pub(super) fn check_edge(
     Ok(if signed.root == edge.root() { Ok(()) } else { Err(OpenFault::Tampered("its entries are others")) })
 }
 
+/// The last entry that tells of an operation mode, as the checkpoint says. Its signature is verified when a store is
+/// opened for writing.
+pub(super) fn last_mode(connection: &Connection) -> rusqlite::Result<Option<u64>> {
+    let note: Option<String> = connection.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional()?;
+    Ok(note.as_deref().and_then(Checkpoint::mode_of))
+}
+
 /// The name of the row that keeps the latest time of the log: later entries may be earlier, if a clock goes back.
 pub(super) const LATEST: &str = "latest_ms";
 
@@ -94,10 +101,11 @@ pub(super) fn append(tx: &mut Tx<'_>, octets: &[u8]) -> Result<(), WriteFault> {
 pub(super) fn checkpoint(
     connection: &Connection,
     edge: &Edge,
+    mode: Option<u64>,
     origin: &str,
     key: &dyn Signer,
 ) -> Result<(), StoreFault> {
-    let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root() };
+    let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root(), mode };
     let note = checkpoint.sign(key).map_err(|_| StoreFault::Engine("the audit key cannot sign"))?;
     let written = connection
         .prepare_cached("INSERT INTO checkpoint (id, note) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET note = ?1")

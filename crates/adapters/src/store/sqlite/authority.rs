@@ -13,23 +13,23 @@ use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
 use ports::store::authority::{
-    AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent, CrlRow, Grant, IntentDraft, IntentOutcome,
-    RecordDraft, Right,
+    Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
+    CrlContents, CrlLine, CrlRow, CrlScope, Grant, IntentDraft, IntentOutcome, PendingDraft, PendingRow, RecordDraft,
+    Replacement, Right, Standing,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 use x509::SerialNumber;
-use x509::crl::RevokedCertificate;
 use x509::serial::InstanceEpoch;
 
 const GRANT: &str = "SELECT g.id, g.until, g.quota, g.used FROM grant_ g
     JOIN word w ON w.id = g.profile WHERE g.subject = ?1 AND w.text = ?2";
 
 const CERTIFICATE: &str = "SELECT i.id, i.serial, a.name, g.subject, w.text, p.digest, i.transaction_id, i.at, i.state,
-    r.at, r.reason, c.der
+    r.at, r.reason, c.der, i.not_after, i.shard
     FROM issuance i JOIN authority a ON a.id = i.authority JOIN grant_ g ON g.id = i.grant_id
     JOIN word w ON w.id = g.profile JOIN profile_version p ON p.id = i.profile JOIN certificate c ON c.id = i.id
-    LEFT JOIN revocation r ON r.issuance = i.id";
+    LEFT JOIN revocation r ON r.issuance = i.id AND r.ended IS NULL AND r.reason <> 8";
 
 fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
     let revoked_at: Option<u64> = row.get(9)?;
@@ -48,6 +48,8 @@ fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
             (UnixTime::from_ms(at), RevocationReason::by_code(reason).unwrap_or(RevocationReason::Unspecified))
         }),
         der: row.get(11)?,
+        not_after: UnixTime::from_s(row.get(12)?),
+        shard: row.get(13)?,
     })
 }
 
@@ -58,6 +60,8 @@ fn authority(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
         key: KeyUri(row.get(2)?),
         issuer: parse_optional(row, 3)?,
         certificate: row.get::<_, Option<Vec<u8>>>(4)?.unwrap_or_default(),
+        limits: AuthorityLimits { quota: row.get(5)?, ends: row.get::<_, Option<u64>>(6)?.map(UnixTime::from_ms) },
+        retired: row.get(7)?,
     })
 }
 
@@ -75,6 +79,16 @@ fn matching(c: &Connection, filter: &CertificateFilter) -> rusqlite::Result<Vec<
     if let Some(key) = &filter.key {
         values.push(Value::Blob(key.octets().to_vec()));
         sql.push_str(&format!(" AND substr(i.key, 1, 8) = substr(?{0}, 1, 8) AND i.key = ?{0}", values.len()));
+    }
+    if let Some(profile) = &filter.profile {
+        values.push(Value::Text(profile.to_string()));
+        sql.push_str(&format!(" AND w.text = ?{}", values.len()));
+    }
+    for (bound, compared) in [(filter.expires_from, ">="), (filter.expires_before, "<")] {
+        if let Some(bound) = bound {
+            values.push(Value::Integer(i64::try_from(bound.s()).unwrap_or(i64::MAX)));
+            sql.push_str(&format!(" AND i.not_after {compared} ?{}", values.len()));
+        }
     }
     match filter.revoked {
         Some(true) => sql.push_str(" AND r.id IS NOT NULL"),
@@ -148,8 +162,9 @@ impl AuthorityStore for SqliteStore {
 
     fn authorities(&self) -> Result<Vec<AuthorityRow>, StoreFault> {
         self.read(|c| {
-            let mut statement =
-                c.prepare_cached("SELECT id, name, key, issuer, certificate FROM authority ORDER BY id")?;
+            let mut statement = c.prepare_cached(
+                "SELECT id, name, key, issuer, certificate, quota, ends, retired FROM authority ORDER BY id",
+            )?;
             statement.query_map([], authority)?.collect()
         })
     }
@@ -165,39 +180,30 @@ impl AuthorityStore for SqliteStore {
         self.read(|c| matching(c, filter))
     }
 
-    fn revoked(&self, authority: u64) -> Result<Vec<RevokedCertificate>, StoreFault> {
-        self.read(|c| {
-            let mut statement = c.prepare_cached(
-                "SELECT i.serial, r.at, r.reason FROM revocation r JOIN issuance i ON i.id = r.issuance
-                 WHERE r.authority = ?1 ORDER BY r.id",
-            )?;
-            let rows = statement.query_map([authority], |row| {
-                Ok(RevokedCertificate {
-                    serial_number: fit(row, 0)?,
-                    revocation_date: UnixTime::from_ms(row.get(1)?).whole_second(),
-                    reason: RevocationReason::by_code(row.get(2)?).unwrap_or(RevocationReason::Unspecified),
-                })
-            })?;
-            rows.collect()
-        })
+    fn revocation_edge(&self) -> Result<u64, StoreFault> {
+        self.edge_of_revocations()
     }
 
-    fn crl(&self, authority: u64) -> Result<Option<CrlRow>, StoreFault> {
-        self.read(|c| {
-            c.prepare_cached(
-                "SELECT number, this_update, next_update, der FROM crl WHERE authority = ?1
-                 ORDER BY number DESC LIMIT 1",
-            )?
-            .query_row([authority], |row| {
-                Ok(CrlRow {
-                    number: row.get(0)?,
-                    this_update: UnixTime::from_ms(row.get(1)?),
-                    next_update: UnixTime::from_ms(row.get(2)?),
-                    der: row.get(3)?,
-                })
-            })
-            .optional()
-        })
+    fn crl_lines(&self, contents: &CrlContents, after: u64, limit: u32) -> Result<Vec<(u64, CrlLine)>, StoreFault> {
+        self.lines_of(contents, after, limit)
+    }
+
+    fn serials(
+        &self,
+        authority: u64,
+        now: UnixTime,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, SerialNumber)>, StoreFault> {
+        self.serials_of(authority, now, after, limit)
+    }
+
+    fn crl(&self, scope: CrlScope, delta: bool) -> Result<Option<CrlRow>, StoreFault> {
+        self.last_list(scope, delta)
+    }
+
+    fn standing(&self, authority: u64, serial: &SerialNumber) -> Result<Standing, StoreFault> {
+        self.standing_of(authority, serial)
     }
 
     fn epoch(&self) -> InstanceEpoch {
@@ -229,27 +235,21 @@ impl AuthorityStore for SqliteStore {
         self.confirm_all(requester, verdicts, at)
     }
 
+    fn await_approval(&self, draft: &PendingDraft, waiting_max: u32) -> Result<Approval, StoreFault> {
+        self.ask(draft, waiting_max)
+    }
+
+    fn requests_waiting(&self, now: UnixTime) -> Result<Vec<PendingRow>, StoreFault> {
+        self.waiting(now)
+    }
+
+    fn approve(&self, draft: &ApprovalDraft) -> Result<Result<(), Reason>, StoreFault> {
+        self.take_approval(draft)
+    }
+
     fn deposit(&self, origin: &str, offers: &[GrantOffer], at: UnixTime) -> Result<u32, StoreFault> {
         let (origin, offers) = (origin.to_owned(), offers.to_vec());
-        self.write(move |tx| {
-            let from = tx.word(&origin)?;
-            let mut new = 0;
-            for offer in &offers {
-                let profile = tx.word(offer.profile.as_str())?;
-                let added = tx
-                    .statement(
-                        "INSERT INTO grant_ (subject, profile, until, quota, origin) VALUES (?1, ?2, ?3, ?4, ?5)
-                         ON CONFLICT (subject, profile) DO UPDATE SET until = ?3 WHERE ?3 > until AND used < quota",
-                    )?
-                    .execute((offer.subject.to_string(), profile, offer.until.ms(), offer.quota, from))?;
-                new += u32::try_from(added).unwrap_or_default();
-            }
-            if new > 0 {
-                let event = Event::GrantsDeposited { count: u64::from(new), origin: origin.clone() };
-                tx.audit(&entry(at, Module::Authority, event))?;
-            }
-            Ok(new)
-        })
+        self.write(move |tx| super::issuance::deposit(tx, &origin, &offers, at))
     }
 
     fn entitle(
@@ -324,37 +324,63 @@ impl AuthorityStore for SqliteStore {
         self.revoke_one(*serial, reason, at)
     }
 
-    fn intend_crl(&self, authority: &AuthorityRow, number: u64, tbs: Digest, at: UnixTime) -> Result<(), StoreFault> {
-        let authority = authority.clone();
-        self.write(move |tx| {
-            let raised = tx
-                .statement("UPDATE authority SET crl_number = ?2 WHERE id = ?1 AND crl_number < ?2")?
-                .execute((authority.id, number))?;
-            if raised == 0 {
-                return Err(WriteFault::Corrupt("a list of this number was intended before"));
-            }
-            let event = Event::CrlIntended { authority: authority.name.to_string(), number, tbs };
-            tx.audit(&entry(at, Module::Authority, event))
-        })
+    fn release(&self, serial: &SerialNumber, at: UnixTime) -> Result<Result<(), Reason>, StoreFault> {
+        self.release_one(*serial, at)
     }
 
-    fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<(), StoreFault> {
-        let authority = authority.clone();
-        self.write(move |tx| {
-            let intended: u64 = tx
-                .statement("SELECT crl_number FROM authority WHERE id = ?1")?
-                .query_row([authority.id], |row| row.get(0))?;
-            if intended != crl.number {
-                return Err(WriteFault::Corrupt("the list was not intended"));
-            }
-            tx.statement(
-                "INSERT INTO crl (authority, number, this_update, next_update, der) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute((authority.id, crl.number, crl.this_update.ms(), crl.next_update.ms(), &crl.der))?;
-            let digest = x509::sha256(&crl.der);
-            let event = Event::CrlIssued { authority: authority.name.to_string(), number: crl.number, crl: digest };
-            tx.audit(&entry(crl.this_update, Module::Authority, event))
-        })
+    fn limit(&self, authority: &AuthorityRow, limits: AuthorityLimits, at: UnixTime) -> Result<(), StoreFault> {
+        self.set_limits(authority, limits, at)
+    }
+
+    fn allow(
+        &self,
+        subject: &Entity,
+        profile: &ProfileName,
+        certificates: u32,
+        at: UnixTime,
+    ) -> Result<(), StoreFault> {
+        self.leave_grant(subject, profile, certificates, at)
+    }
+
+    fn import_authority(
+        &self,
+        name: &AuthorityName,
+        issuer: Option<&AuthorityName>,
+        certificate: &[u8],
+        key: Digest,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault> {
+        self.import(name, issuer, certificate, key, at)
+    }
+
+    fn replace_authority(&self, replacement: &Replacement, at: UnixTime) -> Result<(), StoreFault> {
+        self.replace(replacement, at)
+    }
+
+    fn ocsp_floor(&self) -> Result<UnixTime, StoreFault> {
+        self.floor_of_ocsp()
+    }
+
+    fn raise_ocsp_floor(&self, produced_at: UnixTime) -> Result<(), StoreFault> {
+        self.raise_floor_of_ocsp(produced_at)
+    }
+
+    fn links(&self, authority: u64) -> Result<Vec<Vec<u8>>, StoreFault> {
+        self.links_of(authority)
+    }
+
+    fn intend_crl(
+        &self,
+        authority: &AuthorityRow,
+        number: u64,
+        tbs: Digest,
+        at: UnixTime,
+    ) -> Result<Result<(), Reason>, StoreFault> {
+        self.intend_list(authority, number, tbs, at)
+    }
+
+    fn record_crl(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<Vec<u8>, StoreFault> {
+        self.record_list(authority, crl)
     }
 
     fn next_crl_number(&self, authority: u64) -> Result<u64, StoreFault> {

@@ -4,7 +4,7 @@
 //! the intents that are open at one moment is held in memory.
 
 use super::SqliteStore;
-use super::issuance::{CLOSED, STANDING};
+use super::issuance::{CLOSED, RECALLED, STANDING};
 use super::read::{fit, parse};
 use super::told::Told;
 use model::audit::{Entry, Event};
@@ -12,7 +12,7 @@ use model::{AuthorityName, Digest};
 use ports::StoreFault;
 use rusqlite::{Connection, OptionalExtension, Rows};
 use std::collections::HashMap;
-use x509::{Certificate, CertificateList, PublicKey, SerialNumber, sha256};
+use x509::{Certificate, PublicKey, SerialNumber, sha256};
 
 /// What was counted on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ const FINDINGS_MAX: usize = 100;
 
 pub(super) struct Walk<'c> {
     pub(super) connection: &'c Connection,
-    authorities: HashMap<u64, (AuthorityName, PublicKey)>,
+    pub(super) authorities: HashMap<u64, (AuthorityName, PublicKey)>,
     open: HashMap<SerialNumber, Intent>,
     pub(super) told: Told,
     pub(super) counts: Counts,
@@ -153,6 +153,12 @@ impl Walk<'_> {
             match serde_json::from_slice::<Entry>(row.get_ref(1)?.as_blob()?) {
                 Ok(entry) => {
                     self.event(number, &entry.event, &mut intents)?;
+                    if matches!(
+                        entry.event,
+                        Event::ModeOrdered { .. } | Event::ModeEntered { .. } | Event::Sealed { .. }
+                    ) {
+                        self.told.mode_entry = Some(number);
+                    }
                     self.tell(&entry.event, &mut revocations)?;
                 }
                 Err(_) => self.find("D9", format!("audit entry {number}"), "it cannot be read"),
@@ -199,6 +205,16 @@ impl Walk<'_> {
                 Some((number, intent)) => self.certificate(number, &intent, certificate)?,
                 None => self.find("D2", serial, "a certificate was issued without an open intent"),
             },
+            Event::Recalled { serial, .. } => {
+                self.counts.intents += 1;
+                let Some(row) = intents.next()? else {
+                    self.find("D2", serial, "a certificate that was recalled has no row");
+                    return Ok(());
+                };
+                if fit::<SerialNumber>(row, 1)?.to_string() != *serial || row.get::<_, u8>(6)? != RECALLED {
+                    self.find("D2", format!("audit entry {number}"), "it is not the certificate that was recalled");
+                }
+            }
             Event::IntentClosed { serial, .. } => match self.close(serial) {
                 Some((_, intent)) if intent.state == CLOSED => self.counts.closed_intents += 1,
                 _ => self.find("D4", serial, "an intent was closed that was not open, or is not closed now"),
@@ -251,7 +267,7 @@ impl Walk<'_> {
     fn grants(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
             "SELECT g.subject, g.used, g.quota,
-             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state < 2) FROM grant_ g",
+             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state IN (0, 1, 4)) FROM grant_ g",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -268,50 +284,20 @@ impl Walk<'_> {
 
     fn revocations(&mut self) -> rusqlite::Result<()> {
         let one = |sql| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-        let revoked = one("SELECT count(*) FROM revocation")?;
+        let revoked = one("SELECT count(*) FROM revocation WHERE ended IS NULL AND reason <> 8")?;
         let strays = one("SELECT count(*) FROM issuance i WHERE i.state IN (2, 3)
-             AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.issuance = i.id)")?;
+             AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.issuance = i.id AND r.ended IS NULL)")?;
         self.counts.revoked = revoked;
         if strays > 0 {
             self.find("D4", strays, "closed intents or rejected certificates are not revoked");
         }
-        Ok(())
-    }
-
-    fn lists(&mut self) -> rusqlite::Result<()> {
-        let mut statement =
-            self.connection.prepare("SELECT authority, number, der FROM crl ORDER BY authority, number")?;
-        let mut rows = statement.query([])?;
-        let mut last: Option<(u64, CertificateList)> = None;
-        while let Some(row) = rows.next()? {
-            let (authority, number): (u64, u64) = (row.get(0)?, row.get(1)?);
-            let Some((name, key)) = self.authorities.get(&authority).cloned() else { continue };
-            let place = format!("{name} CRL {number}");
-            self.counts.crls += 1;
-            let Ok(list) = CertificateList::decode(row.get_ref(2)?.as_blob()?) else {
-                self.find("D7", place, "the list cannot be read");
-                continue;
-            };
-            if list.verify(&key).is_err() || list.crl_number != number {
-                self.find("D7", &place, "the list is not signed by its authority under this number");
-            }
-            if let Some((_, before)) = last.take().filter(|(of, _)| *of == authority) {
-                if list.this_update < before.this_update {
-                    self.find("D7", &place, "the list is older than the one before it");
-                }
-                if before.revoked.iter().any(|entry| !list.revoked.contains(entry)) {
-                    self.find("D6", &place, "an entry of the list before it is gone");
-                }
-            }
-            let missing: u64 = self
-                .connection
-                .prepare_cached("SELECT count(*) FROM revocation WHERE authority = ?1 AND at <= ?2")?
-                .query_row((authority, list.this_update.ms()), |row| row.get(0))?;
-            let listed = u64::try_from(list.revoked.len()).unwrap_or(u64::MAX);
-            if listed < missing {
-                self.find("D7", &place, "a certificate that was revoked before is not on the list");
-            }
-            last = Some((authority, list));
+        // Only a hold ends: by a release, or by a revocation that is older than the word that ended it.
+        let ended = one(
+            "SELECT count(*) FROM revocation r WHERE r.ended IS NOT NULL AND NOT (r.reason IN (6, 8)
+             AND EXISTS (SELECT 1 FROM revocation n WHERE n.id = r.ended AND n.issuance = r.issuance AND n.id > r.id))",
+        )?;
+        if ended > 0 {
+            self.find("D6", ended, "a revocation was taken back that was final");
         }
         Ok(())
     }
@@ -327,7 +313,7 @@ impl Walk<'_> {
                 Some(serial) => self
                     .connection
                     .prepare_cached(
-                        "SELECT g.subject = ?2 AND i.state < 2 FROM issuance i
+                        "SELECT g.subject = ?2 AND i.state IN (0, 1, 4) FROM issuance i
                          JOIN grant_ g ON g.id = i.grant_id WHERE i.serial = ?1",
                     )?
                     .query_row((serial.octets(), &name), |row| row.get(0))

@@ -2,6 +2,7 @@
 
 use super::issuance::{CONFIRMED, REJECTED, STANDING};
 use super::read::fit;
+use super::standing::{Issuance, revoke};
 use super::writer::Tx;
 use super::{SqliteStore, WriteFault, entry};
 use model::audit::Event;
@@ -15,7 +16,6 @@ use x509::SerialNumber;
 struct Known {
     id: u64,
     serial: SerialNumber,
-    authority: u64,
     state: u8,
     grant: u64,
     right: Option<u64>,
@@ -34,27 +34,6 @@ impl SqliteStore {
             verdicts.iter().map(|(id, verdict)| confirm(tx, requester, *id, *verdict, at)).collect()
         })
     }
-
-    pub(super) fn revoke_one(
-        &self,
-        serial: SerialNumber,
-        reason: RevocationReason,
-        at: UnixTime,
-    ) -> Result<Result<(), Reason>, StoreFault> {
-        self.write(move |tx| {
-            let known = tx
-                .statement(
-                    "SELECT i.id, i.authority FROM issuance i JOIN certificate c ON c.id = i.id
-                     WHERE i.serial = ?1 AND i.state < 2",
-                )?
-                .query_row([serial.octets()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))
-                .optional()?;
-            match known {
-                None => Ok(Err(Reason::SerialUnknown)),
-                Some((id, authority)) => add_revocation(tx, id, serial, authority, reason, at),
-            }
-        })
-    }
 }
 
 fn confirm(
@@ -66,7 +45,7 @@ fn confirm(
 ) -> Result<Result<(), Reason>, WriteFault> {
     let known = tx
         .statement(
-            "SELECT i.id, i.serial, i.authority, i.state, i.grant_id, i.right_id FROM issuance i
+            "SELECT i.id, i.serial, i.state, i.grant_id, i.right_id FROM issuance i
              LEFT JOIN certificate c ON c.id = i.id
              WHERE i.transaction_id = ?1 AND i.requester = ?2 AND (i.state <> 0 OR c.id IS NOT NULL)
              ORDER BY i.attempt = 0 DESC, i.id DESC LIMIT 1",
@@ -75,10 +54,9 @@ fn confirm(
             Ok(Known {
                 id: row.get(0)?,
                 serial: fit(row, 1)?,
-                authority: row.get(2)?,
-                state: row.get(3)?,
-                grant: row.get(4)?,
-                right: row.get(5)?,
+                state: row.get(2)?,
+                grant: row.get(3)?,
+                right: row.get(4)?,
             })
         })
         .optional()?;
@@ -98,7 +76,8 @@ fn confirm(
             audit(tx, &known, false, at)?;
             let reason = RevocationReason::CessationOfOperation;
             // It may have been revoked by an operator meanwhile; revoked is revoked.
-            add_revocation(tx, known.id, known.serial, known.authority, reason, at).map(|_| Ok(()))
+            let issuance = Issuance { id: known.id, serial: known.serial };
+            revoke(tx, &issuance, reason, at).map(|_| Ok(()))
         }
         _ => Ok(Err(Reason::TransactionClosed)),
     }
@@ -120,23 +99,4 @@ fn free(tx: &Tx<'_>, known: &Known) -> Result<(), WriteFault> {
 fn audit(tx: &mut Tx<'_>, known: &Known, accepted: bool, at: UnixTime) -> Result<(), WriteFault> {
     let event = Event::Confirmed { serial: known.serial.to_string(), accepted };
     tx.audit(&entry(at, Module::Authority, event))
-}
-
-fn add_revocation(
-    tx: &mut Tx<'_>,
-    id: u64,
-    serial: SerialNumber,
-    authority: u64,
-    reason: RevocationReason,
-    at: UnixTime,
-) -> Result<Result<(), Reason>, WriteFault> {
-    let added = tx
-        .statement("INSERT OR IGNORE INTO revocation (issuance, authority, at, reason) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((id, authority, at.ms(), reason.code()))?;
-    if added == 0 {
-        return Ok(Err(Reason::AlreadyRevoked));
-    }
-    let event = Event::Revoked { serial: serial.to_string(), reason: reason.name().to_owned() };
-    tx.audit(&entry(at, Module::Authority, event))?;
-    Ok(Ok(()))
 }

@@ -7,18 +7,19 @@ use model::audit::Event;
 use model::contract::authority::GrantOffer;
 use model::contract::identity::{BoardSeen, Step, StepDone};
 use model::lifecycle::Custody;
-use model::{BoardId, DeviceId, Entity, Module, OperatorName, Reason, StationName, UnixTime};
+use model::{BoardId, DeviceId, Entity, Module, OperatorName, Reason, StationName, SupplierName, UnixTime};
 use ports::StoreFault;
 use ports::store::IdentityStore;
-use ports::store::identity::{DeviceFilter, DeviceRow, List, ListOutcome, ListedDevice, PendingGrants};
+use ports::store::identity::{DeviceFilter, DeviceRow, List, ListOutcome, PendingGrants, SupplierRow};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row};
+use x509::PublicKey;
 
 const PLANNED: u8 = 0;
 const MADE: u8 = 1;
 const PROVISIONED: u8 = 2;
 
-const fn custody(state: u8) -> Custody {
+pub(super) const fn custody(state: u8) -> Custody {
     match state {
         PLANNED => Custody::Planned,
         MADE => Custody::Made,
@@ -45,14 +46,19 @@ fn device(row: &Row<'_>) -> rusqlite::Result<DeviceRow> {
 
 impl IdentityStore for SqliteStore {
     fn import(&self, list: &List, at: UnixTime) -> Result<ListOutcome, StoreFault> {
-        let list = list.clone();
-        self.write(move |tx| {
-            let contradictions = contradictions(tx, &list)?;
-            if !contradictions.is_empty() {
-                return Ok(ListOutcome::Contradicts(contradictions));
-            }
-            add_list(tx, &list, at)
-        })
+        self.import_list(list, at)
+    }
+
+    fn compare(&self, list: &List) -> Result<ListOutcome, StoreFault> {
+        self.compare_list(list)
+    }
+
+    fn suppliers(&self) -> Result<Vec<SupplierRow>, StoreFault> {
+        self.all_suppliers()
+    }
+
+    fn set_supplier(&self, supplier: &SupplierName, key: Option<&PublicKey>, at: UnixTime) -> Result<(), StoreFault> {
+        self.put_supplier(supplier, key, at)
     }
 
     fn pending(&self, limit: usize) -> Result<Option<PendingGrants>, StoreFault> {
@@ -146,86 +152,6 @@ impl IdentityStore for SqliteStore {
     }
 }
 
-/// Lines that say something else of a device than an earlier list: another type, board or profile under one serial
-/// number, or a board that another serial number has.
-fn contradictions(tx: &Tx<'_>, list: &List) -> Result<Vec<u64>, WriteFault> {
-    let mut by_serial = tx.statement("SELECT name, profile, listed_board FROM device WHERE serial = ?1")?;
-    let mut by_board = tx.statement("SELECT 1 FROM device WHERE (listed_board = ?1 OR board = ?1) AND serial <> ?2")?;
-    let mut lines = Vec::new();
-    for listed in &list.devices {
-        let serial = listed.id.serial.as_str();
-        let known = by_serial
-            .query_row([serial], |row| {
-                let board: Option<BoardId> = parse_optional(row, 2)?;
-                let same = row.get::<_, String>(0)? == listed.id.to_string()
-                    && row.get::<_, String>(1)? == listed.profile.as_str()
-                    && board == listed.board;
-                Ok(same)
-            })
-            .optional()?;
-        let board_is_anothers = match &listed.board {
-            Some(board) => by_board.exists((board.as_str(), serial))?,
-            None => false,
-        };
-        if known == Some(false) || board_is_anothers {
-            lines.push(listed.line);
-        }
-    }
-    Ok(lines)
-}
-
-fn add_list(tx: &mut Tx<'_>, list: &List, at: UnixTime) -> Result<ListOutcome, WriteFault> {
-    tx.statement("INSERT INTO list (name, digest, until, at) VALUES (?1, ?2, ?3, ?4)")?.execute((
-        &list.name,
-        list.digest.octets(),
-        list.until.ms(),
-        at.ms(),
-    ))?;
-    let row = tx.connection().last_insert_rowid();
-    let mut new = 0;
-    for listed in &list.devices {
-        new += u64::from(add_device(tx, row, listed, at)?);
-    }
-    let devices = u64::try_from(list.devices.len()).unwrap_or(u64::MAX);
-    let event = Event::ListImported { list: list.name.clone(), digest: list.digest, devices };
-    tx.audit(&entry(at, Module::Identity, event))?;
-    Ok(ListOutcome::Imported { new, known: devices - new })
-}
-
-fn add_device(tx: &Tx<'_>, list: i64, listed: &ListedDevice, at: UnixTime) -> Result<bool, WriteFault> {
-    let added = tx
-        .statement(
-            "INSERT INTO device (name, serial, profile, list, line, listed_board, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (serial) DO NOTHING",
-        )?
-        .execute((
-            listed.id.to_string(),
-            listed.id.serial.as_str(),
-            listed.profile.as_str(),
-            list,
-            listed.line,
-            listed.board.as_ref().map(BoardId::as_str),
-            at.ms(),
-        ))?;
-    if added == 1 {
-        let device = tx.connection().last_insert_rowid();
-        tx.statement("INSERT INTO pending_grant (device) VALUES (?1)")?.execute([device])?;
-        return Ok(true);
-    }
-    // A later list may give a device that still waits more time.
-    let extended: Option<i64> = tx
-        .statement(
-            "UPDATE device SET list = ?2, line = ?3 WHERE serial = ?1 AND custody < ?4 AND
-             (SELECT until FROM list WHERE id = device.list) < (SELECT until FROM list WHERE id = ?2) RETURNING id",
-        )?
-        .query_row((listed.id.serial.as_str(), list, listed.line, PROVISIONED), |row| row.get(0))
-        .optional()?;
-    if let Some(device) = extended {
-        tx.statement("INSERT INTO pending_grant (device) VALUES (?1)")?.execute([device])?;
-    }
-    Ok(false)
-}
-
 fn admit(tx: &mut Tx<'_>, seen: &BoardSeen, at: UnixTime) -> Result<Result<DeviceId, Reason>, WriteFault> {
     struct Known {
         row: u64,
@@ -234,9 +160,10 @@ fn admit(tx: &mut Tx<'_>, seen: &BoardSeen, at: UnixTime) -> Result<Result<Devic
         board: Option<BoardId>,
         state: u8,
         stolen: bool,
+        line: u64,
     }
     let known = tx
-        .statement("SELECT id, name, listed_board, board, custody, stolen FROM device WHERE serial = ?1")?
+        .statement("SELECT id, name, listed_board, board, custody, stolen, line FROM device WHERE serial = ?1")?
         .query_row([seen.serial.as_str()], |row| {
             Ok(Known {
                 row: row.get(0)?,
@@ -245,6 +172,7 @@ fn admit(tx: &mut Tx<'_>, seen: &BoardSeen, at: UnixTime) -> Result<Result<Devic
                 board: parse_optional(row, 3)?,
                 state: row.get(4)?,
                 stolen: row.get(5)?,
+                line: row.get(6)?,
             })
         })
         .optional()?;
@@ -255,6 +183,10 @@ fn admit(tx: &mut Tx<'_>, seen: &BoardSeen, at: UnixTime) -> Result<Result<Devic
     };
     let Some(known) = known else { return refuse(tx, Reason::NotOnList) };
     let other = |board: &Option<BoardId>| board.as_ref().is_some_and(|board| *board != seen.board);
+    // A list that was superseded named it, and the next did not.
+    if known.line == 0 && known.state != PROVISIONED {
+        return refuse(tx, Reason::NotOnList);
+    }
     let reason = if known.id.device_type != seen.device_type {
         Some(Reason::WrongType)
     } else if known.stolen {

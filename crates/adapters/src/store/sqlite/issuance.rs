@@ -1,9 +1,12 @@
 //! Intents and records: the two commits of issuing.
 
 use super::read::fit;
+use super::standing::{Issuance, revoke_silently};
 use super::writer::Tx;
 use super::{SqliteStore, WriteFault, entry};
+use crate::store::marks::{IssuedMark, Mark};
 use model::audit::Event;
+use model::contract::authority::{GrantOffer, RevocationReason};
 use model::{Digest, Module, Reason, UnixTime};
 use ports::store::authority::{ClosedIntent, IntentDraft, IntentOutcome, RecordDraft};
 use ports::{DurableIntent, DurableRecord, StoreFault};
@@ -19,6 +22,8 @@ pub(super) const STANDING: u8 = 0;
 pub(super) const CONFIRMED: u8 = 1;
 pub(super) const CLOSED: u8 = 2;
 pub(super) const REJECTED: u8 = 3;
+/// Issued after the backup that this database was restored from: known from the marks only.
+pub(super) const RECALLED: u8 = 4;
 
 /// What the transaction found out of a draft. It becomes an outcome when it is durable.
 enum Reserved {
@@ -30,10 +35,7 @@ enum Reserved {
 
 impl SqliteStore {
     pub(super) fn intend_all(&self, drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
-        let reserved: Vec<Reserved> = self.write_rows(drafts.len(), move |tx| {
-            let requesters = drafts.iter().map(|d| tx.word(&d.requester.to_string())).collect::<Result<Vec<_>, _>>()?;
-            drafts.iter().zip(requesters).map(|(draft, requester)| intend(tx, draft, requester)).collect()
-        })?;
+        let reserved: Vec<Reserved> = self.write_rows(drafts.len(), move |tx| intend_each(tx, &drafts))?;
         Ok(reserved.into_iter().map(outcome).collect())
     }
 
@@ -57,6 +59,78 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Fills the records with many certificates at once, for measuring: grants, intents, certificates and all they
+    /// leave in the log are written as ever, but in one transaction for each slice. Gives how many were taken.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn fill(&self, origin: &str, synthetic: Vec<Synthetic>) -> Result<usize, StoreFault> {
+        let origin = origin.to_owned();
+        self.write_rows(synthetic.len(), move |tx| {
+            let offers: Vec<_> = synthetic.iter().map(|s| s.offer.clone()).collect();
+            let at = synthetic.first().map_or(UnixTime::from_s(0), |s| s.intent.at);
+            deposit(tx, &origin, &offers, at)?;
+            let mut drafts = Vec::with_capacity(synthetic.len());
+            for one in &synthetic {
+                let grant = tx
+                    .statement("SELECT g.id FROM grant_ g JOIN word w ON w.id = g.profile WHERE g.subject = ?1 AND w.text = ?2")?
+                    .query_row((one.offer.subject.to_string(), one.offer.profile.as_str()), |row| row.get(0))?;
+                drafts.push(IntentDraft { grant, ..one.intent.clone() });
+            }
+            let mut taken = 0;
+            for (reserved, one) in intend_each(tx, &drafts)?.into_iter().zip(&synthetic) {
+                if let Reserved::Row(intent, serial, _) = reserved {
+                    let certificate = one.certificate.clone();
+                    let draft = RecordDraft { intent, serial, certificate, at: one.intent.at };
+                    taken += usize::from(record(tx, &draft)?.is_some());
+                }
+            }
+            Ok(taken)
+        })
+    }
+}
+
+/// A certificate for [`SqliteStore::fill`].
+#[derive(Clone, Debug)]
+pub struct Synthetic {
+    /// Its grant.
+    pub offer: GrantOffer,
+    /// What was intended; the grant's row is found from the offer.
+    pub intent: IntentDraft,
+    /// The certificate in DER.
+    pub certificate: Vec<u8>,
+}
+
+/// Adds grants that are not there yet.
+pub(super) fn deposit(tx: &mut Tx<'_>, origin: &str, offers: &[GrantOffer], at: UnixTime) -> Result<u32, WriteFault> {
+    let from = tx.word(origin)?;
+    let mut new = 0;
+    for offer in offers {
+        let profile = tx.word(offer.profile.as_str())?;
+        let added = tx
+            .statement(
+                "INSERT INTO grant_ (subject, profile, until, quota, origin) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (subject, profile) DO UPDATE SET until = ?3 WHERE ?3 > until AND used < quota",
+            )?
+            .execute((offer.subject.to_string(), profile, offer.until.ms(), offer.quota, from))?;
+        new += u32::try_from(added).unwrap_or_default();
+    }
+    if new > 0 {
+        let event = Event::GrantsDeposited { count: u64::from(new), origin: origin.to_owned() };
+        tx.audit(&entry(at, Module::Authority, event))?;
+    }
+    Ok(new)
+}
+
+fn intend_each(tx: &mut Tx<'_>, drafts: &[IntentDraft]) -> Result<Vec<Reserved>, WriteFault> {
+    if let Some(reason) = super::quarantine::in_force(tx)? {
+        return Ok(drafts.iter().map(|_| Reserved::Refused(reason)).collect());
+    }
+    let requesters = drafts.iter().map(|d| tx.word(&d.requester.to_string())).collect::<Result<Vec<_>, _>>()?;
+    drafts.iter().zip(requesters).map(|(draft, requester)| intend(tx, draft, requester)).collect()
+}
+
 fn outcome(reserved: Reserved) -> IntentOutcome {
     match reserved {
         Reserved::Row(row, serial, tbs) => IntentOutcome::Durable(DurableIntent::assert_durable(row, serial, tbs)),
@@ -74,8 +148,8 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
     let added = tx
         .statement(
             "INSERT INTO issuance
-         (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0) ON CONFLICT (transaction_id, attempt) DO NOTHING",
+         (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state, not_after,
+          shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12) ON CONFLICT (transaction_id, attempt) DO NOTHING",
         )?
         .execute((
             draft.serial.octets(),
@@ -88,12 +162,18 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
             draft.key.octets(),
             draft.tbs_digest.octets(),
             draft.at.ms(),
+            draft.not_after.s(),
+            draft.shard,
         ))?;
     if added == 0 {
         return repeated(tx, draft, requester);
     }
     let row = u64::try_from(tx.connection().last_insert_rowid()).unwrap_or_default();
     let refused = if key_is_anothers(tx, draft)? { Some(Reason::KeyInUse) } else { reserve(tx, draft)? };
+    let refused = match refused {
+        None => count_issued(tx, draft)?,
+        refused => refused,
+    };
     if let Some(reason) = refused {
         tx.statement("DELETE FROM issuance WHERE id = ?1")?.execute([row])?;
         return Ok(Reserved::Refused(reason));
@@ -140,6 +220,28 @@ fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault>
         }
     }
     Ok(false)
+}
+
+/// Holds the authority to its limits. Only one that has any costs a write. What was counted stays counted, also if the
+/// intent is closed: the number may have been signed.
+fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFault> {
+    let mut limits = tx.statement(
+        "SELECT quota IS NOT NULL AND issued >= quota, coalesce(ends < ?2, 0) OR retired, quota IS NOT NULL
+         FROM authority WHERE id = ?1",
+    )?;
+    let (spent, ended, counted): (bool, bool, bool) =
+        limits.query_row((draft.authority, draft.at.ms()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let refused = match (ended, spent) {
+        (true, _) => Some(Reason::AuthorityEnded),
+        (false, true) => Some(Reason::AuthoritySpent),
+        (false, false) => None,
+    };
+    if refused.is_some() {
+        give_back(tx, draft.grant, draft.right)?;
+    } else if counted {
+        tx.statement("UPDATE authority SET issued = issued + 1 WHERE id = ?1")?.execute([draft.authority])?;
+    }
+    Ok(refused)
 }
 
 /// Reserves the grant and the right. Gives the reason if one of them does not leave it.
@@ -198,7 +300,7 @@ fn profile_version(tx: &mut Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> 
     Ok(id)
 }
 
-fn profile_row(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
+pub(super) fn profile_row(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
     let mut find = tx.statement("SELECT id FROM profile_version WHERE digest = ?1")?;
     if let Some(id) = find.query_row([digest.octets()], |row| row.get(0)).optional()? {
         return Ok(id);
@@ -213,11 +315,38 @@ fn record(tx: &mut Tx<'_>, draft: &RecordDraft) -> Result<Option<(SerialNumber, 
         return Ok(None);
     }
     tx.statement("INSERT INTO certificate (id, der) VALUES (?1, ?2)")?.execute((draft.intent, &draft.certificate))?;
+    mark_issued(tx, draft.intent)?;
     let digest = sha256(&draft.certificate);
     let event = Event::Issued { serial: draft.serial.to_string(), certificate: digest };
     tx.audit(&entry(draft.at, Module::Authority, event))?;
     tx.closed(draft.intent);
     Ok(Some((draft.serial, digest)))
+}
+
+/// Marks a serial number, and the grant that was spent for it.
+fn mark_issued(tx: &mut Tx<'_>, intent: u64) -> Result<(), WriteFault> {
+    if !tx.keeps_marks() {
+        return Ok(());
+    }
+    let mark = tx
+        .statement(
+            "SELECT i.serial, a.name, g.subject, w.text, i.not_after, i.shard, i.at FROM issuance i
+             JOIN authority a ON a.id = i.authority JOIN grant_ g ON g.id = i.grant_id JOIN word w ON w.id = g.profile
+             WHERE i.id = ?1",
+        )?
+        .query_row([intent], |row| {
+            Ok(IssuedMark {
+                serial: fit::<SerialNumber>(row, 0)?.to_string(),
+                authority: row.get(1)?,
+                subject: row.get(2)?,
+                profile: row.get(3)?,
+                not_after: UnixTime::from_s(row.get(4)?),
+                shard: row.get(5)?,
+                at: UnixTime::from_ms(row.get(6)?),
+            })
+        })?;
+    tx.mark(|| Mark::Issued(Box::new(mark)));
+    Ok(())
 }
 
 fn give_back(tx: &Tx<'_>, grant: u64, right: Option<u64>) -> Result<(), WriteFault> {
@@ -236,21 +365,19 @@ fn close(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<Clo
     let open = tx
         .statement(
             "UPDATE issuance SET state = 2, attempt = id WHERE id = ?1
-             RETURNING serial, transaction_id, authority, grant_id, right_id",
+             RETURNING serial, transaction_id, grant_id, right_id",
         )?
         .query_row([id], |row| {
             let closed = ClosedIntent { serial: fit(row, 0)?, transaction_id: fit(row, 1)? };
-            Ok((closed, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?, row.get::<_, Option<u64>>(4)?))
+            Ok((closed, row.get::<_, u64>(2)?, row.get::<_, Option<u64>>(3)?))
         })
         .optional()?;
-    let Some((closed, authority, grant, right)) = open else { return Ok(None) };
+    let Some((closed, grant, right)) = open else { return Ok(None) };
     give_back(tx, grant, right)?;
     // RFC 5280 §5.3.1: what may exist and must not be believed is "unspecified"; nobody's key is compromised.
-    tx.statement("INSERT INTO revocation (issuance, authority, at, reason) VALUES (?1, ?2, ?3, 0)")?.execute((
-        id,
-        authority,
-        at.ms(),
-    ))?;
+    let issuance = Issuance { id, serial: closed.serial };
+    mark_issued(tx, id)?;
+    revoke_silently(tx, &issuance, RevocationReason::Unspecified, at)?;
     let event = Event::IntentClosed { serial: closed.serial.to_string(), why: why.to_owned() };
     tx.audit(&entry(at, Module::Authority, event))?;
     tx.closed(id);

@@ -5,24 +5,35 @@
 mod audit;
 mod authority;
 mod check;
-
+mod check_lists;
 mod confirm;
+mod hierarchy;
 mod identity;
 mod issuance;
 mod line;
+mod listing;
+mod migrate;
 mod mode;
 mod overview;
+mod pending;
+mod quarantine;
 mod read;
+mod recall;
 mod software;
+mod standing;
+pub mod survey;
 mod told;
 mod writer;
 
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
+pub use issuance::Synthetic;
 pub use mode::LastModes;
 pub use overview::{ListShown, RightShown};
+pub use recall::{ReadBack, marks_of_list};
 
 use crate::files::DirectoryLock;
+use crate::store::marks::{self, Mark, Marks};
 use model::UnixTime;
 use model::audit::{Entry, Event};
 use ports::store::AuditSink;
@@ -36,7 +47,7 @@ use writer::{Tx, Writer};
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Prepared statements that a connection keeps.
@@ -65,6 +76,8 @@ pub enum OpenFault {
     Tampered(&'static str),
     /// It was written by a newer program: schema version.
     Newer(u32),
+    /// It was written by an older program, and only who may write brings it up to date: schema version.
+    Older(u32),
     /// The engine refused; the text says which step and why.
     Engine(String),
 }
@@ -76,6 +89,7 @@ impl std::fmt::Display for OpenFault {
             Self::Missing => f.write_str("there is no store in this data directory"),
             Self::Tampered(what) => write!(f, "the audit log is not the one that was signed last: {what}"),
             Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
+            Self::Older(version) => write!(f, "the store has schema {version}, this program reads {SCHEMA}"),
             Self::Engine(what) => write!(f, "the store cannot be opened: {what}"),
         }
     }
@@ -93,6 +107,8 @@ pub struct Opening {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// The directory of the high-water marks, if they are kept.
+    pub marks: Option<PathBuf>,
 }
 
 impl SqliteStore {
@@ -130,19 +146,38 @@ impl SqliteStore {
         Self::on(path, lock, connection, opening)
     }
 
-    fn on(path: PathBuf, lock: DirectoryLock, connection: Connection, opening: &Opening) -> Result<Self, OpenFault> {
-        match schema_version(&connection)? {
-            SCHEMA => {}
-            0 => return Err(OpenFault::Missing),
-            newer => return Err(OpenFault::Newer(newer)),
+    fn on(
+        path: PathBuf,
+        lock: DirectoryLock,
+        mut connection: Connection,
+        opening: &Opening,
+    ) -> Result<Self, OpenFault> {
+        let version = schema_version(&connection)?;
+        if version == 0 || version > SCHEMA {
+            return Err(if version == 0 { OpenFault::Missing } else { OpenFault::Newer(version) });
         }
         let engine = |e: rusqlite::Error| OpenFault::Engine(e.to_string());
         let (edge, latest_ms) = audit::restore(&connection).map_err(engine)?;
         let key = opening.audit_key.public_key();
         audit::check_edge(&connection, &edge, &opening.log_name, key).map_err(engine)??;
+        // Only behind the check: what somebody touched is kept as it is.
+        let migrated = migrate::migrate(&mut connection)?;
         let epoch = new_epoch(&connection, opening)?;
-        let writer = Arc::new(Writer::start(connection, opening, edge, latest_ms).map_err(engine)?);
-        Ok(Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) })
+        let name = marks::name_of(&opening.log_name, key);
+        let marks = opening.marks.as_ref().map(|directory| Marks::open(directory, &name, edge.size()));
+        let marks = marks.transpose().map_err(|e| OpenFault::Engine(format!("the high-water marks: {e}")))?;
+        if let Some(marks) = &marks {
+            let begun = marks.append(&[Mark::Epoch(epoch.0)]);
+            begun.map_err(|e| OpenFault::Engine(format!("the high-water marks: {e}")))?;
+        }
+        let writer = Arc::new(Writer::start(connection, opening, edge, latest_ms, marks).map_err(engine)?);
+        let store = Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) };
+        if let Some(old) = migrated {
+            let event = Event::Repaired { what: format!("records of schema {old} brought up to {SCHEMA}") };
+            let noted = store.append(vec![entry(opening.clock.now(), model::Module::Supervisor, event)]);
+            noted.map_err(|e| OpenFault::Engine(e.to_string()))?;
+        }
+        Ok(store)
     }
 
     /// Opens a store for reading, beside whoever writes to it.
@@ -158,6 +193,7 @@ impl SqliteStore {
         match schema_version(&connection)? {
             SCHEMA => {}
             0 => return Err(OpenFault::Missing),
+            old if old < SCHEMA => return Err(OpenFault::Older(old)),
             newer => return Err(OpenFault::Newer(newer)),
         }
         let readers = Mutex::new(vec![connection]);
@@ -298,7 +334,8 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // A certificate fits into a page, and a key that falls somewhere into its index dirties no more than one.
     connection.pragma_update(None, "page_size", 4096)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = if cfg!(feature = "control-synchronous-normal") { "NORMAL" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "OFF")?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;

@@ -65,15 +65,18 @@ pub struct LastModes {
 const PAGE: u64 = 512;
 
 impl SqliteStore {
-    /// Looks for the last modes in the audit log, from its end.
+    /// Looks for the last modes in the audit log: from where the checkpoint says, else from its end.
     ///
     /// # Errors
     /// [`StoreFault`]
     pub fn last_modes(&self) -> Result<LastModes, StoreFault> {
         self.read(|c| {
             let mut last = LastModes::default();
-            let end: Option<u64> = c.query_row("SELECT max(number) FROM audit", [], |row| row.get(0))?;
-            let mut end = end.map_or(0, |number| number + 1);
+            let last_entry = match super::audit::last_mode(c)? {
+                Some(entry) => Some(entry),
+                None => c.query_row("SELECT max(number) FROM audit", [], |row| row.get(0))?,
+            };
+            let mut end = last_entry.map_or(0, |number| number + 1);
             let mut page =
                 c.prepare_cached("SELECT entry FROM audit WHERE number >= ?1 AND number < ?2 ORDER BY number DESC")?;
             while end > 0 && (last.ordered.is_none() || last.entered.is_none()) {

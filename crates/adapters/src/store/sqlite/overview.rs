@@ -24,7 +24,9 @@ pub struct ListShown {
     pub digest: Digest,
     pub imported_at: UnixTime,
     pub until: UnixTime,
-    /// Devices that it is the last word on.
+    /// Who signed it, and which of theirs it is; none of the operator's own.
+    pub supplied: Option<(String, u64)>,
+    /// Devices that it expects and is the last word on.
     pub devices: u64,
     /// Those of them that are provisioned.
     pub provisioned: u64,
@@ -58,7 +60,8 @@ impl SqliteStore {
     pub fn lists(&self) -> Result<Vec<ListShown>, StoreFault> {
         self.read(|c| {
             let mut statement = c.prepare(
-                "SELECT l.name, l.digest, l.at, l.until, count(d.id), coalesce(sum(d.custody = 2), 0)
+                "SELECT l.name, l.digest, l.at, l.until, coalesce(sum(d.line > 0), 0), coalesce(sum(d.custody = 2), 0),
+                 l.supplier, l.sequence
                  FROM list l LEFT JOIN device d ON d.list = l.id GROUP BY l.id ORDER BY l.id",
             )?;
             let rows = statement.query_map([], |row| {
@@ -69,6 +72,7 @@ impl SqliteStore {
                     until: UnixTime::from_ms(row.get(3)?),
                     devices: row.get(4)?,
                     provisioned: row.get(5)?,
+                    supplied: row.get::<_, Option<String>>(6)?.zip(row.get(7)?),
                 })
             })?;
             rows.collect()

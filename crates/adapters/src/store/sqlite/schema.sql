@@ -1,4 +1,4 @@
--- Schema 1. Keys of one kind stand together in time: rows are appended, and the index of serial numbers and of
+-- Schema 2. Keys of one kind stand together in time: rows are appended, and the index of serial numbers and of
 -- transactions grows at its end, because both begin with the time.
 
 CREATE TABLE counter (
@@ -29,8 +29,20 @@ CREATE TABLE authority (
   key TEXT NOT NULL,
   issuer TEXT,
   certificate BLOB,
-  crl_number INTEGER NOT NULL DEFAULT 0 -- the highest that was intended
+  crl_number INTEGER NOT NULL DEFAULT 0, -- the highest that was intended
+  quota INTEGER, -- how many certificates it may issue
+  issued INTEGER NOT NULL DEFAULT 0, -- of them; counted only if there is a quota
+  ends INTEGER, -- when it ceases to issue; its certificate may last longer
+  retired INTEGER NOT NULL DEFAULT 0 -- 1: another took its place; it signs lists of revoked certificates only
 ) STRICT;
+
+-- Certificates that connect the keys of an authority over a rollover (RFC 4210 §4.4): 0 old with new, 1 new with old.
+CREATE TABLE link (
+  authority INTEGER NOT NULL REFERENCES authority (id),
+  kind INTEGER NOT NULL,
+  der BLOB NOT NULL,
+  PRIMARY KEY (authority, kind)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE grant_ (
   id INTEGER PRIMARY KEY,
@@ -69,8 +81,10 @@ CREATE TABLE issuance (
   key BLOB NOT NULL,
   tbs BLOB NOT NULL,
   at INTEGER NOT NULL,
-  state INTEGER NOT NULL, -- 0 open or issued, 1 confirmed, 2 closed, 3 rejected
-  attempt INTEGER NOT NULL DEFAULT 0 -- 0 while the transaction stands; its own id when it was closed or rejected
+  state INTEGER NOT NULL, -- 0 open or issued, 1 confirmed, 2 closed, 3 rejected, 4 known from the marks only
+  attempt INTEGER NOT NULL DEFAULT 0, -- 0 while the transaction stands; its own id when it was closed or rejected
+  not_after INTEGER NOT NULL DEFAULT 253402300799, -- in seconds; what is not known lasts for ever
+  shard INTEGER NOT NULL DEFAULT 0 -- the list that shows it if it is revoked, counted from 1; 0: the undivided one
 ) STRICT;
 CREATE UNIQUE INDEX issuance_transaction ON issuance (transaction_id, attempt);
 CREATE INDEX issuance_grant ON issuance (grant_id);
@@ -81,21 +95,31 @@ CREATE TABLE certificate (
   der BLOB NOT NULL
 ) STRICT;
 
+-- What was said of the standing of certificates, in that order; no row is changed but for its end. What stands of a
+-- certificate is its row that has not ended, unless that says 8 (removeFromCRL): it was held, and was released.
 CREATE TABLE revocation (
-  id INTEGER PRIMARY KEY, -- in the order of revoking
-  issuance INTEGER NOT NULL UNIQUE REFERENCES issuance (id),
+  id INTEGER PRIMARY KEY,
+  issuance INTEGER NOT NULL REFERENCES issuance (id),
   authority INTEGER NOT NULL,
+  shard INTEGER NOT NULL,
   at INTEGER NOT NULL,
-  reason INTEGER NOT NULL
+  reason INTEGER NOT NULL,
+  not_after INTEGER NOT NULL,
+  ended INTEGER -- the row that took its place
 ) STRICT;
-CREATE INDEX revocation_authority ON revocation (authority);
+CREATE UNIQUE INDEX revocation_stands ON revocation (issuance) WHERE ended IS NULL;
+CREATE INDEX revocation_list ON revocation (authority, shard);
 
 CREATE TABLE crl (
   authority INTEGER NOT NULL REFERENCES authority (id),
   number INTEGER NOT NULL,
   this_update INTEGER NOT NULL,
   next_update INTEGER NOT NULL,
-  der BLOB NOT NULL,
+  der BLOB, -- room for what is long out of date to go; nothing takes it out yet
+  digest BLOB NOT NULL,
+  shard INTEGER NOT NULL DEFAULT 0,
+  base INTEGER, -- the number of the list that it is a difference to
+  edge INTEGER NOT NULL DEFAULT 0, -- the last row of `revocation` that it takes into account
   PRIMARY KEY (authority, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -121,8 +145,16 @@ CREATE TABLE list (
   name TEXT NOT NULL,
   digest BLOB NOT NULL,
   until INTEGER NOT NULL,
-  at INTEGER NOT NULL
+  at INTEGER NOT NULL,
+  supplier TEXT, -- who signed it
+  sequence INTEGER -- which of this supplier's it is; higher ones only
 ) STRICT;
+-- Who may send signed lists.
+CREATE TABLE supplier (
+  name TEXT PRIMARY KEY,
+  spki BLOB NOT NULL,
+  sequence INTEGER NOT NULL DEFAULT 0 -- of the last list that was taken
+) STRICT, WITHOUT ROWID;
 CREATE TABLE device (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
@@ -144,6 +176,27 @@ CREATE TABLE pending_grant (
   id INTEGER PRIMARY KEY,
   device INTEGER NOT NULL REFERENCES device (id)
 ) STRICT;
+
+-- Requests that wait for operators, and who of them said yes or no.
+CREATE TABLE pending (
+  id INTEGER PRIMARY KEY,
+  transaction_id BLOB NOT NULL UNIQUE,
+  requester TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  profile TEXT NOT NULL,
+  request BLOB NOT NULL, -- SHA-256 of the key and the names that are asked for
+  needed INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  until INTEGER NOT NULL
+) STRICT;
+CREATE TABLE approval (
+  pending INTEGER NOT NULL REFERENCES pending (id),
+  operator TEXT NOT NULL,
+  statement TEXT NOT NULL,
+  approved INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (pending, operator)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job (
   device TEXT PRIMARY KEY,

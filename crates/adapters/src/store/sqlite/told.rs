@@ -12,21 +12,38 @@ use model::mode::Order;
 use model::{Digest, Mode, UnixTime};
 use rusqlite::{OptionalExtension, Rows};
 use std::collections::{HashMap, HashSet};
-use x509::{SerialNumber, sha256};
+use x509::SerialNumber;
 
 /// What the log has told so far.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The highest number of a list that was intended, and of one that was issued, by authority.
-    crls: HashMap<String, (u64, u64)>,
-    crls_issued: u64,
+    /// The lists of each authority, by the name that it has now.
+    crls: HashMap<String, Lists>,
     signers: HashMap<Digest, String>,
     rights: HashMap<(String, String), (u64, UnixTime)>,
     releases: HashSet<(String, Digest)>,
     stolen: HashMap<String, bool>,
     provisioned: HashSet<String>,
     lists: u64,
+    suppliers: HashMap<String, Supplier>,
     modes: LastModes,
+    /// The last entry that tells of a mode.
+    pub(super) mode_entry: Option<u64>,
+}
+
+/// What counts of a supplier.
+#[derive(Default)]
+struct Supplier {
+    key: Option<Digest>,
+    sequence: u64,
+}
+
+/// The lists of one authority.
+#[derive(Default)]
+struct Lists {
+    /// The highest number that was intended.
+    intended: u64,
+    issued: Vec<(u64, Digest)>,
 }
 
 impl Walk<'_> {
@@ -35,10 +52,18 @@ impl Walk<'_> {
         match event {
             Event::Revoked { serial, reason } => self.revocation(serial, Some(reason), revocations)?,
             Event::IntentClosed { serial, .. } => self.revocation(serial, None, revocations)?,
+            Event::Released { serial } => self.release(serial, revocations)?,
+            Event::CrlNumberRaised { authority, number } => {
+                self.told.crls.entry(authority.clone()).or_default().intended = *number;
+            }
+            Event::AuthorityRetired { authority, renamed } => {
+                let lists = self.told.crls.remove(authority).unwrap_or_default();
+                self.told.crls.insert(renamed.clone(), lists);
+            }
             Event::CrlIntended { authority, number, .. } => {
-                let (intended, _) = self.told.crls.entry(authority.clone()).or_default();
-                let is_next = *number == *intended + 1;
-                *intended = *number;
+                let lists = self.told.crls.entry(authority.clone()).or_default();
+                let is_next = *number == lists.intended + 1;
+                lists.intended = *number;
                 if !is_next {
                     self.find(
                         "D7",
@@ -47,7 +72,7 @@ impl Walk<'_> {
                     );
                 }
             }
-            Event::CrlIssued { authority, number, crl } => self.crl(authority, *number, crl)?,
+            Event::CrlIssued { authority, number, crl } => self.crl(authority, *number, crl),
             Event::SignerTrusted { signer, key } => drop(self.told.signers.insert(*key, signer.clone())),
             Event::Entitled { station, device_type, quota, until } => {
                 self.told.rights.insert((station.clone(), device_type.clone()), (*quota, *until));
@@ -55,7 +80,19 @@ impl Walk<'_> {
             Event::ReleaseStored { release, image } => drop(self.told.releases.insert((release.clone(), *image))),
             Event::DeviceMarked { device, stolen } => drop(self.told.stolen.insert(device.clone(), *stolen)),
             Event::Provisioned { device, board, serial, .. } => self.provisioned(device, board, serial)?,
-            Event::ListImported { .. } => self.told.lists += 1,
+            Event::ListImported { supplier, sequence, .. } => {
+                self.told.lists += 1;
+                if let Some(supplier) = supplier {
+                    self.taken(supplier, sequence.unwrap_or_default());
+                }
+            }
+            Event::SupplierTrusted { supplier, key } => {
+                self.told.suppliers.entry(supplier.clone()).or_default().key = Some(*key);
+            }
+            Event::SupplierRevoked { supplier } => {
+                self.told.suppliers.entry(supplier.clone()).or_default().key = None;
+            }
+            Event::ListSequenceRaised { supplier, sequence } => self.taken(supplier, *sequence),
             Event::ModeOrdered { order, .. } => self.told.modes.ordered = Some(*order),
             Event::Sealed { .. } => self.told.modes.ordered = Some(Order::Stay(Mode::Sealed)),
             Event::ModeEntered { binding, epoch } => self.told.modes.entered = Some((*binding, *epoch)),
@@ -81,29 +118,42 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn crl(&mut self, authority: &str, number: u64, digest: &Digest) -> rusqlite::Result<()> {
+    fn release(&mut self, serial: &str, rows: &mut Rows<'_>) -> rusqlite::Result<()> {
+        let stored: Option<(Option<SerialNumber>, u8)> = match rows.next()? {
+            Some(row) => Some((super::read::fit_optional(row, 0)?, row.get(1)?)),
+            None => None,
+        };
+        if stored.is_none_or(|(of, code)| of.is_none_or(|of| of.to_string() != serial) || code != 8) {
+            self.find("D6", serial, "it was released from hold, and its row says otherwise");
+        }
+        Ok(())
+    }
+
+    fn crl(&mut self, authority: &str, number: u64, digest: &Digest) {
+        let lists = self.told.crls.entry(authority.to_owned()).or_default();
+        let is_intended = number <= lists.intended;
+        let is_new = lists.issued.last().is_none_or(|(last, _)| number > *last);
+        lists.issued.push((number, *digest));
         let place = format!("{authority} CRL {number}");
-        self.told.crls_issued += 1;
-        let (intended, issued) = self.told.crls.entry(authority.to_owned()).or_default();
-        let (is_intended, is_new) = (number <= *intended, number > *issued);
-        *issued = number;
         if !is_intended {
             self.find("D2", &place, "the list was issued before it was intended");
         }
         if !is_new {
             self.find("D7", &place, "a list of this number, or a higher one, was issued before");
         }
-        let der: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached(
-                "SELECT c.der FROM crl c JOIN authority a ON a.id = c.authority WHERE a.name = ?1 AND c.number = ?2",
-            )?
-            .query_row((authority, number), |row| row.get(0))
-            .optional()?;
-        if der.is_none_or(|der| sha256(&der) != *digest) {
-            self.find("D7", place, "the list that was issued is not stored");
+    }
+
+    fn taken(&mut self, supplier: &str, sequence: u64) {
+        let told = self.told.suppliers.entry(supplier.to_owned()).or_default();
+        let is_newer = sequence > told.sequence;
+        told.sequence = sequence;
+        if !is_newer {
+            self.find(
+                "D9",
+                format!("{supplier} list {sequence}"),
+                "a list of this number, or a higher one, was taken before",
+            );
         }
-        Ok(())
     }
 
     fn provisioned(&mut self, device: &str, board: &str, serial: &str) -> rusqlite::Result<()> {
@@ -136,6 +186,10 @@ impl Walk<'_> {
         if !is_ordered || entered.unwrap_or_default() != (binding, epoch) {
             self.find("D9", "the mode", "it is not the one that the log tells of last");
         }
+        let said = super::audit::last_mode(self.connection)?;
+        if said.is_some() && said != self.told.mode_entry {
+            self.find("D9", "the checkpoint", "it does not name the last entry that tells of a mode");
+        }
         let foreign: u64 = self.connection.query_row(
             "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')",
             [],
@@ -151,13 +205,31 @@ impl Walk<'_> {
         let rows = self.all("SELECT name, crl_number FROM authority", |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?))
         })?;
+        let mut issued_count = 0;
         for (name, reserved) in rows {
-            let (intended, _) = self.told.crls.get(&name).copied().unwrap_or_default();
+            let Lists { intended, issued } = self.told.crls.remove(&name).unwrap_or_default();
             if reserved != intended {
-                self.find("D7", name, "the number of its next list is not the one that follows");
+                self.find("D7", &name, "the number of its next list is not the one that follows");
+            }
+            for (number, digest) in issued {
+                issued_count += 1;
+                let stored: Option<Digest> = self
+                    .connection
+                    .prepare_cached(
+                        "SELECT c.digest FROM crl c JOIN authority a ON a.id = c.authority
+                         WHERE a.name = ?1 AND c.number = ?2",
+                    )?
+                    .query_row((&name, number), |row| fit(row, 0))
+                    .optional()?;
+                if stored != Some(digest) {
+                    self.find("D7", format!("{name} CRL {number}"), "the list that was issued is not stored");
+                }
             }
         }
-        if self.counts.crls != self.told.crls_issued {
+        if let Some(name) = self.told.crls.keys().next().cloned() {
+            self.find("D7", name, "the log tells of lists of an authority that is not there");
+        }
+        if self.counts.crls != issued_count {
             self.find("D7", format!("{} lists", self.counts.crls), "some of them were never issued");
         }
         Ok(())
@@ -192,7 +264,7 @@ impl Walk<'_> {
     fn rights(&mut self) -> rusqlite::Result<()> {
         let rows = self.all(
             "SELECT r.station, r.device_type, r.quota, r.until, r.used,
-             (SELECT count(*) FROM issuance i WHERE i.right_id = r.id AND i.state < 2) FROM right_ r",
+             (SELECT count(*) FROM issuance i WHERE i.right_id = r.id AND i.state IN (0, 1, 4)) FROM right_ r",
             |row| {
                 let of = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
                 Ok((
@@ -236,9 +308,29 @@ impl Walk<'_> {
         if stolen < self.told.stolen.values().filter(|stolen| **stolen).count() {
             self.find("D9", format!("{stolen} devices"), "a device that was marked as stolen is not any more");
         }
+        self.suppliers()?;
         let lists: u64 = self.connection.query_row("SELECT count(*) FROM list", [], |row| row.get(0))?;
         if lists != self.told.lists {
             self.find("D9", format!("{lists} lists"), "the log tells of more registration lists, or of fewer");
+        }
+        Ok(())
+    }
+
+    fn suppliers(&mut self) -> rusqlite::Result<()> {
+        let rows = self.all("SELECT name, spki, sequence FROM supplier", |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, u64>(2)?))
+        })?;
+        for (name, spki, sequence) in rows {
+            let told = self.told.suppliers.remove(&name).unwrap_or_default();
+            if told.key != Some(spki).filter(|spki| !spki.is_empty()).map(|spki| x509::sha256(&spki)) {
+                self.find("D9", &name, "nobody registered this key of a supplier");
+            }
+            if told.sequence != sequence {
+                self.find("D9", name, "the number of its last list is not the one that was taken");
+            }
+        }
+        if let Some(name) = self.told.suppliers.keys().next().cloned() {
+            self.find("D9", name, "a supplier that was registered is gone");
         }
         Ok(())
     }

@@ -6,9 +6,10 @@
 //! take longer than the fsync.
 
 use super::{Opening, WriteFault, fault};
+use crate::store::marks::{Mark, Marks};
 use crate::store::merkle::Edge;
 use model::Digest;
-use model::audit::Entry;
+use model::audit::{Entry, Event};
 use ports::{Signer, StoreFault};
 use rusqlite::{CachedStatement, Connection};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -79,6 +80,7 @@ struct Pen {
     connection: Connection,
     known: Known,
     log: Log,
+    marks: Option<Marks>,
 }
 
 struct Log {
@@ -95,6 +97,8 @@ struct Known {
     open: BTreeMap<u64, SerialNumber>,
     highest: u64,
     latest_ms: u64,
+    /// The last entry of the log that tells of an operation mode.
+    mode_entry: Option<u64>,
 }
 
 /// A transaction that is being written, and what will be known when it is committed.
@@ -102,6 +106,7 @@ pub(super) struct Tx<'c> {
     connection: &'c Connection,
     known: &'c Known,
     learnt: Learnt,
+    keeps_marks: bool,
 }
 
 /// What a transaction changes of what is known.
@@ -113,6 +118,8 @@ struct Learnt {
     closed: HashSet<u64>,
     edge: Edge,
     latest_ms: u64,
+    marks: Vec<Mark>,
+    mode_entry: Option<u64>,
 }
 
 impl Writer {
@@ -121,11 +128,13 @@ impl Writer {
         opening: &Opening,
         edge: Edge,
         latest_ms: u64,
+        marks: Option<Marks>,
     ) -> rusqlite::Result<Self> {
         let mut known = Known { edge, latest_ms, ..Known::default() };
+        known.mode_entry = super::audit::last_mode(&connection)?;
         (known.open, known.highest) = super::issuance::restore(&connection)?;
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
-        let pen = Mutex::new(Pen { connection, known, log });
+        let pen = Mutex::new(Pen { connection, known, log, marks });
         Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
@@ -207,6 +216,7 @@ impl Known {
     fn learn(&mut self, learnt: Learnt) {
         self.edge = learnt.edge;
         self.latest_ms = learnt.latest_ms;
+        self.mode_entry = learnt.mode_entry.or(self.mode_entry);
         if self.words.len() < WORDS_MAX {
             self.words.extend(learnt.words);
         }
@@ -261,8 +271,10 @@ impl Pen {
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|e| fault(&e))?;
         let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
         let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
-        let mut tx = Tx { connection: &self.connection, known: &self.known, learnt };
-        let committed = write(&mut tx).map_err(StoreFault::from).and_then(|()| tx.commit(&self.log));
+        let keeps_marks = self.marks.is_some();
+        let mut tx = Tx { connection: &self.connection, known: &self.known, learnt, keeps_marks };
+        let written = write(&mut tx).map_err(StoreFault::from).and_then(|()| self.mark(&tx.learnt.marks));
+        let committed = written.and_then(|()| tx.commit(&self.log));
         if committed.is_err() {
             let _nothing_was_committed = self.connection.execute_batch("ROLLBACK");
         }
@@ -270,7 +282,32 @@ impl Pen {
     }
 }
 
+impl Pen {
+    /// Makes the marks of a transaction durable before it: what it does may not be forgotten with the database.
+    fn mark(&self, marks: &[Mark]) -> Result<(), StoreFault> {
+        match &self.marks {
+            Some(file) if !marks.is_empty() => file.append(marks).map_err(|e| match e.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreFault::Full,
+                _ => StoreFault::Engine("the high-water marks cannot be written"),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl<'c> Tx<'c> {
+    /// Marks something that must not happen twice.
+    pub(super) fn mark(&mut self, mark: impl FnOnce() -> Mark) {
+        if self.keeps_marks {
+            self.learnt.marks.push(mark());
+        }
+    }
+
+    /// Whether marks are kept: what only they need is not looked up otherwise.
+    pub(super) const fn keeps_marks(&self) -> bool {
+        self.keeps_marks
+    }
+
     fn write_counter(&self, name: &str, value: u64) -> rusqlite::Result<usize> {
         self.statement("INSERT OR REPLACE INTO counter (name, value) VALUES (?1, ?2)")?.execute((name, value))
     }
@@ -284,7 +321,8 @@ impl<'c> Tx<'c> {
         if self.learnt.latest_ms > self.known.latest_ms {
             self.write_counter(super::audit::LATEST, self.learnt.latest_ms).map_err(|e| fault(&e))?;
         }
-        super::audit::checkpoint(self.connection, &self.learnt.edge, &log.name, log.key.as_ref())?;
+        let mode = self.learnt.mode_entry.or(self.known.mode_entry);
+        super::audit::checkpoint(self.connection, &self.learnt.edge, mode, &log.name, log.key.as_ref())?;
         self.connection.execute_batch("COMMIT").map_err(|e| fault(&e))
     }
 
@@ -319,6 +357,9 @@ impl<'c> Tx<'c> {
     pub(super) fn audit(&mut self, entry: &Entry) -> Result<(), WriteFault> {
         let octets = serde_json::to_vec(entry).map_err(|_| WriteFault::Corrupt("an audit entry cannot be written"))?;
         self.learnt.latest_ms = self.learnt.latest_ms.max(entry.at.ms());
+        if matches!(entry.event, Event::ModeOrdered { .. } | Event::ModeEntered { .. } | Event::Sealed { .. }) {
+            self.learnt.mode_entry = Some(self.learnt.edge.size());
+        }
         super::audit::append(self, &octets)
     }
 

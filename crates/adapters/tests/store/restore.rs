@@ -1,0 +1,163 @@
+//! Yesterday's backup and today's marks: nothing that was used up is used again.
+
+use crate::support::*;
+use adapters::store::SqliteStore;
+use adapters::store::marks::{self, Mark};
+use adapters::store::sqlite::{FILE, marks_of_list};
+use model::Reason;
+use model::contract::authority::RevocationReason as R;
+use ports::store::AuthorityStore;
+use ports::store::authority::{CrlRow, IntentDraft, Standing};
+
+/// A box that went on after its backup, and lost its records; what the backup holds.
+struct Restored {
+    b: Box_,
+    entries: u64,
+    authority: u64,
+}
+
+fn restored() -> Restored {
+    let b = Box_::new();
+    let store = b.open();
+    let authority = ready(&store);
+    (0..3).for_each(|n| issue(&store, authority, n));
+    store.revoke(&serial(0), R::KeyCompromise, NOW).unwrap().unwrap();
+    crl(&store, 1);
+    store.snapshot(&b.dir.join("backup.db")).unwrap();
+    let entries = store.audit_len().unwrap();
+    // What the backup does not know.
+    (3..6).for_each(|n| issue(&store, authority, n));
+    store.revoke(&serial(1), R::KeyCompromise, NOW).unwrap().unwrap();
+    store.revoke(&serial(4), R::Superseded, NOW).unwrap().unwrap();
+    crl(&store, 2);
+    crl(&store, 3);
+    row(one(&store, draft(&store, authority, 6)));
+    drop(store);
+    for name in ["cradle.db-wal", "cradle.db-shm"] {
+        let _not_there = std::fs::remove_file(b.dir.join(name));
+    }
+    std::fs::rename(b.dir.join("backup.db"), b.dir.join(FILE)).unwrap();
+    Restored { b, entries, authority }
+}
+fn crl(store: &SqliteStore, number: u64) {
+    let authority = store.authorities().unwrap().remove(0);
+    store.intend_crl(&authority, number, digest(1), NOW).unwrap().unwrap();
+    store.record_crl(&authority, CrlRow { edge: 1, ..list(authority.id, number) }).unwrap();
+}
+fn marks_of(restored: &Restored) -> Vec<Mark> {
+    let mut found = Vec::new();
+    let name = marks::name_of("test", restored.b.key.public_key());
+    marks::read(&restored.b.dir.join("marks"), &name, restored.entries, &mut |mark| found.push(mark)).unwrap();
+    found
+}
+
+#[test]
+fn without_the_marks_everything_would_happen_twice() {
+    let restored = restored();
+    let store = restored.b.open();
+    assert_eq!(store.next_crl_number(restored.authority).unwrap(), 2, "a number that was published");
+    assert_eq!(grant(&store, 4).used, 0, "a line that was consumed");
+    let standing = store.standing(restored.authority, &serial(1)).unwrap();
+    assert!(matches!(standing, Standing::Good { .. }), "one that was revoked");
+}
+#[test]
+fn with_the_marks_no_number_no_grant_and_no_good_certificate_comes_back() {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    let read = store.recall(&marks, NOW).unwrap();
+    assert_eq!((read.certificates, read.revocations, read.lists), (3, 2, 2));
+    assert_eq!(store.next_crl_number(restored.authority).unwrap(), 4);
+    for n in 3..6 {
+        let again = IntentDraft { serial: serial(n + 50), ..draft(&store, restored.authority, n) };
+        refused(one(&store, again), Reason::GrantSpent);
+    }
+    for n in [1, 4] {
+        let standing = store.standing(restored.authority, &serial(n)).unwrap();
+        assert!(matches!(standing, Standing::Revoked { .. }), "{n}: {standing:?}");
+    }
+    let good = store.standing(restored.authority, &serial(5)).unwrap();
+    assert!(matches!(good, Standing::Good { .. }), "issued, and nobody revoked it: {good:?}");
+    assert_eq!(store.revoke(&serial(5), R::CertificateHold, NOW).unwrap(), Ok(()), "and it can be");
+    // A number that is taken is not given to another.
+    let taken = IntentDraft { serial: serial(4), ..draft(&store, restored.authority, 7) };
+    assert!(store.intend(vec![taken]).is_err());
+    row(one(&store, draft(&store, restored.authority, 8)));
+}
+#[test]
+fn taking_in_the_marks_again_changes_nothing() {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    store.recall(&marks, NOW).unwrap();
+    let again = store.recall(&marks, NOW).unwrap();
+    assert_eq!((again.certificates, again.revocations, again.lists), (0, 0, 0));
+}
+#[test]
+fn what_was_taken_in_agrees_with_the_log() {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    store.recall(&marks, NOW).unwrap();
+    issue(&store, restored.authority, 8);
+    crl(&store, 4);
+    let found = store.check_deep(&mut |_| ()).unwrap().unwrap_err();
+    // The octets of this test are no certificates and no lists.
+    let beyond: Vec<_> = found.iter().filter(|f| !f.what.contains("cannot be read")).collect();
+    assert!(beyond.is_empty(), "{beyond:?}");
+}
+#[test]
+fn a_certificate_that_was_recalled_in_silence_is_found() {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    store.recall(&marks, NOW).unwrap();
+    drop(store);
+    restored.b.sql("UPDATE issuance SET state = 0 WHERE state = 4");
+    let store = SqliteStore::open_to_read(&restored.b.dir).unwrap();
+    let found = store.check_deep(&mut |_| ()).unwrap().unwrap_err();
+    assert!(found.iter().any(|f| f.what.contains("recalled")), "{found:?}");
+}
+#[test]
+fn an_authority_that_the_backup_does_not_know_is_named() {
+    let restored = restored();
+    let store = restored.b.open();
+    let list = marks_of(&restored).into_iter().map(|mark| match mark {
+        Mark::Issued(mut issued) => {
+            issued.authority = "later".into();
+            Mark::Issued(issued)
+        }
+        other => other,
+    });
+    let read = store.recall(&list.collect::<Vec<_>>(), NOW).unwrap();
+    assert_eq!(read.strangers, ["later"]);
+}
+#[test]
+fn a_published_list_tells_its_number_and_who_is_revoked() {
+    let restored = restored();
+    let store = restored.b.open();
+    let der = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/rfc5280/openssl-3.0.19-crl.der"));
+    let list = x509::CertificateList::decode(&der.unwrap()).unwrap();
+    let read = store.recall(&marks_of_list(&"factory".parse().unwrap(), &list), NOW).unwrap();
+    let revoked = u64::try_from(list.revoked.len()).unwrap();
+    assert_eq!((read.certificates, read.revocations), (revoked, revoked));
+    let standing = store.standing(restored.authority, &list.revoked[0].serial_number).unwrap();
+    assert!(matches!(standing, Standing::Revoked { .. }));
+    assert!(store.next_crl_number(restored.authority).unwrap() > list.crl_number);
+}
+#[test]
+fn a_backup_is_taken_while_others_write() {
+    let b = Box_::new();
+    let store = b.open();
+    let authority = ready(&store);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| (0..8).for_each(|n| issue(&store, authority, n)));
+        store.snapshot(&b.dir.join("backup.db")).unwrap();
+        writing.join().unwrap();
+    });
+    std::fs::create_dir(b.dir.join("copy")).unwrap();
+    std::fs::rename(b.dir.join("backup.db"), b.dir.join("copy").join(FILE)).unwrap();
+    let copy = SqliteStore::open_to_read(&b.dir.join("copy")).unwrap();
+    let key = b.key.public_key();
+    assert!(copy.check_audit(&[], key, &mut |_| ()).unwrap().is_ok(), "one moment of the log");
+}

@@ -1,0 +1,96 @@
+//! Looking at authorities.
+
+use crate::cli::Common;
+use crate::fault::{Exit, Failure, Result};
+use adapters::store::SqliteStore;
+use model::AuthorityName;
+use ports::store::AuthorityStore;
+use ports::store::authority::AuthorityRow;
+use serde::Serialize;
+use x509::{Certificate, pem};
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    state: &'static str,
+    subject: String,
+    issuer: Option<String>,
+    key_type: String,
+    not_after: String,
+    serial: String,
+    key: String,
+    quota: Option<u64>,
+    ends: Option<String>,
+}
+
+pub(super) fn list(common: &Common) -> Result {
+    let rows: Vec<_> = common.records()?.authorities()?.iter().map(row).collect();
+    let mut columns = vec!["name", "state", "subject", "issuer", "key_type", "not_after", "key"];
+    // A column that nobody uses is only in the way.
+    if rows.iter().any(|row| row.quota.is_some() || row.ends.is_some()) || !common.out().is_human() {
+        columns.extend(["quota", "ends"]);
+    }
+    common.out().rows(&columns, &rows)
+}
+
+fn row(authority: &AuthorityRow) -> Row {
+    let certificate = Certificate::decode(&authority.certificate).ok();
+    let tbs = certificate.as_ref().map(Certificate::tbs);
+    let state = match (authority.retired, tbs) {
+        (true, _) => "retired",
+        (false, None) => "waits",
+        (false, Some(_)) if authority.key.0 == ports::keystore::OFFLINE => "elsewhere",
+        (false, Some(_)) => "issues",
+    };
+    Row {
+        name: authority.name.to_string(),
+        state,
+        subject: tbs.map(|tbs| tbs.subject.to_string()).unwrap_or_default(),
+        issuer: authority.issuer.as_ref().map(ToString::to_string),
+        key_type: tbs.map(|tbs| tbs.subject_public_key.key_type().to_string()).unwrap_or_default(),
+        not_after: tbs.map(|tbs| tbs.not_after.to_string()).unwrap_or_default(),
+        serial: tbs.map(|tbs| tbs.serial_number.to_string()).unwrap_or_default(),
+        key: authority.key.to_string(),
+        quota: authority.limits.quota,
+        ends: authority.limits.ends.map(|ends| ends.to_string()),
+    }
+}
+
+pub(super) fn chain(common: &Common, name: &AuthorityName, with_links: bool) -> Result {
+    let store = common.records()?;
+    let mut all = chain_of(&store, name)?;
+    if with_links {
+        let links = links_of(&store, all.last())?;
+        // Who has the root needs it not; who has the other key's takes a root in the chain for the wrong one.
+        if !links.is_empty() {
+            all.pop();
+        }
+        all.extend(links);
+    }
+    let text: String = all.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
+    common.out().one(&serde_json::json!({"name": name, "chain": text}), || text.clone())
+}
+
+/// An authority's certificate and those above it, in DER.
+pub(crate) fn chain_of(store: &SqliteStore, name: &AuthorityName) -> Result<Vec<Vec<u8>>> {
+    let rows = store.authorities()?;
+    let find = |name: &AuthorityName| rows.iter().find(|row| row.name == *name && !row.certificate.is_empty());
+    let first = find(name).ok_or_else(|| {
+        Failure::new(Exit::NotFound, "issuer-unknown", format!("there is no authority {name}"))
+            .next("list them with `cradle ca list`")
+    })?;
+    let up =
+        std::iter::successors(Some(first), |row| find(row.issuer.as_ref()?).filter(|above| above.name != row.name));
+    Ok(up.take(rows.len()).map(|row| row.certificate.clone()).collect())
+}
+
+/// The certificates that connect the keys of a root: old with new, new with old, of every rollover that it had.
+fn links_of(store: &SqliteStore, root: Option<&Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+    let subject = |der: &[u8]| Certificate::decode(der).ok().map(|certificate| certificate.tbs().subject.clone());
+    let wanted = root.and_then(|der| subject(der));
+    let mut links = Vec::new();
+    for row in store.authorities()? {
+        links.extend(store.links(row.id)?.into_iter().filter(|link| subject(link) == wanted));
+    }
+    Ok(links)
+}

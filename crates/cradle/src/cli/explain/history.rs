@@ -1,0 +1,205 @@
+//! Why a certificate is as it is, or why there is none: the records and the audit log in plain words.
+
+use crate::cli::{Common, device};
+use crate::compose;
+use crate::config::Places;
+use crate::fault::{Exit, Failure, Result};
+use crate::progress;
+use adapters::store::SqliteStore;
+use model::audit::{Entry, Event};
+use model::contract::authority::RevocationReason;
+use model::{Entity, TransactionId};
+use ports::store::AuthorityStore;
+use ports::store::authority::{CertificateFilter, CertificateRow};
+use ports::store::identity::DeviceRow;
+use serde::Serialize;
+use x509::SerialNumber;
+
+/// Entries of the audit log that are looked through, from its end.
+const ENTRIES_MAX: u64 = 1_000_000;
+/// Entries that are read at a time.
+const PAGE: u64 = 1000;
+/// Certificates of one subject that are told of.
+const CERTIFICATES_MAX: u32 = 100;
+
+/// What is asked about.
+#[derive(Default)]
+struct Subject {
+    certificates: Vec<CertificateRow>,
+    device: Option<DeviceRow>,
+    /// Words that an entry of the audit log must have one of.
+    words: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    at: Option<String>,
+    by: Option<String>,
+    says: String,
+}
+
+#[derive(Serialize)]
+struct Explained {
+    about: String,
+    now: Vec<String>,
+    history: Vec<Line>,
+    /// Whether the audit log was looked through to its beginning.
+    whole: bool,
+}
+
+/// Explains a serial number, a transaction or a device; none if these words are none of them.
+pub(super) fn run(common: &Common, text: &str) -> Result {
+    let store = common.records()?;
+    let subject = find(&store, text)?;
+    let mut now: Vec<String> = Vec::new();
+    for certificate in &subject.certificates {
+        now.extend(standing(common, &store, certificate)?);
+    }
+    if let Some(device) = &subject.device {
+        let marked = if device.stolen { ", and is marked as stolen" } else { "" };
+        now.push(format!(
+            "{} is expected by the list {}, under {}: its grant comes from there.",
+            device.id, device.list, device.profile
+        ));
+        now.push(format!("It is {}{marked}.", device.custody));
+    }
+    let (history, whole) = history(common, &store, &subject.words)?;
+    if now.is_empty() && history.is_empty() {
+        return Err(unknown(text));
+    }
+    let explained = Explained { about: text.to_owned(), now, history, whole };
+    common.out().one(&explained, || {
+        let mut text: String = explained.now.iter().map(|line| format!("{line}\n")).collect();
+        for Line { at, says, .. } in &explained.history {
+            text.push_str(&format!("{}  {says}\n", at.as_deref().unwrap_or("-")));
+        }
+        text
+    })?;
+    if !whole {
+        common.out().say(&format!("Only the last {ENTRIES_MAX} entries of the audit log were looked through."));
+    }
+    Ok(())
+}
+
+fn unknown(text: &str) -> Failure {
+    let what = format!("{text:?} is no code of an error, serial number, transaction or device");
+    Failure::new(Exit::NotFound, "code-unknown", what).because("an error prints its code on its last line").next(
+        "list codes with `cradle explain`, certificates with `cradle cert list`, devices with `cradle device list`",
+    )
+}
+
+fn find(store: &SqliteStore, text: &str) -> Result<Subject> {
+    let mut subject = Subject::default();
+    if let Some(serial) = SerialNumber::from_hex(text)
+        && let Some(row) = store.certificate(&serial)?
+    {
+        subject.words = vec![row.serial.to_string(), row.transaction_id.to_string()];
+        subject.certificates = vec![row];
+        return Ok(subject);
+    }
+    let octets = model::octets::from_hex(text).ok().and_then(|octets| <[u8; 16]>::try_from(octets).ok());
+    if let Some(octets) = octets {
+        subject.words = vec![TransactionId::new(octets).to_string()];
+    }
+    if let Ok(row) = device::find(store, text) {
+        let subject_of = Some(Entity::Device(row.id.clone()));
+        let filter = CertificateFilter { subject: subject_of, limit: CERTIFICATES_MAX, ..CertificateFilter::default() };
+        subject.certificates = store.certificates(&filter)?;
+        subject.words.push(row.id.to_string());
+        subject.words.extend(subject.certificates.iter().map(|c| c.serial.to_string()));
+        subject.words.extend(subject.certificates.iter().map(|c| c.transaction_id.to_string()));
+        subject.device = Some(row);
+    }
+    if subject.words.is_empty() { Err(unknown(text)) } else { Ok(subject) }
+}
+
+/// How a certificate stands now.
+fn standing(common: &Common, store: &SqliteStore, row: &CertificateRow) -> Result<Vec<String>> {
+    let profiles = compose::profiles(&Places::of(&common.data))?;
+    let file = match profiles.get(&row.profile) {
+        Some(profile) if profile.digest() == row.profile_digest => "whose file is as it was then",
+        Some(_) => "whose file was changed since",
+        None => "whose file is gone",
+    };
+    let standing = match row.revoked {
+        Some((at, RevocationReason::CertificateHold)) => format!("It is on hold since {at}."),
+        Some((at, reason)) => format!("It is revoked since {at}, for {}.", reason.name()),
+        None if row.confirmed => "It is good, and its requester confirmed it.".to_owned(),
+        None => "It is good, and its requester has not confirmed it.".to_owned(),
+    };
+    let chain = store.authorities()?.into_iter().find(|authority| authority.name == row.authority);
+    let key = chain.map(|authority| format!(" (key in {})", authority.key)).unwrap_or_default();
+    Ok(vec![
+        format!("Certificate {} is for {}, until {}.", row.serial, row.subject, row.not_after),
+        format!(
+            "{}{key} issued it under {} ({file}), in transaction {}.",
+            row.authority, row.profile, row.transaction_id
+        ),
+        standing,
+    ])
+}
+
+/// What the audit log says of these words, oldest first; and whether all of it was looked through.
+fn history(common: &Common, store: &SqliteStore, words: &[String]) -> Result<(Vec<Line>, bool)> {
+    let len = store.audit_len()?;
+    let first = len.saturating_sub(ENTRIES_MAX);
+    let bar = progress::bar(common.out(), "audit log", len - first);
+    let (mut end, mut found) = (len, Vec::new());
+    while end > first {
+        let start = end.saturating_sub(PAGE).max(first);
+        let page = store.audit_entries(start, u32::try_from(end - start).unwrap_or(u32::MAX))?;
+        for entry in page.iter().rev() {
+            let text = String::from_utf8_lossy(&entry.entry);
+            if words.iter().any(|word| text.contains(word.as_str()))
+                && let Ok(entry) = serde_json::from_slice::<Entry>(&entry.entry)
+            {
+                found.extend(told(&entry));
+            }
+        }
+        bar.inc(end - start);
+        end = start;
+    }
+    bar.finish_and_clear();
+    found.reverse();
+    Ok((found, first == 0))
+}
+
+/// An entry in plain words, if it is about a certificate or a device.
+fn told(entry: &Entry) -> Option<Line> {
+    let says = match &entry.event {
+        Event::Intended { serial, grant, transaction, .. } => {
+            format!("{serial} was about to be signed, under grant {grant}, in transaction {transaction}")
+        }
+        Event::Issued { serial, .. } => format!("{serial} was signed and recorded"),
+        Event::IntentClosed { serial, why } => format!("{serial} was not released, and is revoked: {why}"),
+        Event::Confirmed { serial, accepted: true } => format!("{serial} was taken by its requester"),
+        Event::Confirmed { serial, .. } => format!("{serial} was declined by its requester, and is revoked"),
+        Event::CertificateRefused { subject, transaction, reason } => {
+            let (what, next) = (reason.what(), reason.next());
+            format!("a request for {subject} was refused ({reason}): {what}; transaction {transaction}; next: {next}")
+        }
+        Event::Approved { transaction, operator, approved } => {
+            let word = if *approved { "approved" } else { "denied" };
+            format!("{operator} {word} transaction {transaction}")
+        }
+        Event::Revoked { serial, reason } => format!("{serial} was revoked, for {reason}"),
+        Event::Released { serial } => format!("{serial} was released from hold"),
+        Event::Recalled { serial, .. } => {
+            format!("{serial} was read back after a restore: it was issued after the backup")
+        }
+        Event::BoardAdmitted { device, board } => format!("the board {board} was admitted as {device}"),
+        Event::BoardRefused { board, reason, .. } => {
+            format!("the board {board} was refused ({reason}): {}; next: {}", reason.what(), reason.next())
+        }
+        Event::DeviceMarked { stolen: true, .. } => "it was marked as stolen".to_owned(),
+        Event::DeviceMarked { .. } => "its mark as stolen was taken back".to_owned(),
+        Event::Flashed { board, station, operator, .. } => {
+            format!("the board {board} was flashed at {station} by {operator}")
+        }
+        Event::Provisioned { station, operator, serial, .. } => {
+            format!("it was provisioned with {serial} at {station} by {operator}")
+        }
+        _ => return None,
+    };
+    Some(Line { at: Some(entry.at.to_string()), by: Some(entry.by.to_string()), says })
+}

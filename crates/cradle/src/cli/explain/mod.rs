@@ -1,0 +1,314 @@
+//! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
+
+mod history;
+
+use super::Common;
+use crate::fault::{Exit, Result, exit_of};
+use crate::survey::FINDINGS;
+use model::Reason;
+use serde::Serialize;
+
+/// Explain the code of an error; or a certificate, a transaction or a device: who asked, what was decided, how it stands.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The code; or a serial number, a transaction, or a device. All codes if nothing is given.
+    code: Option<String>,
+}
+
+/// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
+const CODES: [(&str, Exit, &str, &str); 43] = [
+    (
+        "ocsp",
+        Exit::Failed,
+        "the answer to an OCSP request cannot be believed",
+        "see `cradle doctor`: clock, keys, and the profile `ocsp`",
+    ),
+    (
+        "attention",
+        Exit::Failed,
+        "the installation works, or not, and somebody should look after it",
+        "each finding is printed with its own code and what to do",
+    ),
+    (
+        "audit-broken",
+        Exit::Failed,
+        "the audit log was changed, or is damaged",
+        "keep the data directory as it is; restore from a backup of before",
+    ),
+    ("bench", Exit::Failed, "a measurement could not be made", "look at what is said beside it"),
+    (
+        "checkpoint",
+        Exit::Failed,
+        "a checkpoint that was kept elsewhere cannot be used",
+        "take another one: the log was not looked at",
+    ),
+    (
+        "code-unknown",
+        Exit::NotFound,
+        "there is no such code, certificate, transaction or device",
+        "list codes with `cradle explain`",
+    ),
+    ("config", Exit::Usage, "cradle.toml cannot be used", "correct the place that is named"),
+    ("corrupt", Exit::Failed, "a record does not make sense", "run `cradle verify --deep`"),
+    ("demo", Exit::Failed, "the demonstration met with something that must not be", "report it: SECURITY.md says how"),
+    (
+        "device",
+        Exit::Usage,
+        "these words name no device",
+        "give its serial number, or its name that begins with urn:dev:ops:",
+    ),
+    (
+        "device-type",
+        Exit::Usage,
+        "a device type's file, or its fixture, cannot be used",
+        "correct the place that is named; docs/boards.md has the form",
+    ),
+    ("device-type-unknown", Exit::NotFound, "there is no such device type", "list them with `cradle station types`"),
+    (
+        "doctor",
+        Exit::Failed,
+        "something is wrong with the installation or its machine",
+        "each check that fails is printed with its cause and what to do",
+    ),
+    ("exists", Exit::Conflict, "something is there already", "name another place: nothing is overwritten"),
+    (
+        "file",
+        Exit::Failed,
+        "a file could not be read or written",
+        "check its path and permissions, and the room on the disk",
+    ),
+    (
+        "half-made",
+        Exit::Failed,
+        "an installation was not finished",
+        "remove the data directory and run `cradle init` again",
+    ),
+    ("in-use", Exit::TryAgain, "another command holds the data directory", "wait until it has ended"),
+    ("key", Exit::Usage, "a key cannot be opened or used", "check the passphrase, and the file's form"),
+    ("listen", Exit::Unavailable, "an address cannot be listened on", "name another port, or 0 for any"),
+    ("malformed", Exit::Failed, "octets are not what they should be", "look at them with `cradle inspect FILE`"),
+    ("mode", Exit::Usage, "there is no such mode", "see `cradle mode table`"),
+    ("module", Exit::Failed, "a module cannot be started here", "look at what is said beside it"),
+    ("name", Exit::Usage, "a name cannot be used", "keep to the form that is said beside it"),
+    ("newer-data", Exit::Failed, "a newer version wrote the data", "use that version, or a newer one"),
+    ("no-boards", Exit::NotFound, "the fixture is empty", "put a board in"),
+    ("no-crl", Exit::NotFound, "no list of revoked certificates was signed yet", "`cradle crl issue AUTHORITY`"),
+    (
+        "no-data",
+        Exit::NotFound,
+        "there is no installation",
+        "run `cradle init`, or name the data directory with --data",
+    ),
+    ("no-mode", Exit::NotFound, "no mode was ever ordered", "remove the data directory and run `cradle init` again"),
+    (
+        "not-certified",
+        Exit::NotAuthorised,
+        "a module's certificate was revoked or has expired",
+        "see `cradle cert list`; what does not need it goes on",
+    ),
+    (
+        "not-confirmed",
+        Exit::Usage,
+        "nobody confirmed it, so nothing was done",
+        "repeat the command with --yes if you mean it",
+    ),
+    (
+        "not-off",
+        Exit::Unavailable,
+        "something that the new mode forbids still runs",
+        "end it, then order the mode again",
+    ),
+    (
+        "not-ordered",
+        Exit::NotAuthorised,
+        "the operator who ordered the mode is not certified any more",
+        "records can still be read; make a new installation to go on",
+    ),
+    ("not-loopback", Exit::Usage, "only loopback addresses are listened on", "name 127.0.0.1:PORT or [::1]:PORT"),
+    ("not-signed", Exit::Failed, "a release was not signed", "look at what is said beside it"),
+    ("operator", Exit::Usage, "it is not clear who orders this", "name an operator with --operator"),
+    (
+        "organization",
+        Exit::Usage,
+        "a maker's name cannot be used",
+        "give one that certificates can carry, at most 64 characters",
+    ),
+    ("output", Exit::Failed, "what was found out could not be printed", "nothing else went wrong; repeat the command"),
+    ("passphrase", Exit::NotAuthorised, "there is no passphrase, or it is wrong", "name a file with --passphrase-file"),
+    ("profile", Exit::Usage, "a profile's file cannot be used", "correct it, then run `cradle profile check`"),
+    ("reason", Exit::Usage, "there is no such reason", "`cradle cert revoke --help` names them"),
+    (
+        "records-gone",
+        Exit::Failed,
+        "the records of an installation are gone",
+        "put cradle.db back from a backup; keep the rest of the directory",
+    ),
+    (
+        "records-disagree",
+        Exit::Failed,
+        "the records contradict each other",
+        "keep the data directory as it is; restore from a backup of before",
+    ),
+    ("serial", Exit::Usage, "this is no serial number", "write it as `cradle cert list` shows it"),
+];
+/// Those of lists that are published.
+const PUBLISHED: [(&str, Exit, &str, &str); 4] = [
+    (
+        "no-shards",
+        Exit::NotFound,
+        "the certificates of an authority are not divided among several lists",
+        "sign one list of all of them: `cradle crl issue AUTHORITY`",
+    ),
+    (
+        "published-differs",
+        Exit::Conflict,
+        "a list of the same number is published, and says something else",
+        "find out where it was signed: two installations with one key count against each other",
+    ),
+    (
+        "published-foreign",
+        Exit::Conflict,
+        "a published list is not one of this authority",
+        "publish into a directory of this installation's own",
+    ),
+    (
+        "published-newer",
+        Exit::Conflict,
+        "a published list has a higher number than the records know",
+        "the records are older than what was published: restore with `cradle backup restore --crl FILE`",
+    ),
+];
+/// Those of backups, operators and modules.
+const BACKUPS: [(&str, Exit, &str, &str); 10] = [
+    ("backup-altered", Exit::Failed, "a backup is damaged, was altered, or is none", "take another one"),
+    (
+        "marks-damaged",
+        Exit::Failed,
+        "the high-water marks cannot be read",
+        "look at the line that is named; if it cannot be mended, two operators can restore without marks",
+    ),
+    (
+        "marks-missing",
+        Exit::Refused,
+        "nobody knows what was used up after the backup",
+        "name the directory of the high-water marks; if they are lost, two operators can restore without them",
+    ),
+    ("not-quarantined", Exit::Conflict, "the installation was not restored, or was let go already", "go on"),
+    (
+        "older-data",
+        Exit::Failed,
+        "an older version wrote the data",
+        "run `cradle migrate` once: it brings the records up to date and loses nothing",
+    ),
+    ("module-unknown", Exit::NotFound, "no module of that name is certified", "see `cradle module list`"),
+    (
+        "operator-in-force",
+        Exit::Conflict,
+        "the operator ordered the mode of this box, and nobody would stand behind it",
+        "have another operator order the mode first",
+    ),
+    ("operator-unknown", Exit::NotFound, "nobody of that name is an operator", "see `cradle operator list`"),
+    ("token", Exit::Failed, "a token, or its URI, cannot be used", "each finding is printed with what to do"),
+    (
+        "operators-needed",
+        Exit::NotAuthorised,
+        "more operators must say so",
+        "name each with --operator; `cradle operator add` makes another",
+    ),
+];
+/// Those of what a command needs from its surroundings.
+const SURROUNDINGS: [(&str, Exit, &str, &str); 6] = [
+    (
+        "store",
+        Exit::Unavailable,
+        "the records cannot be opened",
+        "check the disk and the permissions of the data directory",
+    ),
+    ("terminal", Exit::Failed, "the terminal was closed", "repeat the command"),
+    ("thread", Exit::Unavailable, "the system starts no more threads", "look at its limits"),
+    (
+        "unavailable",
+        Exit::Unavailable,
+        "something of ours, or the fixture, does not answer",
+        "mend what is named beside it, then repeat the command: nothing was changed by halves",
+    ),
+    ("usage", Exit::Usage, "the command was not understood", "see its --help"),
+    ("vault", Exit::Unavailable, "the vault cannot be opened", "check its folder and its permissions"),
+];
+
+#[derive(Serialize)]
+struct Row {
+    code: &'static str,
+    exit: u8,
+    what: &'static str,
+    next: &'static str,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    let ours = CODES
+        .iter()
+        .chain(&PUBLISHED)
+        .chain(&BACKUPS)
+        .chain(&SURROUNDINGS)
+        .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
+    let rules = Reason::ALL.iter().map(|reason| Row {
+        code: reason.code(),
+        exit: exit_of(*reason).status(),
+        what: reason.what(),
+        next: reason.next(),
+    });
+    let findings = FINDINGS.iter().map(|&(code, what, next)| Row { code, exit: Exit::Failed.status(), what, next });
+    rules.chain(ours).chain(findings)
+}
+
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
+    let Some(code) = &arguments.code else {
+        return common.out().rows(&["code", "exit", "what", "next"], &rows().collect::<Vec<_>>());
+    };
+    let Some(row) = rows().find(|row| row.code == code) else { return history::run(common, code) };
+    common.out().one(&row, || format!("{code}\n  what: {}\n  next: {}\n  exit: {}\n", row.what, row.next, row.exit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn sources(directory: &Path, all: &mut String) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, all);
+            } else {
+                all.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_code_that_a_command_prints_is_explained() {
+        let mut all = String::new();
+        sources(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut all);
+        let known: Vec<_> = rows().map(|row| row.code).collect();
+        let mut found = 0;
+        for place in all.split("Failure::new(").chain(all.split("Self::new(")).skip(1) {
+            let Some(rest) = place.trim_start().strip_prefix("Exit::") else { continue };
+            let Some((_, rest)) = rest.split_once(", \"") else { continue };
+            let code = rest.split('"').next().unwrap();
+            if !code.bytes().all(|c| c.is_ascii_lowercase() || c == b'-') {
+                continue;
+            }
+            assert!(known.contains(&code), "{code}");
+            found += 1;
+        }
+        assert!(found > 60, "{found}");
+    }
+    #[test]
+    fn no_code_is_explained_twice() {
+        let mut known: Vec<_> = rows().map(|row| row.code).collect();
+        known.sort_unstable();
+        let before = known.len();
+        known.dedup();
+        assert_eq!(known.len(), before);
+    }
+}

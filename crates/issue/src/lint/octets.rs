@@ -1,0 +1,117 @@
+//! Rules about how it is written, checked on the octets themselves.
+
+use super::{Finding, Found};
+use crate::der::{self, Value};
+use const_oid::ObjectIdentifier;
+use x509::oids;
+use x509::write::tag;
+
+/// The shortest serial number that is let through, in octets: 64 random bits and something before them.
+const SERIAL_LEN_MIN: usize = 9;
+const SERIAL_LEN_MAX: usize = 20;
+
+/// Longest attributes in letters. Source: RFC 5280 appendix A.1.
+const UPPER_BOUNDS: [(ObjectIdentifier, usize); 7] = [
+    (oids::COMMON_NAME, 64),
+    (oids::SERIAL_NUMBER, 64),
+    (oids::COUNTRY, 2),
+    (oids::LOCALITY, 128),
+    (oids::STATE, 128),
+    (oids::ORGANIZATION, 64),
+    (oids::ORGANIZATIONAL_UNIT, 64),
+];
+
+/// `None` if it is not built like a certificate's part.
+pub(super) fn check(tbs: &[u8], found: &mut Found) -> Option<()> {
+    let outer = der::only(tbs).filter(|v| v.tag == tag::SEQUENCE)?;
+    let parts = der::each(outer.contents)?;
+    let [_version, serial, _signature, issuer, validity, subject, _key, rest @ ..] = parts.as_slice() else {
+        return None;
+    };
+    serial_number(serial, found);
+    let times = der::each(validity.contents)?;
+    found.add(Finding::TimeEncoding, times.len() != 2 || !times.iter().all(is_time));
+    name(issuer, found)?;
+    name(subject, found)?;
+    match rest {
+        [] => Some(()),
+        [wrapped] => extensions(wrapped, found),
+        _ => None,
+    }
+}
+
+fn serial_number(serial: &Value<'_>, found: &mut Found) {
+    let octets = serial.contents;
+    let positive = octets.first().is_some_and(|first| *first < 0x80) && octets.iter().any(|octet| *octet != 0);
+    found.add(Finding::SerialNotPositive, !positive);
+    found.add(Finding::SerialTooLong, octets.len() > SERIAL_LEN_MAX);
+    found.add(Finding::SerialTooShort, octets.len() < SERIAL_LEN_MIN);
+}
+
+fn is_time(time: &Value<'_>) -> bool {
+    let Some((b'Z', digits)) = time.contents.split_last() else { return false };
+    let year = digits.first_chunk::<4>();
+    digits.iter().all(u8::is_ascii_digit)
+        && match time.tag {
+            tag::UTC_TIME => digits.len() == 12,
+            tag::GENERALIZED_TIME => {
+                digits.len() == 14 && year.is_some_and(|year| year.as_slice() >= b"2050".as_slice())
+            }
+            _ => false,
+        }
+}
+
+fn name(name: &Value<'_>, found: &mut Found) -> Option<()> {
+    let mut types = Vec::new();
+    for set in der::each(name.contents)? {
+        let attributes = der::each(set.contents)?;
+        found.add(Finding::EmptySequence, attributes.is_empty());
+        for attribute in attributes {
+            let [kind, value] = der::each(attribute.contents)?[..] else { return None };
+            let kind = ObjectIdentifier::from_bytes(kind.contents).ok()?;
+            types.push(kind);
+            attribute_value(kind, &value, found);
+        }
+    }
+    let may_repeat = [oids::ORGANIZATIONAL_UNIT, oids::DOMAIN_COMPONENT];
+    let twice = |(n, kind): (usize, &ObjectIdentifier)| {
+        !may_repeat.contains(kind) && types.iter().skip(n + 1).any(|other| other == kind)
+    };
+    found.add(Finding::AttributeTwice, types.iter().enumerate().any(twice));
+    Some(())
+}
+
+fn attribute_value(kind: ObjectIdentifier, value: &Value<'_>, found: &mut Found) {
+    let text = std::str::from_utf8(value.contents).unwrap_or_default();
+    let bound = UPPER_BOUNDS.iter().find(|(bounded, _)| *bounded == kind).map_or(usize::MAX, |(_, bound)| *bound);
+    found.add(Finding::AttributeTooLong, text.chars().count() > bound);
+    let of_its_type = match kind {
+        oids::COUNTRY | oids::SERIAL_NUMBER => value.tag == tag::PRINTABLE_STRING,
+        oids::DOMAIN_COMPONENT => value.tag == tag::IA5_STRING && text.is_ascii(),
+        _ => value.tag == tag::UTF8_STRING || value.tag == tag::PRINTABLE_STRING,
+    };
+    let printable = value.tag != tag::PRINTABLE_STRING || crate::text::is_printable_string(text);
+    let visible = !text.is_empty() && crate::text::is_visible(text);
+    found.add(Finding::AttributeString, !of_its_type || !printable || !visible);
+    let country = kind != oids::COUNTRY || (text.len() == 2 && text.bytes().all(|c| c.is_ascii_uppercase()));
+    found.add(Finding::Country, !country);
+}
+
+fn extensions(wrapped: &Value<'_>, found: &mut Found) -> Option<()> {
+    let list = der::only(wrapped.contents)?;
+    let list = der::each(list.contents)?;
+    found.add(Finding::EmptySequence, list.is_empty());
+    let mut types = Vec::with_capacity(list.len());
+    for extension in list {
+        let parts = der::each(extension.contents)?;
+        let ([kind, value] | [kind, _, value]) = parts.as_slice() else { return None };
+        let is_empty = der::only(value.contents).is_some_and(|v| v.tag == tag::SEQUENCE && v.contents.is_empty());
+        // Only basicConstraints has nothing to say when it says no.
+        let may_be_empty = kind.contents == oids::BASIC_CONSTRAINTS.as_bytes();
+        found.add(Finding::EmptySequence, is_empty && !may_be_empty);
+        types.push(kind.contents);
+    }
+    let twice = |(n, kind): (usize, &&[u8])| types.iter().skip(n + 1).any(|other| other == kind);
+    found.add(Finding::ExtensionTwice, types.iter().enumerate().any(twice));
+    Some(())
+}

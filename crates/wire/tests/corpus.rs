@@ -1,0 +1,29 @@
+//! Replays the fuzzers' seeds, and mutations of them, on every test run. The properties are in `fuzz/src/wire.rs`.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+#[path = "../../../fuzz/src/wire.rs"]
+mod wire;
+
+fn check(target: &str, body: fn(&[u8])) {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    replay::replay(root, target, body);
+}
+
+#[test]
+fn ocsp_request() {
+    check("ocsp_request", wire::ocsp_request);
+}
+#[test]
+fn ocsp_response() {
+    check("ocsp_response", wire::ocsp_response);
+}
+#[test]
+fn ocsp_path() {
+    check("ocsp_path", wire::ocsp_path);
+}
+#[test]
+fn status_filter() {
+    check("status_filter", wire::status_filter);
+}

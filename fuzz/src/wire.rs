@@ -1,0 +1,90 @@
+//! What the decoders of `wire` must keep to: no octets make them panic, and what they read is written the same again.
+
+use ::wire::ocsp::{Identity, Moment, Named, Request, ResponderId, Response, ResponseData, Single};
+use ::x509::{KeyType, Name, PublicKey, SerialNumber};
+
+/// OCSP requests.
+pub fn ocsp_request(octets: &[u8]) {
+    let Ok(read) = Request::decode(octets) else { return };
+    assert!(!read.cert_ids.is_empty() && read.cert_ids.len() <= ::wire::ocsp::request::REQUESTS_MAX);
+    // An answer repeats what was asked, octet for octet, and is read again.
+    let key = PublicKey::from_bits(KeyType::Ed25519, &[9; 32]).expect("32 octets are a key");
+    let ids = ::wire::ocsp::IssuerIds::new(&Name::write(&[]), &key);
+    let moment = Moment::new(model::UnixTime::from_s(9), model::UnixTime::from_s(8), model::UnixTime::from_s(10));
+    let singles = read.cert_ids.iter().map(|id| {
+        assert!(!ids.names(id) || ids.spells(id) || id.der().len() < 256);
+        Single { certificate: Named::Asked(id), status: ::wire::ocsp::CertStatus::NON_ISSUED, extensions: &[] }
+    });
+    let data = ResponseData::write(&Identity::by_key(&key), &moment, singles, read.nonce);
+    let der = data.finish(::x509::SignatureAlgorithm::Ed25519, &[0; 64], &[]);
+    let Ok(Response::Basic(again)) = Response::decode(&der) else { panic!("what we write, we read") };
+    assert_eq!(again.nonce, read.nonce);
+    assert!(again.responses.iter().map(|single| single.cert_id).eq(read.cert_ids.iter().copied()));
+    let serials: Vec<SerialNumber> = read.cert_ids.iter().map(|id| id.serial_number).collect();
+    let written = ::wire::ocsp::request::write(&ids, ::wire::ocsp::HashAlgorithm::Sha1, &serials, read.nonce);
+    let again = Request::decode(&written).expect("what we write, we read");
+    assert!(again.cert_ids.iter().map(|id| id.serial_number).eq(serials));
+}
+
+/// OCSP responses.
+pub fn ocsp_response(octets: &[u8]) {
+    let Ok(read) = Response::decode(octets) else { return };
+    let read = match read {
+        Response::Error(status) => {
+            assert_eq!(status.encode().as_slice(), octets, "written otherwise");
+            return;
+        }
+        Response::Basic(read) => read,
+    };
+    let key = PublicKey::from_bits(KeyType::Ed25519, &[9; 32]).expect("32 octets are a key");
+    let identity = match &read.responder_id {
+        ResponderId::ByName(name) => Identity::by_name(name),
+        ResponderId::ByKey(_) => Identity::by_key(&key),
+    };
+    let singles = read.responses.iter().map(|single| Single {
+        certificate: Named::Asked(&single.cert_id),
+        status: single.cert_status,
+        extensions: &[],
+    });
+    let moment = Moment::new(read.produced_at, read.produced_at, read.produced_at);
+    let data = ResponseData::write(&identity, &moment, singles, read.nonce);
+    let certificates: Vec<&[u8]> = read.certs.iter().map(::x509::Certificate::der).collect();
+    let der = data.finish(read.signature_algorithm, read.signature, &certificates);
+    // Names of times that were left out add some octets; only at the limit does that matter.
+    if der.len() > ::wire::ocsp::RESPONSE_LEN_MAX {
+        return;
+    }
+    let Ok(Response::Basic(again)) = Response::decode(&der) else { panic!("what we write, we read") };
+    assert_eq!((again.nonce, again.produced_at, &again.certs), (read.nonce, read.produced_at, &read.certs));
+    let said = |r: &::wire::ocsp::BasicResponse<'_>| -> Vec<_> {
+        r.responses.iter().map(|s| (s.cert_id.der().to_vec(), s.cert_status)).collect()
+    };
+    assert_eq!(said(&again), said(&read));
+}
+
+/// Paths of GET requests.
+pub fn ocsp_path(octets: &[u8]) {
+    use ::wire::ocsp::http;
+    let Ok(read) = http::decode_path(octets) else { return };
+    let path = http::encode_path(&read);
+    // In our spelling every special sign is escaped, so a path at the limit may get too long.
+    if path.len() <= http::PATH_LEN_MAX {
+        assert_eq!(http::decode_path(path.as_bytes()), Ok(read), "written otherwise");
+    }
+}
+
+/// Status filters.
+pub fn status_filter(octets: &[u8]) {
+    use ::wire::filter::{Filter, decode, finish};
+    // A device asks what it could parse, whatever is in the tables.
+    if let Some((filter, rest)) = Filter::parse(octets) {
+        assert!(rest.len() <= octets.len());
+        for serial in [[0; 20], [0x5a; 20], [0xff; 20]] {
+            assert!(filter.contains(&serial) <= (filter.count > 0), "nothing is revoked, and something is");
+        }
+    }
+    let Ok(read) = decode(octets) else { return };
+    let signer = read.signer.as_ref().map(::x509::Certificate::der);
+    assert_eq!(finish(read.signed.to_vec(), read.algorithm, read.signature, signer), octets, "written otherwise");
+    assert_eq!(Filter::parse(read.signed), Some((read.filter, [].as_slice())));
+}
