@@ -15,6 +15,7 @@ off also after a run that came to its own end.
 Needs Linux 5.3 on x86-64, ARM64 or RISC-V; may not run under a tracer itself. Library; `rigs/kill9` is its program.
 """
 import ctypes
+import errno
 import os
 import platform
 import signal
@@ -78,6 +79,10 @@ LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 
 class Broken(Exception):
     """The rig could not do its work; says nothing of the program."""
+
+
+class Gone(Exception):
+    """A thread that was stopped is no more: another one ended the process."""
 
 
 @dataclass
@@ -247,9 +252,12 @@ class _Session:
 
     def call(self, tid):
         """Looks at a call that is about to be made. Gives how to go on; None if its thread is to be held."""
-        number, arguments = syscall(tid)
-        name = self.names[number]
-        path = self.file_of(tid, name, arguments)
+        try:
+            number, arguments = syscall(tid)
+            name = self.names[number]
+            path = self.file_of(tid, name, arguments)
+        except Gone:
+            return CONT  # The process ended while this thread stood: the next wait reaps it, and the call is not made.
         if path is None:
             return CONT
         if name in KINDS[self.kind]:
@@ -318,7 +326,7 @@ class _Session:
 def ptrace(request, tid, data=0):
     if LIBC.ptrace(request, tid, None, data) < 0:
         # One that was killed meanwhile is reaped by the next wait.
-        if ctypes.get_errno() != 3:  # ESRCH
+        if ctypes.get_errno() != errno.ESRCH:
             raise Broken(f"ptrace({request}): {os.strerror(ctypes.get_errno())}")
 
 
@@ -326,15 +334,20 @@ def syscall(tid):
     """The number and arguments of the call that a thread stands before."""
     octets = ctypes.create_string_buffer(INFO_LEN)
     if LIBC.ptrace(SYSCALL_INFO, tid, INFO_LEN, ctypes.cast(octets, ctypes.c_void_p)) < 0:
+        if ctypes.get_errno() == errno.ESRCH:
+            raise Gone
         raise Broken(f"PTRACE_GET_SYSCALL_INFO: {os.strerror(ctypes.get_errno())}; Linux 5.3 has it")
     number, *arguments = struct.unpack_from("=7Q", octets, 24)
     return number, arguments
 
 
 def text_at(tid, address):
-    with open(f"/proc/{tid}/mem", "rb", buffering=0) as memory:
-        memory.seek(address)
-        return memory.read(4096).split(b"\0")[0].decode(errors="replace")
+    try:
+        with open(f"/proc/{tid}/mem", "rb", buffering=0) as memory:
+            memory.seek(address)
+            return memory.read(4096).split(b"\0")[0].decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise Gone from error
 
 
 def thread_name(pid, tid):

@@ -31,7 +31,7 @@ fn main() {
     let folder = std::env::args().nth(1).expect("usage: ocsp_samples DIR");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let now = UnixTime::from_s(now.as_secs());
-    for kind in [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa(2048)] {
+    for kind in [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa(2048), KeyType::MlDsa65] {
         samples(&Path::new(&folder).join(kind.to_string()), kind, now);
     }
 }

@@ -371,6 +371,18 @@ fn the_issuer_itself_is_believed() {
     }
 }
 #[test]
+fn an_answer_under_ml_dsa_is_believed() {
+    let ca = Authority::new(KeyType::MlDsa65, "One", BEGIN);
+    let served = [Served { authority: "one", ids: ca.ids.clone() }];
+    let octets = request::write(&ca.ids, HashAlgorithm::Sha256, &[serial("1001")], None);
+    let question = responder::read(&octets, &served, &POLICY).unwrap();
+    let identity = Identity::by_key(&ca.key.public);
+    let data = question.answer(&identity, &moment(), &POLICY, |_, _| Ok(Status::Good)).unwrap();
+    let der = ca.key.finish(data, &[]);
+    let asked = Asked { issuer: &ca.certificate, ..asked("1001") };
+    assert_eq!(believed(&der, &asked).unwrap().status, CertStatus::Good);
+}
+#[test]
 fn a_changed_octet_is_not_believed() {
     let der = good();
     for at in 0..der.len() {

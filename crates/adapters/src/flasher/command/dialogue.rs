@@ -17,8 +17,8 @@ use x509::key::SPKI_LEN_MAX;
 
 /// Most progress lines in one step: one for every 40 KiB of an image of 4 GiB.
 const PROGRESS_MAX: usize = 100_000;
-/// Longest signature in octets: RSA-8192.
-const SIGNATURE_LEN_MAX: usize = 1024;
+/// Longest signature in octets: ML-DSA-87 (FIPS 204, table 2).
+const SIGNATURE_LEN_MAX: usize = 4627;
 
 /// How long a step may take, and how long the program may say nothing in it, in milliseconds.
 #[derive(Clone, Copy, Debug)]
