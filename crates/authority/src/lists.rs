@@ -85,11 +85,11 @@ impl Ra {
     /// Where the lists of differences to a whole list are: beside it, under the name that `cradle crl publish` gives.
     /// Without it OpenSSL does not look for one (RFC 5280 §5.2.6).
     fn freshest(&self, ca: &Ca, shard: u32) -> Vec<String> {
-        let index = u16::try_from(shard.saturating_sub(1)).unwrap_or(u16::MAX);
+        let number = u16::try_from(shard).unwrap_or(u16::MAX);
         let profiles = self.setting().profiles.values().filter(|profile| (profile.shards() > 1) == (shard > 0));
         let mut found: Vec<_> = profiles
             .filter(|profile| profile.issuers().contains(&ca.row().name))
-            .filter_map(|profile| profile.distribution_point(&ca.row().name, index))
+            .filter_map(|profile| profile.distribution_point(&ca.row().name, number))
             .filter_map(|uri| Some(format!("{}-delta.crl", uri.strip_suffix(".crl")?)))
             .collect();
         found.sort_unstable();
@@ -100,12 +100,14 @@ impl Ra {
     /// What the certificates of a shard say where its list is.
     fn distribution_point(&self, ca: &Ca, shard: u32) -> Result<Option<IssuingDistributionPoint>, Fault> {
         const NO_SHARD: Fault = Fault::malformed("no profile of this authority divides its lists into so many shards");
-        let Some(index) = shard.checked_sub(1) else { return Ok(None) };
-        let index = u16::try_from(index).ok().filter(|_| shard <= SHARDS_MAX).ok_or(NO_SHARD)?;
-        let profiles = self.setting().profiles.values().filter(|profile| profile.shards() > index.max(1));
+        if shard == 0 {
+            return Ok(None);
+        }
+        let number = u16::try_from(shard).ok().filter(|_| shard <= SHARDS_MAX).ok_or(NO_SHARD)?;
+        let profiles = self.setting().profiles.values().filter(|profile| profile.shards() >= number.max(2));
         let mut names: Vec<_> = profiles
             .filter(|profile| profile.issuers().contains(&ca.row().name))
-            .filter_map(|profile| profile.distribution_point(&ca.row().name, index).map(GeneralName::Uri))
+            .filter_map(|profile| profile.distribution_point(&ca.row().name, number).map(GeneralName::Uri))
             .collect();
         names.sort_unstable();
         names.dedup();

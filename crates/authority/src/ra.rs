@@ -191,7 +191,7 @@ impl Ra {
             key: authorised.key(),
             at: now,
             not_after: now,
-            shard: if profile.shards() > 1 { u32::from(profile.shard(&serial)) + 1 } else { 0 },
+            shard: u32::from(profile.shard(&serial)),
         };
         let linted = authorised.prepare(ca.issuer(), serial, now)?.lint()?;
         let draft = IntentDraft { tbs_digest: linted.tbs_digest(), not_after: linted.not_after(), ..draft };

@@ -209,6 +209,26 @@ fn openssl_adds_a_list_of_changes_to_the_whole_one() {
     b.sound();
 }
 #[test]
+fn the_published_file_that_a_certificate_names_is_the_one_that_lists_it() {
+    let point = "crl_distribution_point = \"http://a.example/{authority}-shard-{shard}.crl\"\nshards = 4";
+    let b = pointed("crl-named-file", point);
+    revoke(&b, "SN000001");
+    b.ok(&["crl", "issue", "factory", "--all-shards"]);
+    std::fs::create_dir(b.dir.join("www")).unwrap();
+    b.ok(&["crl", "publish", "www"]);
+    let serial = b.json(&["device", "show", "SN000001"])["certificate"].as_str().unwrap().to_owned();
+    let points = ["x509", "-noout", "-ext", "crlDistributionPoints", "-in", &format!("certificates/{serial}.pem")];
+    let said = foreign(&b.dir, "openssl", &points);
+    let (_, file) = said.trim().split_once("http://a.example/").unwrap();
+    for number in 1..=4 {
+        let path = format!("factory-shard-{number}.crl");
+        let listed = ["crl", "-inform", "DER", "-noout", "-text", "-in", &format!("www/{path}")];
+        let is_listed = foreign(&b.dir, "openssl", &listed).contains(&serial.to_uppercase());
+        assert_eq!(is_listed, path == file, "{path}: {said}");
+    }
+    b.sound();
+}
+#[test]
 fn openssl_takes_the_list_of_the_right_shard_only() {
     let point = "crl_distribution_point = \"http://a.example/{authority}-{shard}.crl\"\nshards = 2";
     let b = pointed("crl-openssl-shards", point);

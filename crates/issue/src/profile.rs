@@ -268,12 +268,15 @@ impl Profile {
     pub fn shards(&self) -> u16 {
         self.file.extensions.shards.unwrap_or(1)
     }
-    /// The shard in which a certificate of this serial number would be revoked, counted from 0.
+    /// The shard in which a certificate of this serial number would be revoked, counted from 1; 0 if there is but one list.
     #[must_use]
     pub fn shard(&self, serial: &SerialNumber) -> u16 {
+        if self.shards() == 1 {
+            return 0;
+        }
         // The last octets of a serial number are random, so the shards grow alike.
         let last = serial.octets().last_chunk().map_or(0, |octets| u16::from_be_bytes(*octets));
-        last % self.shards()
+        last % self.shards() + 1
     }
 
     /// Where the list of revoked certificates of an authority's shard is, if certificates say so.

@@ -449,5 +449,5 @@ fn every_shard_is_used() {
     let profile =
         with("key_usage =", "crl_distribution_point = \"http://a.example/{shard}\"\nshards = 3\nkey_usage =").unwrap();
     let shard = |last: u8| profile.shard(&SerialNumber::new(&[1, 0, last]).unwrap());
-    assert_eq!([0, 1, 2, 3].map(shard), [0, 1, 2, 0]);
+    assert_eq!([0, 1, 2, 3].map(shard), [1, 2, 3, 1]);
 }
