@@ -256,6 +256,9 @@ fn a_filter_says_what_the_last_list_says() {
     let said = b.ok(&["crl", "filter", "factory", "--to", "factory.filter"]);
     assert!(said.contains("as of CRL 1: 1 revoked"), "{said}");
     let octets = b.read("factory.filter");
+    b.ok(&["crl", "filter", "factory", "--to", "factory.filter"]);
+    b.write("precious", "precious");
+    b.fails(&["crl", "filter", "factory", "--to", "precious"], 6, "exists");
     let store = b.store();
     use ports::store::AuthorityStore;
     let factory = store.authorities().unwrap().into_iter().find(|row| row.name.as_str() == "factory").unwrap();

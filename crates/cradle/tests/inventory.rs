@@ -98,6 +98,10 @@ fn what_expires_is_counted_by_month_and_drawn() {
     let read = "import sys,xml.dom.minidom as m\nprint(len(m.parse(sys.argv[1]).getElementsByTagName('rect')))";
     let rects: usize = foreign(&b.dir, "python3", &["-c", read, "expiry.svg"]).trim().parse().unwrap();
     assert!(rects > 6, "ground, legend and bars: {rects}");
+    b.ok(&["cert", "expiry", "--svg", "expiry.svg"]);
+    let settings = b.read("data/cradle.toml");
+    b.fails(&["cert", "expiry", "--svg", "data/cradle.toml"], 6, "exists");
+    assert_eq!(b.read("data/cradle.toml"), settings, "only a picture is replaced by one");
 }
 
 #[test]

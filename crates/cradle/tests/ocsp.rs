@@ -72,6 +72,18 @@ fn a_bad_request_gets_an_error_and_no_answer() {
     b.fails(&["ocsp", "answer", "nowhere.der", "--to", "answer.der"], 5, "file");
 }
 #[test]
+fn what_is_no_answer_is_not_replaced_by_one() {
+    let b = certified("ocsp-overwritten");
+    let one = serial(&b, "SN000001");
+    told(&b, &one);
+    for (option, file) in [("--to", "answer.der"), ("--request", "request.der")] {
+        b.ok(&["ocsp", "ask", &one, option, file]);
+        b.write(file, "precious");
+        b.fails(&["ocsp", "ask", &one, option, file], 6, "exists");
+        assert_eq!(b.read(file), b"precious");
+    }
+}
+#[test]
 fn a_responder_renews_its_certificate_before_it_ends() {
     let b = certified("ocsp-renewal");
     let one = serial(&b, "SN000001");

@@ -33,7 +33,7 @@ use adapters::store::SqliteStore;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::UnixTime;
 use model::time::Civil;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// From blank board to certified device: PKI, programming station, software and identity in one binary.
@@ -176,6 +176,20 @@ impl Common {
         Config::read(&self.data)?;
         Ok(SqliteStore::open_to_read(&self.data)?)
     }
+}
+
+/// Longest file that is looked at before it is replaced: the filter of a hundred million serial numbers is shorter.
+const REPLACED_LEN_MAX: u64 = 256 * 1024 * 1024;
+
+/// Writes a file for everybody, in place of an older one of its kind. Anything else that lies there stays.
+pub(crate) fn publish(path: &Path, octets: &[u8], is_of_its_kind: impl FnOnce(&[u8]) -> bool) -> Result {
+    if std::fs::symlink_metadata(path).is_ok() {
+        let older = adapters::files::read_bounded(path, REPLACED_LEN_MAX);
+        if !older.is_ok_and(|older| is_of_its_kind(&older)) {
+            return Err(Failure::file(path, &std::io::ErrorKind::AlreadyExists.into()));
+        }
+    }
+    adapters::files::publish(path, octets).map_err(|e| Failure::file(path, &e))
 }
 
 /// Runs the command that was given.

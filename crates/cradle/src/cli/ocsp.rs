@@ -1,6 +1,6 @@
 //! `cradle ocsp`: whether certificates are revoked, as others ask it.
 
-use super::Common;
+use super::{Common, publish};
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
@@ -9,7 +9,7 @@ use ports::clock::random;
 use ports::store::AuthorityStore;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use wire::ocsp::{Asked, CertStatus, HashAlgorithm, IssuerIds, Response, SignedBy, request, verify};
+use wire::ocsp::{Asked, CertStatus, HashAlgorithm, IssuerIds, Request, Response, SignedBy, request, verify};
 use x509::{Certificate, SerialNumber};
 
 /// Whether certificates are revoked, as others ask it: OCSP (RFC 6960).
@@ -72,7 +72,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let octets = files::read_bounded(&request, FILE_LEN_MAX).map_err(|e| Failure::file(&request, &e))?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
             let answer = answer(&installation, octets)?;
-            write(&to, &answer)?;
+            publish(&to, &answer, is_answer)?;
             let said = match Response::decode(&answer) {
                 Ok(Response::Basic(_)) => "an answer",
                 _ => "an error: the request is malformed, or for an authority that is not here",
@@ -82,8 +82,8 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-fn write(path: &Path, octets: &[u8]) -> Result {
-    files::publish(path, octets).map_err(|e| Failure::file(path, &e))
+fn is_answer(octets: &[u8]) -> bool {
+    Response::decode(octets).is_ok()
 }
 
 fn answer(installation: &Installation, request: Vec<u8>) -> Result<Vec<u8>> {
@@ -105,10 +105,10 @@ fn ask(common: &Common, serial: &str, no_nonce: bool, keep: Option<&Path>, to: O
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     let exchange = exchange(&installation, number, !no_nonce)?;
     if let Some(path) = keep {
-        write(path, &exchange.request)?;
+        publish(path, &exchange.request, |older| Request::decode(older).is_ok())?;
     }
     if let Some(path) = to {
-        write(path, &exchange.answer)?;
+        publish(path, &exchange.answer, is_answer)?;
     }
     let said = exchange.said;
     common.out().one(&said, || {

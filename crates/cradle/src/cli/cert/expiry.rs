@@ -2,11 +2,10 @@
 
 use crate::bench::number;
 use crate::cli::Common;
-use crate::fault::{Failure, Result};
+use crate::fault::Result;
 use crate::progress;
 use crate::survey::{PAGE, module_authority_row};
 use adapters::clock::SystemClock;
-use adapters::files;
 use adapters::store::SqliteStore;
 use model::UnixTime;
 use ports::Clock;
@@ -60,7 +59,7 @@ pub(super) fn run(common: &Common, svg: Option<&Path>) -> Result {
     let now = SystemClock.now();
     if let Some(path) = svg {
         let picture = picture(&histogram, now);
-        files::publish(path, picture.as_bytes()).map_err(|e| Failure::file(path, &e))?;
+        crate::cli::publish(path, picture.as_bytes(), |older| older.starts_with(b"<svg "))?;
     }
     let months = histogram.months.iter().map(|(month, held)| row(*month, held, now)).collect();
     let shown = Shown { months, without_end: histogram.endless };

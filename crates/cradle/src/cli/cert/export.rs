@@ -70,7 +70,7 @@ fn files_of(store: &SqliteStore, to: &Path, filter: CertificateFilter) -> Result
     each(store, filter, |row| {
         let path = to.join(format!("{}.pem", row.serial));
         let text = pem::encode("CERTIFICATE", &row.der);
-        files::publish(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))
+        crate::cli::publish(&path, text.as_bytes(), |older| older == text.as_bytes())
     })
 }
 

@@ -104,7 +104,7 @@ fn filter(common: &Common, authority: AuthorityName, to: &Path) -> Result {
     let doing = format!("signing the status filter of {authority}");
     let made = installation.ask(&IssueFilter { authority: authority.clone() }, &doing)?;
     let octets: &[u8] = made.filter.as_ref();
-    adapters::files::publish(to, octets).map_err(|e| Failure::file(to, &e))?;
+    crate::cli::publish(to, octets, |older| wire::filter::decode(older).is_ok())?;
     let (number, entries, len) = (made.number, made.entries, octets.len());
     let said =
         serde_json::json!({"authority": authority, "number": number, "entries": entries, "octets": len, "to": to});
