@@ -255,6 +255,15 @@ fn files_are_shown_for_what_they_are() {
     assert_eq!(kind("csr.pem"), "PKCS #10 request");
     assert_eq!(kind("maker.pem.pub"), "public key");
     assert_eq!(kind("release-1.json"), "release");
+    b.write("two.pem", [b.read("csr.pem"), b.read("root.pem")].concat());
+    let both = b.json(&["inspect", "two.pem"]);
+    assert_eq!((&both[0]["kind"], &both[1]["kind"]), (&"PKCS #10 request".into(), &"certificate".into()));
+    b.write("not-text", [b"\0".to_vec(), b.read("csr.pem")].concat());
+    b.fails(&["inspect", "not-text"], 1, "malformed");
+    let short = ["req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout", "k", "-subj", "/CN=x", "-out", "short.pem"];
+    foreign(&b.dir, "openssl", &short);
+    let said = b.ok(&["inspect", "short.pem"]);
+    assert!(said.contains("WEAK: its size") && said.contains("not verified: the key is too weak"), "{said}");
     b.fails(&["inspect", "noise"], 1, "malformed");
     b.fails(&["inspect", "missing"], 5, "file");
 }
@@ -270,6 +279,12 @@ fn wrong_words_are_a_usage_error() {
     ] {
         let status = b.run(arguments).status.code().unwrap();
         assert!([2, 5].contains(&status), "{arguments:?} gave {status}");
+    }
+    for format in [&["-o", "json"][..], &["--output=json"], &["-ojsonl"]] {
+        let said = b.run(&[&["mode", "frobnicate"], format].concat());
+        let said: serde_json::Value = serde_json::from_slice(&said.stderr).unwrap();
+        assert_eq!((said["error"]["code"].as_str(), said["error"]["next"].as_str()), (Some("usage"), Some("see --help")));
+        assert!(said["error"]["what"].as_str().unwrap().contains("frobnicate"), "{said}");
     }
     assert_eq!(b.run(&["--help"]).status.code(), Some(0));
     assert!(b.ok(&["completions", "bash"]).contains("cradle"));

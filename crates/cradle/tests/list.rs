@@ -82,3 +82,30 @@ fn the_operators_word_may_be_not_enough() {
     list(&b, 1, "", &["SN000001"]);
     b.ok(&["list", "import", "1.csv", "--signature", "1.sig"]);
 }
+
+/// The blocks between fences of a document, in order.
+fn blocks(document: &str) -> Vec<&str> {
+    document.split("```").skip(1).step_by(2).map(|block| block.trim_start_matches("sh").trim_start()).collect()
+}
+#[test]
+fn the_documented_lists_are_signed_and_taken_word_for_word() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lists.md")).unwrap();
+    let (b, blocks) = (Box_::new("list-documented"), blocks(&document));
+    b.device_type("sensor", "");
+    let said: Vec<_> = blocks.iter().filter(|block| block.contains("cradle ")).collect();
+    let shell = |lines: &str| foreign(&b.dir, "sh", &["-ec", lines]);
+    b.write("list.csv", blocks[0]);
+    let keys = blocks.iter().find(|block| block.contains("genpkey")).unwrap();
+    shell(keys);
+    let typed = |line: &str| b.ok(&line.split(' ').skip(1).collect::<Vec<_>>());
+    let lines: Vec<_> = said[0].lines().collect();
+    lines[..4].iter().for_each(|line| drop(typed(line)));
+    // The second list, in JSON, takes the place of the first.
+    b.write("list.json", blocks[1]);
+    let json = |line: &str| line.replace("list.csv", "list.json");
+    shell(&json(keys.lines().last().unwrap()));
+    typed(&json(lines[1]));
+    assert!(typed(&json(lines[2])).contains("1 taken back"));
+    typed(lines[4]);
+    b.sound();
+}

@@ -30,6 +30,23 @@ pub fn decode(text: &[u8]) -> Option<(String, Vec<u8>)> {
     Some((label.to_owned(), der))
 }
 
+/// Every block of a text in PEM; absent if there is none, if one is damaged, or if there is something between them that
+/// is no text.
+///
+/// Limits: as [`decode`].
+#[must_use]
+pub fn blocks(text: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut rest = std::str::from_utf8(text).ok().filter(|text| !text.contains('\0'))?.as_bytes();
+    let mut found = Vec::new();
+    while let Some(begin) = rest.windows(BEGIN.len()).position(|w| w == BEGIN) {
+        let block = rest.get(begin..)?;
+        let end = block.windows(END.len()).position(|w| w == END)?;
+        found.push(decode(block)?.1);
+        rest = block.get(end + END.len()..)?;
+    }
+    if found.is_empty() { None } else { Some(found) }
+}
+
 /// Reads octets that may be PEM of this label, or DER already.
 #[must_use]
 pub fn der_or_pem(octets: &[u8], labels: &[&str]) -> Option<Vec<u8>> {
@@ -60,6 +77,24 @@ mod tests {
     #[test]
     fn other_labels_are_refused() {
         assert_eq!(der_or_pem(encode("PRIVATE KEY", &[1]).as_bytes(), &["CERTIFICATE"]), None);
+    }
+    #[track_caller]
+    fn check_blocks(text: &[u8], expected: Option<&[&[u8]]>) {
+        assert_eq!(blocks(text), expected.map(|all| all.iter().map(|der| der.to_vec()).collect()));
+    }
+    #[test]
+    fn several_blocks_are_read_in_order() {
+        let text = format!("one\n{}two\n{}\n", encode("A", &[1]), encode("B", &[2]));
+        check_blocks(text.as_bytes(), Some(&[&[1], &[2]]));
+    }
+    #[test]
+    fn a_damaged_block_after_a_whole_one_is_refused() {
+        check_blocks(format!("{}-----BEGIN B-----\nAA", encode("A", &[1])).as_bytes(), None);
+    }
+    #[test]
+    fn what_is_no_text_has_no_blocks() {
+        check_blocks(format!("\0{}", encode("A", &[1])).as_bytes(), None);
+        check_blocks(b"", None);
     }
     #[test]
     fn half_a_block_is_refused() {

@@ -5,6 +5,9 @@ use crate::key::PublicKey;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519, ParsedPublicKey,
 };
+use model::Digest;
+use num_bigint::BigUint;
+use std::fmt;
 
 /// What is weak about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +18,25 @@ pub enum Weakness {
     Parameters,
     /// RSA made by a library whose primes can be found (CVE-2017-15361).
     Roca,
+    /// RSA whose primes are so close that they are found at once.
+    ClosePrimes,
     /// Not a point of its curve, or one of small order.
     Point,
+    /// Anybody knows the private half: it is the example of a standard, or that of a number that people type.
+    Published,
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Size => "its size: RSA has 2048 to 4096 bits",
+            Self::Parameters => "its numbers: the modulus is even, or the exponent is even or below 65537",
+            Self::Roca => "it comes from a library whose primes can be found (CVE-2017-15361)",
+            Self::ClosePrimes => "its primes are so close that they are found at once",
+            Self::Point => "it is no point of its curve, or one of small order",
+            Self::Published => "its private half is published: an example of a standard, or a number that people type",
+        })
+    }
 }
 
 /// Looks for known weaknesses of a public key.
@@ -24,6 +44,9 @@ pub enum Weakness {
 /// # Errors
 /// The first [`Weakness`] found.
 pub fn check(key: &PublicKey) -> Result<(), Weakness> {
+    if is_published(key) {
+        return Err(Weakness::Published);
+    }
     match key.key_type() {
         KeyType::Rsa(bits) => {
             if !RSA_BITS.contains(&bits) {
@@ -35,7 +58,10 @@ pub fn check(key: &PublicKey) -> Result<(), Weakness> {
             if !odd(modulus) || !odd(exponent) || small || exponent.len() > 4 {
                 return Err(Weakness::Parameters);
             }
-            if has_roca_fingerprint(modulus) { Err(Weakness::Roca) } else { Ok(()) }
+            if has_roca_fingerprint(modulus) {
+                return Err(Weakness::Roca);
+            }
+            if has_close_primes(modulus) { Err(Weakness::ClosePrimes) } else { Ok(()) }
         }
         KeyType::P256 => on_curve(ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.bits()).is_ok()),
         KeyType::P384 => on_curve(ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.bits()).is_ok()),
@@ -105,6 +131,46 @@ fn has_roca_fingerprint(modulus: &[u8]) -> bool {
     })
 }
 
+/// Digests of published keys, in order, a line each; `testdata/make/published_keys.py` writes them.
+const PUBLISHED: &str = include_str!("published.txt");
+/// Octets of a line: a digest in hexadecimal digits, and its end.
+const LINE_LEN: usize = 2 * Digest::LEN + 1;
+
+fn is_published(key: &PublicKey) -> bool {
+    let wanted = format!("{}\n", key.digest());
+    let (lines, _) = PUBLISHED.as_bytes().as_chunks::<LINE_LEN>();
+    lines.binary_search_by(|line| line.as_slice().cmp(wanted.as_bytes())).is_ok()
+}
+
+/// How many steps of Fermat's method are tried: primes of 1024 bits that differ in their lower half fall in the first.
+const FERMAT_STEPS: u32 = 100;
+
+// n = a^2 - b^2 for the mean a of its factors. If they are close, a is hardly above the root of n.
+fn has_close_primes(modulus: &[u8]) -> bool {
+    let n = BigUint::from_bytes_be(modulus);
+    let root = n.sqrt();
+    let mut a = if &root * &root == n { root } else { root + 1_u32 };
+    let mut square = &a * &a - &n;
+    (0..FERMAT_STEPS).any(|_| {
+        let found = may_be_square(&square) && {
+            let b = square.sqrt();
+            &b * &b == square
+        };
+        square += &a * 2_u32 + 1_u32;
+        a += 1_u32;
+        found
+    })
+}
+
+// Nearly all numbers that are no squares are none modulo one of these.
+fn may_be_square(number: &BigUint) -> bool {
+    const MODULI: [u32; 5] = [64, 63, 65, 11, 17];
+    MODULI.iter().all(|modulus| {
+        let residue = u32::try_from(number % *modulus).unwrap_or(0);
+        (0..*modulus).any(|x| x * x % modulus == residue)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +197,50 @@ mod tests {
     #[track_caller]
     fn check_ed25519(key: [u8; 32], expected: Result<(), Weakness>) {
         assert_eq!(check(&PublicKey::from_bits(KeyType::Ed25519, &key).unwrap()), expected);
+    }
+
+    /// A modulus whose factors are as far as this from their mean.
+    fn apart(distance: BigUint) -> Vec<u8> {
+        let mean = (BigUint::from(1_u32) << 1024_u32) - 106_u32;
+        (&mean * &mean - &distance * &distance).to_bytes_be()
+    }
+    #[test]
+    fn neighbouring_primes_are_weak() {
+        check_rsa(&apart(BigUint::from(105_u32)), &[1, 0, 1], Err(Weakness::ClosePrimes));
+    }
+    #[test]
+    fn a_square_is_weak() {
+        let mean = (BigUint::from(1_u32) << 1024_u32) - 105_u32;
+        check_rsa(&(&mean * &mean).to_bytes_be(), &[1, 0, 1], Err(Weakness::ClosePrimes));
+    }
+    #[test]
+    fn primes_that_share_their_upper_half_are_weak() {
+        check_rsa(&apart((BigUint::from(1_u32) << 512_u32) + 1_u32), &[1, 0, 1], Err(Weakness::ClosePrimes));
+    }
+    #[test]
+    fn primes_far_apart_are_fine() {
+        check_rsa(&apart((BigUint::from(1_u32) << 1000_u32) + 1_u32), &[1, 0, 1], Ok(()));
+    }
+    #[test]
+    fn the_table_of_published_keys_is_in_order() {
+        let lines: Vec<_> = PUBLISHED.lines().collect();
+        assert!(lines.len() > 600 && lines.is_sorted());
+        assert!(lines.iter().all(|line| line.len() + 1 == LINE_LEN) && PUBLISHED.ends_with('\n'));
+    }
+    #[test]
+    fn the_first_example_of_rfc_8032_is_published() {
+        let key = hex_literal("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        check_ed25519(key, Err(Weakness::Published));
+    }
+    #[test]
+    fn the_generator_of_p_256_is_published() {
+        let x = hex_literal("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296");
+        let y = hex_literal("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5");
+        let key = PublicKey::from_bits(KeyType::P256, &[&[4][..], &x, &y].concat()).unwrap();
+        assert_eq!(check(&key), Err(Weakness::Published));
+    }
+    fn hex_literal(digits: &str) -> [u8; 32] {
+        model::octets::from_hex(digits).unwrap().try_into().unwrap()
     }
 
     #[test]

@@ -21,16 +21,30 @@ const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let path = &arguments.file;
     let octets = adapters::files::read_bounded(path, FILE_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
-    let der = match pem::decode(&octets) {
-        Some((_, der)) => der,
-        None => octets,
-    };
-    let (value, text) = look(&der).ok_or_else(|| {
+    let blocks = pem::blocks(&octets).unwrap_or_else(|| vec![octets]);
+    let seen: Option<Vec<_>> = blocks.iter().map(|der| look(der)).collect();
+    let seen = seen.ok_or_else(|| {
         Failure::new(Exit::Failed, "malformed", format!("{} is nothing that this program knows", path.display()))
-            .because("it is no certificate, request (PKCS #10, CRMF), CRL or public key in DER or PEM, and no release")
+            .because(
+                "it is no certificate (version 3, not under SHA-1), request (PKCS #10, CRMF), CRL or public key in DER or \
+                 PEM, and no release",
+            )
             .next("see `openssl asn1parse -in FILE` for what it is")
     })?;
-    common.out().one(&value, || text)
+    let text = seen.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+    match seen.as_slice() {
+        [(value, _)] => common.out().one(value, || text),
+        all => common.out().one(&all.iter().map(|(value, _)| value).collect::<Vec<_>>(), || text),
+    }
+}
+
+/// What is proved by the signature of a request; that of a key which is too weak to be believed is not looked at.
+fn proof(key: &PublicKey, verified: bool) -> &'static str {
+    match (verified, weak::check(key)) {
+        (true, _) => "holds",
+        (false, Ok(())) => "DOES NOT HOLD",
+        (false, Err(_)) => "not verified: the key is too weak to prove anything",
+    }
 }
 
 fn look(der: &[u8]) -> Option<(Value, String)> {
@@ -38,7 +52,7 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
         return Some((certificate_value(&certificate), certificate_text(&certificate)));
     }
     if let Ok(request) = CertificationRequest::decode(der) {
-        let proof = if request.verify().is_ok() { "holds" } else { "DOES NOT HOLD" };
+        let proof = proof(&request.public_key, request.verify().is_ok());
         return Some(request_shown(
             "PKCS #10 request",
             &request.subject.to_string(),
@@ -51,8 +65,9 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
         let proof = match (&message.proof_of_possession, message.verify()) {
             (ProofOfPossession::RaVerified, _) => "raVerified: a station vouches for it",
             (ProofOfPossession::Absent, _) => "none",
-            (ProofOfPossession::Signature { .. }, Ok(())) => "holds",
-            (ProofOfPossession::Signature { .. }, Err(_)) => "DOES NOT HOLD",
+            (ProofOfPossession::Signature { .. }, verified) => {
+                proof(&message.cert_template.public_key, verified.is_ok())
+            }
         };
         let template = &message.cert_template;
         let subject = template.subject.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -96,7 +111,7 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
 fn key_text(key: &PublicKey) -> String {
     let health = match weak::check(key) {
         Ok(()) => "no known weakness".to_owned(),
-        Err(weakness) => format!("WEAK: {weakness:?}"),
+        Err(weakness) => format!("WEAK: {weakness}"),
     };
     format!("key                {}, SHA-256 {}, {health}\n", key.key_type(), key.digest())
 }

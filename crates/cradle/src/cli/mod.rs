@@ -201,7 +201,11 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => {
             // Help and version are no failures.
             let status = if error.use_stderr() { crate::fault::Exit::Usage.status() } else { 0 };
-            let _closed = error.print();
+            if error.use_stderr() && asked_by_a_program() {
+                Output::new(Format::Json, true).fail(&misused(&error));
+            } else {
+                let _closed = error.print();
+            }
             return ExitCode::from(status);
         }
     };
@@ -219,6 +223,24 @@ pub(crate) fn run() -> ExitCode {
     };
     tracing::debug!(%command, status, code, ms = watch.ms(), "command ended");
     ExitCode::from(status)
+}
+
+/// Whether the words of a command that cannot be read ask for JSON.
+fn asked_by_a_program() -> bool {
+    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_json = |format: &str| matches!(format, "json" | "jsonl");
+    let apart = words.iter().zip(words.iter().skip(1));
+    let mut together = words.iter().filter_map(|word| word.strip_prefix("--output=").or(word.strip_prefix("-o")));
+    apart.into_iter().any(|(option, format)| matches!(option.as_str(), "-o" | "--output") && is_json(format))
+        || together.any(|format| is_json(format.trim_start_matches('=')))
+}
+
+/// What the words of a command were wrong in, as a failure.
+fn misused(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let (what, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
+    let why: Vec<_> = rest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    Failure::new(Exit::Usage, "usage", what.trim_start_matches("error: ")).because(why.join("; ")).next("see --help")
 }
 
 /// The noun and verb of a command, without its arguments: they are nobody's business in a log.

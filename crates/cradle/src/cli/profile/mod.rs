@@ -41,7 +41,8 @@ enum Verb {
         /// Another.
         after: String,
     },
-    /// Show the certificate that a request would get, and every reason why it would not. Nothing is signed or recorded.
+    /// Show the certificate that a request would get, and every reason in the request why it would
+    /// not. Whether the device has a grant is not looked at. Nothing is signed or recorded.
     Try {
         /// A profile of this installation, or a file.
         profile: String,

@@ -94,12 +94,7 @@ fn print(common: &Common, tried: &Trial) -> Result {
             text.push_str(&format!("{about:<19}{says}\n"));
         }
         for finding in &tried.findings {
-            text.push_str(&format!(
-                "finding            {}: {} ({})\n",
-                finding.name(),
-                finding.rule(),
-                finding.source()
-            ));
+            text.push_str(&format!("finding            {finding}\n"));
         }
         for reason in &tried.refused {
             text.push_str(&format!("REFUSED            {}: {}\n", reason.code(), reason.what()));
