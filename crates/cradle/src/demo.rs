@@ -188,8 +188,15 @@ impl Demo {
         self.order(Order::Stay(Mode::CertificateManagement))?;
         let until = self.installation.workshop.clock.now().plus_s(86_400);
         let (name, format) = ("devices".to_owned(), ListFormat::Csv);
-        let call =
-            ImportList { name, format, octets: text.into_bytes().into(), until, signature: None, dry_run: false };
+        let call = ImportList {
+            name,
+            format,
+            octets: text.into_bytes().into(),
+            until,
+            signature: None,
+            replaces: None,
+            dry_run: false,
+        };
         let new = match self.installation.ask(&call, "importing the list")? {
             ListImported::Done { new, .. } => new,
             ListImported::Refused(bad) => {

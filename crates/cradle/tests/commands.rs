@@ -283,7 +283,10 @@ fn wrong_words_are_a_usage_error() {
     for format in [&["-o", "json"][..], &["--output=json"], &["-ojsonl"]] {
         let said = b.run(&[&["mode", "frobnicate"], format].concat());
         let said: serde_json::Value = serde_json::from_slice(&said.stderr).unwrap();
-        assert_eq!((said["error"]["code"].as_str(), said["error"]["next"].as_str()), (Some("usage"), Some("see --help")));
+        assert_eq!(
+            (said["error"]["code"].as_str(), said["error"]["next"].as_str()),
+            (Some("usage"), Some("see --help"))
+        );
         assert!(said["error"]["what"].as_str().unwrap().contains("frobnicate"), "{said}");
     }
     assert_eq!(b.run(&["--help"]).status.code(), Some(0));

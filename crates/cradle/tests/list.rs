@@ -83,6 +83,28 @@ fn the_operators_word_may_be_not_enough() {
     b.ok(&["list", "import", "1.csv", "--signature", "1.sig"]);
 }
 
+#[test]
+fn a_mistake_in_a_list_of_ones_own_is_corrected() {
+    let b = Box_::new("list-corrected");
+    for name in ["sensor", "pump"] {
+        b.device_type(name, "");
+    }
+    b.write("first.csv", "serial,type\nSN000001,pump\nSN000002,sensor\n");
+    b.write("second.csv", "serial,type\nSN000001,sensor\n");
+    b.ok(&["list", "import", "first.csv"]);
+    let said = b.fails(&["list", "import", "second.csv"], 1, "list-invalid");
+    assert!(said.contains("stands with type pump in line 2 of list first") && said.contains("--replaces"), "{said}");
+    let said = b.fails(&["list", "import", "second.csv", "--replaces", "none"], 1, "list-invalid");
+    assert!(said.contains("there is none of that name"), "{said}");
+    let shown = b.json(&["list", "diff", "second.csv", "--replaces", "first"]);
+    assert_eq!((shown[0]["change"].as_str(), shown[1]["change"].as_str()), (Some("changed"), Some("taken back")));
+    let said = b.ok(&["list", "import", "second.csv", "--replaces", "first"]);
+    assert_eq!(said, "list second: 0 new, 0 known already, 1 changed, 1 taken back\n");
+    let devices = b.json(&["device", "list"]);
+    assert_eq!((devices[0]["serial"].as_str(), devices[0]["type"].as_str()), (Some("SN000001"), Some("sensor")));
+    b.sound();
+}
+
 /// The blocks between fences of a document, in order.
 fn blocks(document: &str) -> Vec<&str> {
     document.split("```").skip(1).step_by(2).map(|block| block.trim_start_matches("sh").trim_start()).collect()

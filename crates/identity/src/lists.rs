@@ -103,7 +103,8 @@ pub fn decode(
     }
     let until = reading.claims.valid_until.map_or(until, |own| own.min(until));
     let supplied = reading.supplied;
-    Ok(List { name: name.to_owned(), digest: sha256(octets), until, supplied, devices: reading.devices })
+    let (name, digest) = (name.to_owned(), sha256(octets));
+    Ok(List { name, digest, until, supplied, replaces: None, devices: reading.devices })
 }
 
 fn whole<T>(what: &str) -> Result<T, Vec<BadLine>> {

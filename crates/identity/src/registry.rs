@@ -10,7 +10,7 @@ use model::contract::identity::{
 use model::{Fault, ProfileName, Reason, UnixTime};
 use ports::Link;
 use ports::store::IdentityStore;
-use ports::store::identity::ListOutcome;
+use ports::store::identity::{List, ListOutcome};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -94,9 +94,12 @@ impl Registry {
             return Ok(refused(&format!("the list was valid until {until}")));
         }
         let list = match crate::lists::decode(&call.name, call.format, octets, call.until, self.maker_pen) {
-            Ok(list) => list,
+            Ok(list) => List { replaces: call.replaces.clone(), ..list },
             Err(bad) => return Ok(ListImported::Refused(bad)),
         };
+        if list.replaces.is_some() && list.supplied.is_some() {
+            return Ok(refused("a supplier's list says itself which one it takes the place of: `supersedes`"));
+        }
         // A grant that km cannot take would wait at its door for ever, and all others behind it.
         let strange = list.devices.iter().filter(|listed| !self.profiles.contains(&listed.profile));
         let bad: Vec<_> = strange

@@ -120,6 +120,7 @@ fn signed(name: &str) -> ImportList {
         octets: file("acme-7.csv").into(),
         until: UnixTime::NO_EXPIRY,
         signature: Some(foreign(&format!("{name}.sig")).into()),
+        replaces: None,
         dry_run: false,
     }
 }

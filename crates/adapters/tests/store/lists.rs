@@ -21,7 +21,14 @@ fn list(name: &str, devices: &[Line<'_>]) -> List {
         profile: "idevid".parse().unwrap(),
         line,
     });
-    List { name: name.into(), digest: digest(1), until: NOW.plus_s(100), supplied: None, devices: listed.collect() }
+    List {
+        name: name.into(),
+        digest: digest(1),
+        until: NOW.plus_s(100),
+        supplied: None,
+        replaces: None,
+        devices: listed.collect(),
+    }
 }
 fn of(supplier: &str, sequence: u64, supersedes: Option<u64>, devices: &[Line<'_>]) -> List {
     let supplied = Supplied { supplier: supplier.parse().unwrap(), sequence, supersedes };

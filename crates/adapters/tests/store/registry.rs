@@ -22,7 +22,7 @@ fn list(devices: &[(u32, Option<&str>)]) -> List {
         line,
     });
     let (name, until) = ("a".to_owned(), NOW.plus_s(100));
-    List { name, digest: digest(1), until, supplied: None, devices: listed.collect() }
+    List { name, digest: digest(1), until, supplied: None, replaces: None, devices: listed.collect() }
 }
 fn seen(board: &str, n: u32) -> BoardSeen {
     let serial = format!("SN{n:04}").parse().unwrap();

@@ -59,6 +59,10 @@ struct Source {
     /// The supplier's signature over the file; without one it is the operator's own word.
     #[arg(long, value_name = "FILE")]
     signature: Option<PathBuf>,
+    /// The operator's own list that this one takes the place of: of devices that nobody worked on, what it says
+    /// otherwise is changed, and what it leaves out is taken back.
+    #[arg(long, value_name = "NAME", conflicts_with = "signature")]
+    replaces: Option<String>,
     /// How it is written, if the name does not tell.
     #[arg(long, value_enum)]
     format: Option<Written>,
@@ -138,6 +142,7 @@ impl Source {
             octets: octets.into(),
             until: now.plus_s(self.days * 86_400),
             signature: signature.map(Into::into),
+            replaces: self.replaces.clone(),
             dry_run,
         })
     }
@@ -254,5 +259,5 @@ fn refused(file: &Path, bad: &[BadLine]) -> Failure {
     let lines: Vec<_> = bad.iter().map(|b| format!("line {}: {}", b.line, b.what)).collect();
     Failure::new(Exit::Failed, "list-invalid", format!("{} was not imported, no line of it", file.display()))
         .because(lines.join("\n        "))
-        .next("correct the lines that are named and import the list again")
+        .next("correct the lines that are named and import the list again; --replaces NAME corrects a list of your own")
 }

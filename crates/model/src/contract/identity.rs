@@ -24,6 +24,9 @@ pub struct ImportList {
     /// the operator's own word, and names no supplier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Base64>,
+    /// The operator's own list that this one takes the place of, as records call it: a supplier's says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// Only say what the import would change; nothing is changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,

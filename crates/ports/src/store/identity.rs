@@ -33,6 +33,8 @@ pub struct List {
     pub until: UnixTime,
     /// Whose it is and which of theirs; none of the operator's own.
     pub supplied: Option<Supplied>,
+    /// The operator's own list that it takes the place of: the last one of this name.
+    pub replaces: Option<String>,
     /// Its devices.
     pub devices: Vec<ListedDevice>,
 }

@@ -260,6 +260,7 @@ fn a_call_that_is_too_long_is_not_sent() {
         octets: vec![0; ports::envelope::BODY_LEN_MAX].into(),
         until: NOW,
         signature: None,
+        replaces: None,
         dry_run: false,
     };
     assert_eq!(world.link(Module::Console).call(&list).unwrap_err().code(), "malformed");

@@ -206,7 +206,7 @@ fn plan(c: &Connection, list: &List) -> rusqlite::Result<Result<Plan, ListOutcom
 
 /// The row of the list that this one takes the place of, after the number was found to be higher than the last.
 fn superseded(c: &Connection, list: &List) -> rusqlite::Result<Result<Option<u64>, ListOutcome>> {
-    let Some(supplied) = &list.supplied else { return Ok(Ok(None)) };
+    let Some(supplied) = &list.supplied else { return replaced(c, list.replaces.as_deref()) };
     let last: Option<u64> = c
         .prepare_cached("SELECT sequence FROM supplier WHERE name = ?1 AND spki <> x''")?
         .query_row([supplied.supplier.as_str()], |row| row.get(0))
@@ -222,6 +222,18 @@ fn superseded(c: &Connection, list: &List) -> rusqlite::Result<Result<Option<u64
         .optional()?;
     Ok(row.map(Some).ok_or_else(|| {
         let what = format!("supersedes list {sequence}, which was never taken from {}", supplied.supplier);
+        ListOutcome::Contradicts(vec![BadLine { line: 1, what }])
+    }))
+}
+
+/// The row of the operator's own list that another takes the place of.
+fn replaced(c: &Connection, name: Option<&str>) -> rusqlite::Result<Result<Option<u64>, ListOutcome>> {
+    let Some(name) = name else { return Ok(Ok(None)) };
+    let row: Option<u64> = c
+        .prepare_cached("SELECT max(id) FROM list WHERE supplier IS NULL AND name = ?1")?
+        .query_row([name], |row| row.get(0))?;
+    Ok(row.map(Some).ok_or_else(|| {
+        let what = format!("takes the place of the operator's own list {name}, and there is none of that name");
         ListOutcome::Contradicts(vec![BadLine { line: 1, what }])
     }))
 }
