@@ -112,7 +112,7 @@ pub(crate) fn passphrase(places: &Places, file: Option<&Path>) -> Result<Zeroizi
 fn typed_passphrase() -> Result<Zeroizing<Vec<u8>>> {
     adapters::terminal::read_secret("Passphrase: ").map_err(|e| {
         Failure::new(Exit::NotAuthorised, "passphrase", "no passphrase was given")
-            .because(e)
+            .because(format!("there is no terminal to ask on ({e})"))
             .next("name a file with --passphrase-file or CRADLE_PASSPHRASE_FILE")
     })
 }

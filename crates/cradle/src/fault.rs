@@ -75,8 +75,17 @@ impl Failure {
                 .because("it is there already, and is not overwritten")
                 .next("name another place, or move it away");
         }
-        let what = if error.kind() == std::io::ErrorKind::NotFound { "is not there" } else { "cannot be used" };
-        Self::new(exit, "file", format!("{path} {what}")).because(error).next("check the path and its permissions")
+        use std::io::ErrorKind;
+        let (what, next) = match error.kind() {
+            ErrorKind::NotFound => ("is not there", "check the path"),
+            ErrorKind::FileTooLarge => ("is longer than anything that is read here", "check that it is the right file"),
+            ErrorKind::InvalidInput | ErrorKind::InvalidData | ErrorKind::IsADirectory => {
+                ("cannot be used", "check that it is the right file")
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("cannot be written", "make room on that disk"),
+            _ => ("cannot be used", "check the path and its permissions"),
+        };
+        Self::new(exit, "file", format!("{path} {what}")).because(error).next(next)
     }
 }
 
