@@ -264,7 +264,10 @@ def issued_by(certificate, issuer):
     try:
         certificate.verify_directly_issued_by(issuer)
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-        return constraints.ca and usage.key_cert_sign
     except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
         return False
+    try:
+        return constraints.ca and issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound:
+        # RFC 5280 §6.1.4 (n): it counts if it is there. Roots that others made may have none.
+        return constraints.ca

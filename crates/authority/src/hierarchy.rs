@@ -15,17 +15,27 @@ use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::authority::{AuthorityLimits, AuthorityRow, CertificateFilter, Replacement};
 use std::sync::Arc;
-use x509::{Certificate, KeyType, Name, csr};
+use x509::{Certificate, CertificationRequest, KeyType, Name, csr};
 
 /// Behind the name of an authority whose key is being replaced, while it is being made.
 const NEXT: &str = "next";
 
-/// Finishes authorities whose certificate was recorded before an interruption.
+/// Certificates of one authority that are looked at: far more than it has.
+const OWN_MAX: u32 = 1000;
+
+/// Finishes authorities whose certificate was recorded before an interruption: by the issuer that they wait for, and by
+/// no other, which may have certified an authority of another box under the same name.
 pub(crate) fn finish_left_open(setting: &Setting, now: UnixTime) -> Result<(), Fault> {
     for row in setting.store.authorities()?.iter().filter(|row| row.certificate.is_empty()) {
-        let subject = Some(Entity::Authority(row.name.clone()));
-        let filter = CertificateFilter { subject, revoked: Some(false), limit: 1, ..CertificateFilter::default() };
-        if let Some(recorded) = setting.store.certificates(&filter)?.pop() {
+        let filter = CertificateFilter {
+            subject: Some(Entity::Authority(row.name.clone())),
+            authority: Some(row.issuer.clone().unwrap_or_else(|| row.name.clone())),
+            revoked: Some(false),
+            limit: OWN_MAX,
+            ..CertificateFilter::default()
+        };
+        let recorded = setting.store.certificates(&filter)?;
+        if let Some(recorded) = recorded.into_iter().find(|recorded| !recorded.is_read_back()) {
             let certificate = Certificate::decode(&recorded.der)?;
             let key = certificate.tbs().subject_public_key.digest();
             setting.store.complete_authority(row.id, certificate.der(), key, now)?;
@@ -114,8 +124,8 @@ impl Authority {
     /// Signs the request of an authority of another installation.
     ///
     /// # Errors
-    /// [`Reason::ProfileUnknown`], [`Reason::IssuerUnknown`], [`Reason::NameTaken`] if it is one of ours, and what the
-    /// door says.
+    /// [`Reason::ProfileUnknown`], [`Reason::IssuerUnknown`], [`Reason::NameTaken`] if it is one of ours;
+    /// [`Reason::KeyInUse`] if its key waits here under another name; [`Fault::Malformed`]; and what the door says.
     pub fn sign(&self, caller: &Caller, call: &SignAuthority) -> Result<AuthorityCreated, Fault> {
         let setting = self.ra().setting();
         setting.profiles.get(&call.profile).filter(|p| p.is_authority()).ok_or(Reason::ProfileUnknown)?;
@@ -123,10 +133,30 @@ impl Authority {
         if self.ra().cas().find(&call.name).is_ok() {
             return Err(Reason::NameTaken.into());
         }
+        self.refuse_waiting(call)?;
         setting.store.allow(&Entity::Authority(call.name.clone()), &call.profile, 1, self.ra().now())?;
         let evidence = Evidence::Pkcs10(call.request.clone());
         let certificate = self.admit(caller, self.new_transaction(), &call.name, &call.profile, evidence, ca)?;
         Ok(AuthorityCreated { certificate })
+    }
+
+    /// Refuses the name and the key of an authority of ours which waits for another issuer: its request was brought to
+    /// the wrong installation, or never left the right one.
+    fn refuse_waiting(&self, call: &SignAuthority) -> Result<(), Fault> {
+        let setting = self.ra().setting();
+        let wanted = CertificationRequest::decode(call.request.as_ref())?.public_key;
+        let rows = setting.store.authorities()?;
+        let elsewhere = |row: &&AuthorityRow| row.issuer.as_ref() != Some(&call.issuer);
+        for row in rows.iter().filter(|row| row.certificate.is_empty()).filter(elsewhere) {
+            if row.name == call.name {
+                return Err(Reason::NameTaken.into());
+            }
+            // A key that cannot be opened here did not make this request here.
+            if setting.keystore.open(&row.key).is_ok_and(|signer| *signer.public_key() == wanted) {
+                return Err(Reason::KeyInUse.into());
+            }
+        }
+        Ok(())
     }
 
     /// Says what an authority may do, beside what its certificate says.

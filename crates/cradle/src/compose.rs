@@ -8,15 +8,15 @@ use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores};
-use adapters::store::SqliteStore;
 use adapters::store::sqlite::{OpenFault, Opening};
+use adapters::store::{SqliteStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::callers::{CALLERS_TOML, Callers};
 use model::mode::Binding;
-use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName};
+use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName, UnixTime};
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::link::Parts;
@@ -118,13 +118,32 @@ fn typed_passphrase() -> Result<Zeroizing<Vec<u8>>> {
 }
 
 impl Workshop {
-    /// Opens the records and keys of an installation, for this process alone.
+    /// Opens the records and keys of an installation, for this process alone. Not under a clock that is far ahead of
+    /// what was recorded last.
     pub(crate) fn open(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
+        crate::clock::check(data, SystemClock.now())?;
+        Self::open_at_any_time(data, passphrase_file)
+    }
+
+    /// The same, whatever the clock says: for who looks after the clock.
+    pub(crate) fn open_at_any_time(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
         let places = Places::of(data);
         let config = Config::read(data)?;
         let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
         let marks = places.marks(&config);
-        Self::assemble(places, config, keystore, marks, SqliteStore::open)
+        let there = marks::are_there(&marks, &marks::name_of(&log_name(&config), &audit_key(&places)?));
+        let workshop = Self::assemble(places, config, keystore, marks, SqliteStore::open)?;
+        if !there {
+            // They were made anew just now; what went before can be restored by two operators only, and somebody should know.
+            workshop.store.note_lost_marks(workshop.store.audit_len()?, workshop.believed_now()?)?;
+        }
+        Ok(workshop)
+    }
+
+    /// What the clock says; or the latest moment that is known, if the clock is so far ahead that nobody believes it yet.
+    fn believed_now(&self) -> Result<UnixTime> {
+        let (now, latest) = (self.clock.now(), self.store.totals()?.latest);
+        Ok(if crate::clock::is_ahead(now, latest) { latest } else { now })
     }
 
     /// Opens what is being restored, whose marks are not beside it yet.
@@ -239,7 +258,12 @@ impl Workshop {
 
     /// The module authority's certificate, and who is who by its word.
     pub(crate) fn directory(&self) -> Result<Directory> {
-        directory(&self.store, self.clock.as_ref())
+        self.directory_at(self.clock.now())
+    }
+
+    /// Who was who at a moment; who is revoked by now was nobody.
+    pub(crate) fn directory_at(&self, at: UnixTime) -> Result<Directory> {
+        directory(&self.store, at)
     }
 }
 
@@ -248,7 +272,7 @@ pub(crate) fn module_authority() -> Result<AuthorityName> {
 }
 
 /// The module authority's certificate, and who is who by its word.
-fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
+fn directory(store: &SqliteStore, at: UnixTime) -> Result<Directory> {
     let authority = module_authority()?;
     let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
     let row = row.ok_or_else(|| broken("there is no module authority"))?;
@@ -257,7 +281,7 @@ fn directory(store: &SqliteStore, clock: &dyn Clock) -> Result<Directory> {
     for row in store.holders(&authority)? {
         let certificate = Certificate::decode(&row.der).map_err(|e| broken(e.to_string()))?;
         // One that has expired, or is the authority's own, speaks for nobody.
-        let _not_a_speaker = directory.add(&certificate, &issuer, clock.now());
+        let _not_a_speaker = directory.add(&certificate, &issuer, at);
     }
     Ok(directory)
 }

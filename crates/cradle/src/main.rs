@@ -2,12 +2,14 @@
 
 mod bench;
 mod cli;
+mod clock;
 mod compose;
 mod config;
 mod demo;
 mod doctor;
 mod enrol;
 mod fault;
+mod lapsed;
 mod line;
 mod log;
 mod machine;

@@ -5,6 +5,7 @@
 
 use crate::compose::{Workshop, operator_label};
 use crate::fault::{Exit, Failure, Result, While, of_fault};
+use crate::lapsed::{self, Lapse};
 use adapters::bus::LocalBus;
 use adapters::sockets;
 use adapters::store::SqliteStore;
@@ -17,7 +18,7 @@ use model::contract::authority::Done;
 use model::contract::identity::DepositPending;
 use model::contract::supervisor::{Lease, Seal};
 use model::mode::{Binding, Leave, Order, Statement};
-use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
+use model::{Entity, Fault, Mode, Module, OperatorName, Reason, UnixTime};
 use ports::bus::Served;
 use ports::directory::{Caller, Directory};
 use ports::link::{MODE_STATEMENT, answer, verify_statement};
@@ -84,7 +85,7 @@ impl Supervisor {
         let link = assembly.link(Module::Supervisor)?;
         for own in [&link, &console] {
             if !own.is_certified() {
-                return Err(not_certified(own.caller().module));
+                return Err(not_certified(&assembly.workshop, own.caller().module));
             }
         }
         let shared = Arc::new(Shared {
@@ -246,19 +247,37 @@ pub(crate) fn record_order(
     Ok(workshop.store.order(order, statement, event, workshop.clock.now())?)
 }
 
-fn not_certified(module: Module) -> Failure {
-    Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run"))
-        .because("its certificate was revoked, or has expired")
-        .next("see `cradle cert list`; what does not need it goes on")
+/// Why a certificate is not valid, and what to do.
+fn lapsed(workshop: &Workshop, is: impl Fn(&Entity) -> bool, renew: &str) -> (String, String) {
+    match lapsed::lapse(workshop, is) {
+        Ok(Lapse::NotYet(at)) => (
+            format!("its certificate is not valid yet: it begins at {at}, and the clock says {}", workshop.clock.now()),
+            "look at the clock and set it, then repeat the command".to_owned(),
+        ),
+        Ok(Lapse::Expired(at)) => {
+            (format!("its certificate expired at {at}"), format!("if its key and the passphrase are here: `{renew}`"))
+        }
+        Ok(Lapse::Gone) | Err(_) => (
+            "its certificate was revoked, or has expired".to_owned(),
+            "see `cradle cert list`; what does not need it goes on".to_owned(),
+        ),
+    }
 }
 
-fn not_ordered(fault: Fault) -> Failure {
+fn not_certified(workshop: &Workshop, module: Module) -> Failure {
+    let is = |one: &Entity| matches!(one, Entity::Module(of, _) if *of == module);
+    let (why, next) = lapsed(workshop, is, "cradle module renew --all --expired");
+    Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run")).because(why).next(next)
+}
+
+fn not_ordered(workshop: &Workshop, fault: Fault) -> Failure {
     if !matches!(fault, Fault::Refused(Reason::UnknownCaller)) {
         return of_fault(&fault, "checking the recorded mode statement");
     }
+    let (why, next) = lapsed(workshop, |one| one.operator().is_some(), "cradle operator renew NAME --expired");
     Failure::new(Exit::NotAuthorised, "not-ordered", "no module runs: nobody stands behind the mode of this box")
-        .because("the certificate of the operator who ordered it was revoked, or has expired")
-        .next("records can still be listed and verified; to go on, make a new installation with `cradle init`")
+        .because(format!("of the operator who ordered it: {why}"))
+        .next(format!("{next}; records can be listed and verified meanwhile"))
 }
 
 impl Shared {
@@ -294,7 +313,8 @@ impl Shared {
 
     // The supervisor and the console do not answer on the bus for leases; they take theirs here, by the same check.
     fn take_own(&self, link: &Link, module: Module, row: &ModeRow) -> Result {
-        let statement = verify_statement(&row.statement, &self.assembly.directory, self.now()).map_err(not_ordered)?;
+        let statement = verify_statement(&row.statement, &self.assembly.directory, self.now());
+        let statement = statement.map_err(|fault| not_ordered(&self.assembly.workshop, fault))?;
         link.gate().take(&self.lease(module, row), &statement).or_fail("taking the recorded mode")
     }
 
@@ -351,7 +371,7 @@ impl Shared {
         let workshop = &self.assembly.workshop;
         let link = self.assembly.link(module)?;
         if !link.is_certified() {
-            return Err(not_certified(module));
+            return Err(not_certified(workshop, module));
         }
         let doing = format!("starting {module}");
         let service: Arc<dyn Service> = match module {

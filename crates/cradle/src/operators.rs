@@ -2,7 +2,7 @@
 
 use crate::compose::{Workshop, operator_label};
 use crate::fault::{Exit, Failure, Result, While};
-use model::{Fault, OperatorName, Reason};
+use model::{Fault, OperatorName, Reason, UnixTime};
 use ports::jws;
 use serde::Serialize;
 
@@ -13,6 +13,17 @@ pub(crate) fn sign(
     typ: &'static str,
     statement: &impl Serialize,
 ) -> Result<String> {
+    sign_at(workshop, operator, typ, statement, workshop.clock.now())
+}
+
+/// The same, judged by the certificates that were valid at another moment.
+pub(crate) fn sign_at(
+    workshop: &Workshop,
+    operator: &OperatorName,
+    typ: &'static str,
+    statement: &impl Serialize,
+    at: UnixTime,
+) -> Result<String> {
     let operator = workshop.operator(Some(operator))?;
     let key = workshop
         .key(&operator_label(&operator))
@@ -20,8 +31,8 @@ pub(crate) fn sign(
     let payload = serde_json::to_vec(statement)
         .map_err(|e| Failure::new(Exit::Failed, "operator", "the statement cannot be written").because(e))?;
     let signed = jws::sign(typ, &payload, key.as_ref()).or_fail("signing the statement")?;
-    let (directory, now) = (workshop.directory()?, workshop.clock.now());
-    let verified = jws::verify(typ, &signed, |kid| directory.operator(kid, now)).map_err(Fault::Refused);
+    let directory = workshop.directory_at(at)?;
+    let verified = jws::verify(typ, &signed, |kid| directory.operator(kid, at)).map_err(Fault::Refused);
     let (_, signer) = verified.or_fail(&format!("believing {operator}"))?;
     if signer != operator {
         return Err(Fault::Refused(Reason::UnknownCaller)).or_fail(&format!("believing {operator}"));

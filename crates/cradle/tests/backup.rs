@@ -103,6 +103,36 @@ fn yesterdays_backup_repeats_nothing_and_forgives_nobody() {
     assert_eq!(new.len(), 3);
     b.sound();
     b.ok(&["audit", "verify"]);
+    read_back(&b, &known);
+}
+
+/// What was read back is seen, held, released, revoked; and its device goes on.
+fn read_back(b: &Box_, known: &Known) {
+    assert_eq!(serials(b, &["--revoked"]), known.revoked);
+    assert!(serials(b, &[]).is_superset(&known.serials));
+    let row = |device: &str| b.json(&["cert", "list", "--device", device])[0].clone();
+    let five = row("SN000005");
+    assert_eq!((&five["state"], &five["authority"]), (&json!("read back"), &json!("factory")), "{five}");
+    let serial = five["serial"].as_str().unwrap();
+    assert!(b.ok(&["cert", "inspect", serial]).contains("READ BACK"));
+    assert!(b.ok(&["cert", "export", "--to", "pem"]).lines().count() < 3);
+    let files = std::fs::read_dir(b.dir.join("pem")).unwrap().count();
+    assert_eq!(files, serials(b, &[]).len() - 3, "nobody has the octets of those");
+    b.ok(&["mode", "set", "certificate-management", "--operator", "operator"]);
+    b.ok(&["cert", "revoke", serial, "--reason", "certificate-hold", "--yes"]);
+    b.ok(&["cert", "release", serial, "--yes"]);
+    b.ok(&["cert", "revoke", "--device", "SN000005", "--reason", "superseded", "--yes"]);
+    b.fails(&["cert", "revoke", "--device", "SN000005", "--yes"], 5, "serial-unknown");
+    assert!(b.json(&["status"])["findings"].as_array().unwrap().iter().all(|f| f["code"] != "authority-waits"));
+    b.ok(&["mode", "set", "provision", "--operator", "operator"]);
+    // It was superseded, so it gets another; the one that was revoked for its key does not, nor the one that stands.
+    let outcomes: std::collections::BTreeMap<_, _> = b.station("sensor").into_iter().collect();
+    assert_eq!(outcomes["SN000005"], "provisioned", "{outcomes:?}");
+    for device in ["SN000004", "SN000006"] {
+        assert_eq!(outcomes[device], "grant-spent", "{outcomes:?}");
+    }
+    assert_eq!(row("SN000006")["state"], "read back");
+    b.sound();
 }
 
 #[test]

@@ -81,6 +81,62 @@ fn a_factory_below_an_offline_root() {
     root.sound();
 }
 
+/// An installation with a root of its own, and one that OpenSSL made and that is elsewhere.
+fn two_roots(name: &str) -> Box_ {
+    let b = bare(name);
+    // OpenSSL's defaults: no keyUsage, and SHA-256 under a P-384 key.
+    let made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -sha256 -nodes -keyout off.key -out off.pem \
+                -subj /CN=Offline -days 3650";
+    foreign(&b.dir, "openssl", &made.split_whitespace().collect::<Vec<_>>());
+    b.ok(&["ca", "create", "root", "--profile", "root"]);
+    b.ok(&["ca", "import", "offline", "off.pem", "--yes"]);
+    b
+}
+const REQUEST: [&str; 9] =
+    ["ca", "request", "later", "--profile", "factory", "--issuer", "offline", "--to", "later.csr"];
+fn sign_later(request: &str, name: &str) -> Vec<String> {
+    let words = format!("ca sign {request} --name {name} --profile factory --issuer root --to x.pem --yes");
+    words.split(' ').map(ToOwned::to_owned).collect()
+}
+fn strs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+#[test]
+fn a_root_that_another_program_made_is_sound() {
+    let b = two_roots("foreign-root");
+    b.ok(&REQUEST);
+    b.sound();
+}
+
+#[test]
+fn what_waits_is_not_given_a_certificate_of_another_issuer() {
+    let b = two_roots("other-issuer");
+    foreign(&b.dir, "openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "x.key"]);
+    foreign(&b.dir, "openssl", &["req", "-new", "-key", "x.key", "-subj", "/", "-out", "x.csr"]);
+    // One of another box, of a name that is taken here only later.
+    b.ok(&strs(&sign_later("x.csr", "later")));
+    b.ok(&REQUEST);
+    // The authority starts, and finishes what an interruption left.
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["crl", "issue", "root"]);
+    assert_eq!(authority(&b, "later")["state"], "waits");
+    b.sound();
+}
+
+#[test]
+fn a_request_is_not_signed_where_it_waits_for_another_issuer() {
+    let b = two_roots("wrong-box");
+    b.ok(&REQUEST);
+    let said = b.fails(&strs(&sign_later("later.csr", "later")), 6, "name-taken");
+    assert!(said.contains("offline"), "{said}");
+    b.fails(&strs(&sign_later("later.csr", "other")), 7, "key-in-use");
+    assert_eq!(authority(&b, "later")["state"], "waits");
+    assert!(b.json(&["cert", "list", "--subject", "authority:later"]).as_array().unwrap().is_empty());
+    assert!(b.json(&["cert", "list", "--subject", "authority:other"]).as_array().unwrap().is_empty());
+    b.sound();
+}
+
 #[test]
 fn what_does_not_fit_together_is_refused_and_changes_nothing() {
     let (root, factory) = apart("misfit");
@@ -96,6 +152,17 @@ fn what_does_not_fit_together_is_refused_and_changes_nothing() {
     refused("nowhere.pem", 5, "file");
     refused("root.pem", 7, "key-changed");
     factory.fails(&["ca", "install", "other", "factory.pem", "--yes"], 5, "issuer-unknown");
+    let said = factory.fails(&["ca", "install", "factory", "root.pem", "--yes"], 7, "key-changed");
+    assert!(said.contains("ca request") && !said.contains("board"), "{said}");
+    // A dry run refuses what would be refused, and promises nothing else.
+    factory.fails(&["ca", "install", "factory", "root.pem", "--dry-run"], 7, "key-changed");
+    factory.ok(&["ca", "install", "factory", "factory.pem", "--dry-run"]);
+    // What waits is no breakage.
+    let waits = factory.json_of(&["status"])["findings"][0].clone();
+    assert_eq!(waits["code"], "authority-waits", "{waits}");
+    assert!(waits["next"].as_str().unwrap().contains("cradle ca install factory"), "{waits}");
+    let checked = factory.json(&["doctor"]).to_string();
+    assert!(checked.contains("ca install factory") && !checked.contains("interrupted;"), "{checked}");
     // The same key, certified by another root.
     let other = bare("misfit-other");
     other.ok(&["ca", "create", "root", "--profile", "root"]);
@@ -118,6 +185,10 @@ fn what_does_not_fit_together_is_refused_and_changes_nothing() {
     let key = |file: &str| foreign(&factory.dir, "openssl", &["req", "-in", file, "-noout", "-pubkey"]);
     assert_eq!(key("again.csr"), key("factory.csr"));
     factory.ok(&["ca", "install", "factory", "factory.pem", "--yes"]);
+    let said = factory.fails(&["ca", "install", "factory", "factory.pem", "--yes"], 6, "name-taken");
+    assert!(said.contains("already"), "{said}");
+    factory.ok(&["mode", "set", "certificate-management"]);
+    factory.fails(&["ca", "install", "factory", "factory.pem", "--dry-run"], 3, "wrong-mode");
     factory.sound();
 }
 

@@ -141,9 +141,27 @@ fn what_the_status_finds_is_found() {
     let b = Box_::new("doctor-status");
     let at = |offset: &str| with_state(&b.command_at(offset, &["doctor", "-o", "json"]).output().unwrap(), "fail");
     assert_eq!(at("-1d"), ["clock"]);
-    assert_eq!(at("+1100d"), ["certificates of our own"]);
+    assert_eq!(at("+1100d"), ["clock", "certificates of our own"]);
     b.sql("DELETE FROM mode");
     assert_eq!(fails(&b, &[]), ["mode"]);
+}
+
+#[test]
+fn an_image_that_is_gone_is_named_with_its_release() {
+    let b = Box_::with_software("doctor-vault");
+    assert_eq!(fails(&b, &[]), [""; 0]);
+    let image = std::fs::read_dir(b.data().join("vault")).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(&image).unwrap();
+    assert_eq!(fails(&b, &[]), ["images in the vault"]);
+    let file = image.file_name().unwrap().to_str().unwrap().to_owned();
+    let said = b.fails(&["verify", "--deep"], 1, "records-disagree");
+    for shown in [said, text(&b.run(&["doctor"]).stdout)] {
+        assert!(shown.contains("app 1 for sensor (counter 1)") && shown.contains(&file), "{shown}");
+    }
+    // What is said beside it helps.
+    b.ok(&["mode", "set", "software-import"]);
+    b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
+    b.sound();
 }
 
 #[test]

@@ -66,12 +66,15 @@ fn modules_and_operators_are_certified_again_and_outlive_their_first_certificate
         assert!(output.status.success(), "{arguments:?}: {}", common::text(&output.stderr));
         common::text(&output.stdout)
     };
+    later(&["clock", "accept", "--yes"]);
     let renewed: serde_json::Value = serde_json::from_str(&later(&["module", "renew", "--all", "-o", "json"])).unwrap();
     assert_eq!(renewed.as_array().unwrap().len(), 6, "{renewed}");
     later(&["operator", "renew", "operator"]);
     // Six years from the beginning all first certificates have expired.
-    let much_later = b.command_at("+1860d", &["mode", "set", "sealed"]).output().unwrap();
-    assert!(much_later.status.success(), "{}", common::text(&much_later.stderr));
+    for command in [&["clock", "accept", "--yes"][..], &["mode", "set", "sealed"]] {
+        let much_later = b.command_at("+1860d", command).output().unwrap();
+        assert!(much_later.status.success(), "{}", common::text(&much_later.stderr));
+    }
     assert_eq!(names(&b, "module").len(), 12);
     b.sound();
 }
@@ -79,6 +82,7 @@ fn modules_and_operators_are_certified_again_and_outlive_their_first_certificate
 #[test]
 fn without_renewing_modules_do_not_run_for_ever() {
     let b = managed("no-renew");
+    assert!(b.command_at("+1860d", &["clock", "accept", "--yes"]).output().unwrap().status.success());
     let output = b.command_at("+1860d", &["mode", "set", "sealed"]).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", common::text(&output.stderr));
 }

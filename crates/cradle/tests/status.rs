@@ -49,11 +49,15 @@ fn a_new_installation_needs_nothing() {
 fn what_expires_is_said_before_and_after() {
     let b = Box_::new("status-expiry");
     // Operators last three years, modules five, the module authority twenty.
-    assert_eq!(attention(&b, "+1000d"), [""; 0]);
-    assert_eq!(attention(&b, "+1010d"), ["holder-expiring"]);
-    assert_eq!(attention(&b, "+1100d"), ["holder-expired"]);
-    assert_eq!(attention(&b, "+7250d"), ["holder-expired", "authority-expiring"]);
-    assert_eq!(attention(&b, "+7350d"), ["authority-expired", "holder-expired"]);
+    assert_eq!(attention(&b, "+1000d"), ["clock-ahead"]);
+    assert_eq!(attention(&b, "+1010d"), ["clock-ahead", "holder-expiring"]);
+    assert_eq!(attention(&b, "+1100d"), ["holder-expired", "clock-ahead"]);
+    assert_eq!(attention(&b, "+7250d"), ["holder-expired", "clock-ahead", "authority-expiring"]);
+    assert_eq!(attention(&b, "+7350d"), ["authority-expired", "holder-expired", "clock-ahead"]);
+    let next = |offset: &str| text(&b.command_at(offset, &["status"]).output().unwrap().stdout);
+    assert!(next("+1010d").contains("`cradle operator renew operator` in the mode"));
+    assert!(next("+1780d").contains("`cradle module renew --all` in the mode"));
+    assert!(next("+1860d").contains("`cradle module renew --all --expired`"));
     let output = b.command_at("+1010d", &["status", "-o", "json"]).output().unwrap();
     let survey: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(survey["horizon"][1]["operators"][0], "operator");
@@ -71,7 +75,7 @@ fn lists_are_looked_after() {
     b.ok(&["crl", "issue", "factory"]);
     assert_eq!(attention(&b, "+0d"), [""; 0]);
     assert_eq!(attention(&b, "+27d"), ["crl-due"]);
-    assert_eq!(attention(&b, "+31d"), ["crl-overdue"]);
+    assert_eq!(attention(&b, "+31d"), ["crl-overdue", "clock-ahead"]);
     let survey = b.json(&["status"]);
     let factory = &survey["authorities"][2];
     assert_eq!(
@@ -80,6 +84,36 @@ fn lists_are_looked_after() {
     );
     assert_eq!(factory["crl"]["number"], 1);
     assert_eq!(b.json(&["verify", "--deep"])["revoked"], 1, "the same as what is counted the long way");
+}
+
+#[test]
+fn marks_that_are_gone_are_said_until_a_backup_was_taken() {
+    let b = Box_::new("status-marks");
+    std::fs::rename(b.dir.join("data.marks"), b.dir.join("away.marks")).unwrap();
+    assert_eq!(attention(&b, "+0d"), ["marks-lost"]);
+    assert!(text(&b.run(&["doctor"]).stdout).contains("are gone from data.marks"));
+    std::fs::rename(b.dir.join("away.marks"), b.dir.join("data.marks")).unwrap();
+    assert_eq!(attention(&b, "+0d"), [""; 0]);
+    b.ok(&["backup", "create", "before.backup"]);
+    b.ok(&["mode", "set", "provision"]);
+    for entry in std::fs::read_dir(b.dir.join("data.marks")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "marks") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    // They are made anew, and not in silence.
+    b.ok(&["mode", "set", "ceremony"]);
+    b.ok(&["mode", "set", "certificate-management"]);
+    assert_eq!(attention(&b, "+0d"), ["marks-lost"]);
+    assert_eq!(b.ok(&["audit", "list", "--from", "0", "-o", "json"]).matches("marks were gone").count(), 1);
+    b.ok(&["backup", "create", "after.backup"]);
+    assert_eq!(attention(&b, "+0d"), [""; 0]);
+    std::fs::rename(b.data(), b.dir.join("lost")).unwrap();
+    let secret = "lost/secrets/passphrase";
+    let said = b.fails(&["backup", "restore", "before.backup", "--passphrase-file", secret], 7, "marks-missing");
+    assert!(said.contains("they begin at audit entry") && said.contains("the backup ends at"), "{said}");
+    b.ok(&["backup", "restore", "after.backup", "--passphrase-file", secret]);
 }
 
 #[test]

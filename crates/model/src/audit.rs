@@ -111,6 +111,10 @@ pub enum Event {
     ReleaseRefused { metadata: Digest, reason: Reason },
     /// A key was registered as a signer of releases.
     SignerTrusted { signer: String, key: Digest },
+    /// An operator said that the clock is right, which is far ahead of what was recorded last, at `from`.
+    ClockAccepted { operator: String, from: UnixTime },
+    /// A certificate that has expired is about to be renewed without a mode, in the name of this operator.
+    ExpiredRenewal { subject: String, operator: String, expired: UnixTime },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

@@ -108,7 +108,7 @@ reasons! {
     GrantExpired = "grant-expired": "the grant for this subject has ended";
         "import a list with a later end date",
     GrantSpent = "grant-spent": "the grant for this subject is used up";
-        "see `cradle device show`; a new certificate needs a new grant",
+        "see `cradle device show`; if its certificate was read back after a restore, `cradle cert revoke --device SERIAL --reason superseded` lets it have another",
     RightMissing = "right-missing": "this station may not vouch for devices of this type";
         "entitle it with `cradle station entitle`, or let the device sign its own request",
     RightExpired = "right-expired": "this station's right to vouch for devices has ended";

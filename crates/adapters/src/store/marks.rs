@@ -96,7 +96,7 @@ pub enum BadMarks {
     Line(PathBuf, u64),
     /// It begins behind where it should.
     Gap {
-        /// Up to where the records go.
+        /// Up to where the backup goes.
         from: u64,
         /// Where the marks begin.
         to: u64,
@@ -110,7 +110,7 @@ impl std::fmt::Display for BadMarks {
         match self {
             Self::Io(path, why) => write!(f, "{}: {why}", path.display()),
             Self::Line(path, number) => write!(f, "{}: line {number} is no mark", path.display()),
-            Self::Gap { from, to } => write!(f, "they begin at audit entry {to}, and the records end at {from}"),
+            Self::Gap { from, to } => write!(f, "they begin at audit entry {to}, and the backup ends at {from}"),
             Self::Foreign(log) => write!(f, "they are of the log {log}"),
         }
     }
@@ -228,6 +228,32 @@ fn files_of(directory: &Path, log: &str) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
+/// Whether a directory holds marks of an installation.
+#[must_use]
+pub fn are_there(directory: &Path, log: &str) -> bool {
+    files_of(directory, log).is_ok_and(|files| !files.is_empty())
+}
+
+/// Notes beside the marks that a backup of so many audit entries was taken.
+///
+/// # Errors
+/// As the operating system says.
+pub fn note_backup(directory: &Path, log: &str, entries: u64) -> io::Result<()> {
+    files::private_directory(directory)?;
+    files::publish(&backup_note(directory, log), format!("{entries}\n").as_bytes())
+}
+
+/// How many audit entries the last backup had that was noted.
+#[must_use]
+pub fn last_backup(directory: &Path, log: &str) -> Option<u64> {
+    let octets = files::read_bounded(&backup_note(directory, log), LINE_LEN_MAX).ok()?;
+    String::from_utf8(octets).ok()?.trim().parse().ok()
+}
+
+fn backup_note(directory: &Path, log: &str) -> PathBuf {
+    directory.join(format!("{}.backup", prefix(log)))
+}
+
 /// Reads the marks that come after a backup of `entries` audit entries, oldest first, and gives each to `take`.
 ///
 /// # Errors
@@ -322,6 +348,16 @@ mod tests {
         let path = files_of(dir.path(), "log").unwrap().remove(0).1;
         std::fs::write(&path, "{\"crl\":1}\n").unwrap();
         assert!(all(&dir, 0).unwrap_err().contains("line 1 is no mark"));
+    }
+    #[test]
+    fn a_backup_that_was_noted_is_no_mark() {
+        let dir = Temporary::new();
+        assert_eq!((are_there(dir.path(), "log"), last_backup(dir.path(), "log")), (false, None));
+        note_backup(dir.path(), "log", 7).unwrap();
+        note_backup(dir.path(), "other", 9).unwrap();
+        assert_eq!((are_there(dir.path(), "log"), last_backup(dir.path(), "log")), (false, Some(7)));
+        Marks::open(dir.path(), "log", 0).unwrap();
+        assert!(are_there(dir.path(), "log") && !are_there(dir.path(), "other"));
     }
     #[test]
     fn marks_of_another_installation_are_not_taken_for_ours() {

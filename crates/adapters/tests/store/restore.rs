@@ -7,7 +7,7 @@ use adapters::store::sqlite::{FILE, marks_of_list};
 use model::Reason;
 use model::contract::authority::RevocationReason as R;
 use ports::store::AuthorityStore;
-use ports::store::authority::{CrlRow, IntentDraft, Standing};
+use ports::store::authority::{CertificateFilter, CrlRow, IntentDraft, Standing};
 
 /// A box that went on after its backup, and lost its records; what the backup holds.
 struct Restored {
@@ -83,6 +83,60 @@ fn with_the_marks_no_number_no_grant_and_no_good_certificate_comes_back() {
     let taken = IntentDraft { serial: serial(4), ..draft(&store, restored.authority, 7) };
     assert!(store.intend(vec![taken]).is_err());
     row(one(&store, draft(&store, restored.authority, 8)));
+}
+#[test]
+fn what_was_read_back_is_found_by_its_number_and_stands_as_the_marks_say() {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    store.recall(&marks, NOW).unwrap();
+    let found = store.certificate(&serial(5)).unwrap().unwrap();
+    assert!(found.is_read_back() && found.revoked.is_none());
+    assert_eq!(found.authority.as_str(), "factory");
+    let revoked = store.certificates(&CertificateFilter { revoked: Some(true), limit: 100, ..all() }).unwrap();
+    let known: Vec<_> = revoked.iter().filter(|row| row.is_read_back()).map(|row| row.serial).collect();
+    assert_eq!(known, [serial(4)]);
+    // An intent that is open is no certificate.
+    row(one(&store, draft(&store, restored.authority, 8)));
+    assert_eq!(store.certificate(&serial(8)).unwrap(), None);
+}
+fn all() -> CertificateFilter {
+    CertificateFilter::default()
+}
+#[track_caller]
+fn revoked_for(reason: R, again: bool) {
+    let restored = restored();
+    let marks = marks_of(&restored);
+    let store = restored.b.open();
+    store.recall(&marks, NOW).unwrap();
+    store.revoke(&serial(5), reason, NOW).unwrap().unwrap();
+    let next = IntentDraft { serial: serial(55), ..draft(&store, restored.authority, 5) };
+    if again {
+        row(one(&store, next));
+        let third = IntentDraft { serial: serial(56), ..draft(&store, restored.authority, 5) };
+        refused(one(&store, IntentDraft { transaction_id: transaction(56), ..third }), Reason::GrantSpent);
+    } else {
+        refused(one(&store, next), Reason::GrantSpent);
+    }
+}
+#[test]
+fn a_device_whose_certificate_was_read_back_and_superseded_gets_one_more() {
+    revoked_for(R::Superseded, true);
+}
+#[test]
+fn a_device_whose_certificate_was_revoked_for_anything_else_gets_none() {
+    revoked_for(R::KeyCompromise, false);
+    revoked_for(R::CertificateHold, false);
+}
+#[test]
+fn what_is_superseded_and_was_not_read_back_leaves_no_grant() {
+    let b = Box_::new();
+    let store = b.open();
+    let authority = ready(&store);
+    issue(&store, authority, 0);
+    store.revoke(&serial(0), R::Superseded, NOW).unwrap().unwrap();
+    let next = IntentDraft { serial: serial(50), transaction_id: transaction(50), ..draft(&store, authority, 0) };
+    refused(one(&store, next), Reason::GrantSpent);
 }
 #[test]
 fn taking_in_the_marks_again_changes_nothing() {

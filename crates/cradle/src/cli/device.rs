@@ -82,6 +82,7 @@ struct Held {
     profile: String,
     issued_at: String,
     confirmed: bool,
+    read_back: bool,
     revoked: Option<String>,
 }
 
@@ -113,6 +114,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 profile: c.profile.to_string(),
                 issued_at: c.at.to_string(),
                 confirmed: c.confirmed,
+                read_back: c.is_read_back(),
                 revoked: c.revoked.map(|(at, reason)| format!("{at}, {}", reason.name())),
             });
             let shown = Shown { row: row(&found), certificates: held.collect() };
@@ -203,6 +205,7 @@ fn text(shown: &Shown) -> String {
     for held in certificates {
         let state = match (&held.revoked, held.confirmed) {
             (Some(when), _) => format!("REVOKED {when}"),
+            (None, _) if held.read_back => "read back after a restore".to_owned(),
             (None, true) => "confirmed".to_owned(),
             (None, false) => "not confirmed".to_owned(),
         };

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub(crate) mod ca;
 pub(crate) mod cert;
+mod clock;
 mod crl;
 mod device;
 mod doctor;
@@ -137,6 +138,8 @@ enum Noun {
     Ocsp(ocsp::Arguments),
     /// The operation mode: which modules may be awake.
     Mode(mode::Arguments),
+    /// The clock, and what was recorded last.
+    Clock(clock::Arguments),
     /// Requests that wait for operators.
     Approve(approve::Arguments),
     /// People who operate this system.
@@ -271,6 +274,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Crl(arguments) => crl::run(common, arguments),
         Noun::Ocsp(arguments) => ocsp::run(common, arguments),
         Noun::Mode(arguments) => mode::run(common, arguments),
+        Noun::Clock(arguments) => clock::run(common, arguments),
         Noun::Approve(arguments) => approve::run(common, arguments),
         Noun::Operator(arguments) => operator::run(common, arguments),
         Noun::Module(arguments) => operator::run_module(common, arguments),

@@ -4,6 +4,7 @@ use super::Common;
 use crate::compose::{Installation, module_entity, module_label, operator_label};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
+use crate::lapsed;
 use adapters::clock::SystemClock;
 use adapters::store::sqlite::survey::Holder;
 use model::contract::authority::{RevocationReason, Revoke};
@@ -35,6 +36,10 @@ enum Verb {
     Renew {
         /// The name.
         name: OperatorName,
+        /// The certificate has expired already. Needs no mode: the operator's key signs that it shall be, and that is
+        /// recorded.
+        #[arg(long)]
+        expired: bool,
     },
     /// Revoke all certificates of an operator, who orders nothing any more. Needs the same modes.
     Revoke {
@@ -66,6 +71,13 @@ enum ModuleVerb {
         /// All of them.
         #[arg(long, conflicts_with = "modules")]
         all: bool,
+        /// Their certificates have expired already. Needs no mode: an operator signs that they shall be, and that is
+        /// recorded.
+        #[arg(long)]
+        expired: bool,
+        /// Who signs that: the only operator, if nobody is named.
+        #[arg(long, env = "CRADLE_OPERATOR", requires = "expired")]
+        operator: Option<OperatorName>,
     },
 }
 
@@ -81,7 +93,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     match arguments.verb {
         Verb::List => list(common, |subject| subject.operator().map(ToString::to_string)),
         Verb::Add { name } => add(common, &name),
-        Verb::Renew { name } => {
+        Verb::Renew { name, expired: true } => {
+            let certificate = lapsed::operator(&common.data, common.passphrase_file.as_deref(), &name)?;
+            say(common, "renewed", &name.to_string(), &certificate)
+        }
+        Verb::Renew { name, expired: false } => {
             let installation = open(common)?;
             held_by(&installation, &name)?;
             let certificate = certify(&installation, &name)?;
@@ -97,7 +113,10 @@ pub(crate) fn run_module(common: &Common, arguments: ModuleArguments) -> Result 
             Entity::Module(module, _) => Some(module.to_string()),
             Entity::Device(_) | Entity::Authority(_) | Entity::Operator(_) | Entity::Responder(_) => None,
         }),
-        ModuleVerb::Renew { modules, all } => renew_modules(common, &modules, all),
+        ModuleVerb::Renew { modules, expired: true, operator, .. } => {
+            renew_expired(common, &modules, operator.as_ref())
+        }
+        ModuleVerb::Renew { modules, all, .. } => renew_modules(common, &modules, all),
     }
 }
 
@@ -185,6 +204,26 @@ fn revoke(common: &Common, name: &OperatorName, yes: bool) -> Result {
     common.out().one(&said, || format!("{name} is no operator any more: {} certificates revoked\n", held.len()))
 }
 
+fn no_module(name: &str) -> Failure {
+    Failure::new(Exit::NotFound, "module-unknown", format!("there is no module {name:?} here"))
+        .because("no certificate that is not revoked names it")
+        .next("see `cradle module list`")
+}
+
+fn renew_expired(common: &Common, names: &[String], operator: Option<&OperatorName>) -> Result {
+    let find = |name: &String| Module::ALL.into_iter().find(|module| module.to_string() == *name);
+    let named = names.iter().map(|name| find(name).ok_or_else(|| no_module(name))).collect::<Result<Vec<_>>>()?;
+    let renewed = lapsed::modules(&common.data, common.passphrase_file.as_deref(), &named, operator)?;
+    let rows: Vec<_> = renewed.iter().map(|(module, certificate)| row_of(*module, certificate)).collect();
+    common.out().rows(&["name", "state", "not_after", "serial"], &rows)
+}
+
+fn row_of(module: Module, certificate: &Certificate) -> Row {
+    let tbs = certificate.tbs();
+    let (not_after, serial) = (tbs.not_after.to_string(), tbs.serial_number.to_string());
+    Row { name: module.to_string(), state: "certified", not_after, serial }
+}
+
 fn renew_modules(common: &Common, names: &[String], all: bool) -> Result {
     let installation = open(common)?;
     let workshop = &installation.workshop;
@@ -195,18 +234,13 @@ fn renew_modules(common: &Common, names: &[String], all: bool) -> Result {
             Entity::Device(_) | Entity::Authority(_) | Entity::Operator(_) | Entity::Responder(_) => None,
         })
         .collect();
-    let unknown = |name: &str| {
-        Failure::new(Exit::NotFound, "module-unknown", format!("there is no module {name:?} here"))
-            .because("no certificate that is not revoked names it")
-            .next("see `cradle module list`")
-    };
     let wanted: Vec<Module> = if all {
         Module::ALL.into_iter().filter(|module| certified.contains(module)).collect()
     } else {
         let find = |name: &String| {
             let found =
                 Module::ALL.into_iter().find(|module| module.to_string() == *name && certified.contains(module));
-            found.ok_or_else(|| unknown(name))
+            found.ok_or_else(|| no_module(name))
         };
         names.iter().map(find).collect::<Result<_>>()?
     };
@@ -214,9 +248,7 @@ fn renew_modules(common: &Common, names: &[String], all: bool) -> Result {
     for module in wanted {
         let subject = module_entity(module, &workshop.config);
         let certificate = enrol::certify(&installation, "modules", subject, "module", &module_label(module))?;
-        let tbs = certificate.tbs();
-        let (not_after, serial) = (tbs.not_after.to_string(), tbs.serial_number.to_string());
-        rows.push(Row { name: module.to_string(), state: "certified", not_after, serial });
+        rows.push(row_of(module, &certificate));
     }
     common.out().rows(&["name", "state", "not_after", "serial"], &rows)
 }

@@ -2,6 +2,8 @@
 
 use super::Common;
 use super::audit::verify_log;
+use crate::config::Places;
+use crate::doctor::files;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
 use adapters::store::SqliteStore;
@@ -58,10 +60,18 @@ fn deep(common: &Common, store: &SqliteStore) -> Result<Counts> {
         bar.set_position(n + 1);
     });
     bar.finish_and_clear();
-    result?.map_err(|findings| {
-        let places: Vec<_> = findings.iter().map(|f| format!("{}: {}: {}", f.invariant, f.place, f.what)).collect();
+    let images = files::missing_images(&Places::of(&common.data), store)?;
+    let counts = result?.map_err(|findings| {
+        let places = findings.iter().map(|f| format!("{}: {}: {}", f.invariant, f.place, f.what));
+        let places: Vec<_> = places.chain(images.iter().cloned()).collect();
         Failure::new(Exit::Failed, "records-disagree", "the records contradict each other")
             .because(places.join("; "))
             .next("keep this data directory for examination; restore from a backup of before")
-    })
+    })?;
+    if images.is_empty() {
+        return Ok(counts);
+    }
+    Err(Failure::new(Exit::Failed, "records-disagree", "the records name images that are not in the vault")
+        .because(images.join("; "))
+        .next(files::IMPORT_AGAIN))
 }

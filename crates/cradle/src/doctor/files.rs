@@ -7,7 +7,9 @@ use adapters::files::open_to_others;
 use adapters::keystore::file::SCHEME;
 use adapters::store::SqliteStore;
 use model::{Entity, Module};
+use ports::StoreFault;
 use ports::store::AuthorityStore;
+use ports::store::software::{ReleaseRow, SoftwareStore};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -127,6 +129,34 @@ fn key(check: &'static str, path: &Path, if_missing: State) -> Option<Check> {
                 .because(error)
                 .next("put it back from a backup; what was certified for it cannot be used without it"),
         ),
+    }
+}
+
+/// Releases whose image is not in the vault, each with the file that is missing.
+pub(crate) fn missing_images(places: &Places, store: &SqliteStore) -> Result<Vec<String>, StoreFault> {
+    let rows = store.releases()?.into_iter();
+    let missing = rows.filter(|row| !places.vault().join(&row.image.0).is_file());
+    Ok(missing
+        .map(|row| {
+            let ReleaseRow { release, device_type, counter, image, .. } = row;
+            format!("{release} for {device_type} (counter {counter}): vault/{} is not there", image.0)
+        })
+        .collect())
+}
+
+/// What brings a missing image back.
+pub(crate) const IMPORT_AGAIN: &str =
+    "in the mode software-import, `cradle release import RELEASE IMAGE` of the same files puts it there again";
+
+/// The image of each release.
+pub(super) fn images(places: &Places, store: &SqliteStore) -> Check {
+    const CHECK: &str = "images in the vault";
+    match missing_images(places, store) {
+        Ok(missing) if missing.is_empty() => Check::ok(CHECK, "each release has its own"),
+        Ok(missing) => Check::fail(CHECK, missing.join("; "))
+            .because("what is not there cannot be flashed: the station sets its boards aside")
+            .next(IMPORT_AGAIN),
+        Err(_) => Check::skipped(CHECK, "the records do not say which there should be"),
     }
 }
 

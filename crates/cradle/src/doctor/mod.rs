@@ -2,7 +2,7 @@
 //!
 //! Reads only, but for one file beside the records that is written to measure the disk, and removed.
 
-mod files;
+pub(crate) mod files;
 mod machine;
 mod records;
 
@@ -102,6 +102,7 @@ pub(crate) fn examine(patient: Patient<'_>) -> Vec<Check> {
             all.extend(records::checks(patient, config, store, now));
             all.extend(files::keys(&places, store));
             all.push(files::profiles(&places, store));
+            all.push(files::images(&places, store));
         }
         (_, Err(failure)) => all.push(Check::of("records", failure.clone())),
         (Err(_), Ok(_)) => all.push(Check::skipped("records", "not looked at without settings")),

@@ -72,15 +72,23 @@ fn audit(data: &Path, config: &Config, store: &SqliteStore) -> Check {
 
 /// The findings of the status, by what they are about; what has none is in order.
 fn of_findings(survey: &Survey) -> Vec<Check> {
-    let about: [(&str, &[&str], &str); 6] = [
-        ("clock", &["clock-behind"], "not behind the latest record"),
+    let about: [(&str, &[&str], &str); 7] = [
+        ("clock", &["clock-ahead", "clock-behind"], "not behind the latest record, nor far ahead of it"),
         ("mode", &["mode-interrupted", "mode-missing"], "settled, or about to be"),
         ("quarantine", &["restored"], "not restored, or let go since"),
+        ("high-water marks", &["marks-lost"], "they are there, as of the last backup"),
         ("intents", &["intents-open"], "none was left open"),
         ("lists of revoked certificates", &["crl-due", "crl-missing", "crl-overdue"], "none is overdue"),
         (
             "certificates of our own",
-            &["authority-expired", "authority-expiring", "authority-unfinished", "holder-expired", "holder-expiring"],
+            &[
+                "authority-expired",
+                "authority-expiring",
+                "authority-unfinished",
+                "authority-waits",
+                "holder-expired",
+                "holder-expiring",
+            ],
             "none of an authority, module or operator expires within 90 days",
         ),
     ];

@@ -1,6 +1,7 @@
 //! What needs somebody's attention: each finding with a code, a cause and what to do.
 
 use super::{AuthorityNow, DAY_S, HolderNow, Survey};
+use crate::clock;
 use model::UnixTime;
 use serde::Serialize;
 
@@ -25,25 +26,40 @@ pub(crate) struct Finding {
 }
 
 /// All findings there are: code, what it means, what to do. `cradle explain` knows them.
-pub(crate) const FINDINGS: [(&str, &str, &str); 14] = [
+pub(crate) const FINDINGS: [(&str, &str, &str); 17] = [
     ("authority-expired", "an authority's certificate has expired", "make another with `cradle ca create`"),
     ("authority-expiring", "an authority's certificate expires soon", "make its successor with `cradle ca create`"),
     ("authority-unfinished", "the making of an authority was interrupted", "repeat `cradle ca create`"),
+    ("authority-waits", "an authority waits for a certificate that is signed elsewhere", "`cradle ca install`"),
+    (
+        "clock-ahead",
+        "the clock is far ahead of the latest record, and nothing is recorded",
+        "set the clock; if it is right: `cradle clock accept`",
+    ),
     ("clock-behind", "the clock is behind the latest record", "set the clock; nothing is issued until then"),
     ("crl-due", "a list of revoked certificates must be renewed soon", "`cradle crl issue AUTHORITY`"),
     ("crl-missing", "certificates were revoked, and no list says so", "`cradle crl issue AUTHORITY`"),
     ("crl-overdue", "a list of revoked certificates is older than it says it may be", "`cradle crl issue AUTHORITY`"),
     ("disk-low", "the disk is nearly full", "make room: a full disk stops issuing, and loses nothing"),
-    ("holder-expired", "the certificate of a module or an operator has expired", "see `cradle cert list`"),
+    (
+        "holder-expired",
+        "the certificate of a module or an operator has expired",
+        "`cradle operator renew NAME --expired`, then `cradle module renew --all --expired`",
+    ),
     (
         "holder-expiring",
         "the certificate of a module or an operator expires soon",
-        "plan its replacement: see `cradle status`",
+        "`cradle operator renew NAME` or `cradle module renew --all`",
     ),
     (
         "intents-open",
         "a command ended between intent and record",
         "the next mode in which the authority is awake closes them",
+    ),
+    (
+        "marks-lost",
+        "the high-water marks are gone, or began anew after the last backup",
+        "put them back, or take a backup: `cradle backup create FILE`",
     ),
     ("mode-interrupted", "a change of mode was interrupted", "order the mode again: `cradle mode set`"),
     ("mode-missing", "no mode was ever ordered", "`cradle init` was not finished: make the installation anew"),
@@ -79,13 +95,14 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let now = survey.at;
     let mut all: Vec<Finding> = Vec::new();
     for authority in &survey.authorities {
-        all.extend(certificate_of(authority, now));
+        all.extend(certificate_of(survey, authority));
         all.extend(list_of(authority, now));
     }
     for (kind, holders) in [("module", &survey.modules), ("operator", &survey.operators)] {
         all.extend(holders.iter().filter_map(|holder| holder_finding(kind, holder, now)));
     }
     all.extend(restored(survey));
+    all.extend(lost_marks(survey));
     all.extend(mode(survey));
     all.extend(intents(survey));
     all.extend(disk(survey.disk.free_octets, survey.disk.total_octets));
@@ -102,21 +119,49 @@ fn restored(survey: &Survey) -> Option<Finding> {
     })
 }
 
+fn lost_marks(survey: &Survey) -> Option<Finding> {
+    let marks = &survey.marks;
+    let why = "a backup needs the marks of the time after it; without them only two operators can restore it, and what \
+               was issued and revoked since is not known then";
+    let (severity, what) = match (marks.there, marks.lost_at) {
+        (false, _) => (Severity::Fail, format!("the high-water marks are gone from {}", marks.directory)),
+        (true, Some(entry)) => {
+            (Severity::Warn, format!("the high-water marks were gone, and began anew at audit entry {entry}"))
+        }
+        (true, None) => return None,
+    };
+    let next = "put the directory back if it was moved (`marks` in cradle.toml names it); else take a backup now, in the \
+                place of all before: `cradle backup create FILE`";
+    Some(Finding::new("marks-lost", severity, what).because(why).next(next))
+}
+
 fn days(from: UnixTime, to: UnixTime) -> u64 {
     to.since_ms(from) / 1000 / DAY_S
 }
 
-fn certificate_of(authority: &AuthorityNow, now: UnixTime) -> Option<Finding> {
+/// An authority without a certificate: it waits for one from elsewhere, or its making was interrupted.
+fn unfinished(survey: &Survey, authority: &AuthorityNow) -> Finding {
     let name = &authority.name;
-    let Some(not_after) = authority.not_after else {
-        let finding =
-            Finding::new("authority-unfinished", Severity::Warn, format!("authority {name} has no certificate"));
-        return Some(
-            finding
-                .because("its making was interrupted")
-                .next("repeat the same `cradle ca create` in the mode ceremony"),
-        );
-    };
+    let issuer = authority.issuer.as_ref().and_then(|above| survey.authorities.iter().find(|a| a.name == *above));
+    match issuer.filter(|issuer| issuer.key == ports::keystore::OFFLINE) {
+        Some(issuer) => Finding::new(
+            "authority-waits",
+            Severity::Warn,
+            format!("authority {name} waits for its certificate"),
+        )
+        .because(format!("it was requested, and {}, whose key is elsewhere, signs it", issuer.name))
+        .next(format!(
+            "`cradle ca sign` where that key is, then here, in the mode ceremony: `cradle ca install {name} CERT.pem`"
+        )),
+        None => Finding::new("authority-unfinished", Severity::Warn, format!("authority {name} has no certificate"))
+            .because("its making was interrupted, or it was requested and its certificate was not installed")
+            .next("repeat the same `cradle ca create`, or `cradle ca install`, in the mode ceremony"),
+    }
+}
+
+fn certificate_of(survey: &Survey, authority: &AuthorityNow) -> Option<Finding> {
+    let (name, now) = (&authority.name, survey.at);
+    let Some(not_after) = authority.not_after else { return Some(unfinished(survey, authority)) };
     let next = match &authority.issuer {
         Some(issuer) if issuer != name => format!("`cradle ca create NAME --profile PROFILE --issuer {issuer}` in the mode ceremony, and devices' profiles to it"),
         _ => "`cradle ca create NAME --profile root` in the mode ceremony, and give its certificate to those who trust this one".to_owned(),
@@ -174,11 +219,21 @@ fn holder_finding(kind: &str, holder: &HolderNow, now: UnixTime) -> Option<Findi
     let (severity, when) = expiry(holder.not_after, now)?;
     let code = if severity == Severity::Fail { "holder-expired" } else { "holder-expiring" };
     let finding = Finding::new(code, severity, format!("{kind} {}: its certificate {when}", holder.name));
-    Some(
-        finding
-            .because("without it nobody on the bus believes what it says, and it does not start")
-            .next(format!("see `cradle cert inspect {}`; plan its replacement", holder.serial)),
-    )
+    Some(finding.because("without it nobody on the bus believes what it says, and it does not start").next(renewal(
+        kind,
+        &holder.name,
+        severity,
+    )))
+}
+
+/// The command that renews a certificate. What has expired is renewed without a mode: nobody could order one.
+fn renewal(kind: &str, name: &str, severity: Severity) -> String {
+    let command =
+        if kind == "operator" { format!("cradle operator renew {name}") } else { "cradle module renew --all".into() };
+    match severity {
+        Severity::Warn => format!("`{command}` in the mode certificate-management"),
+        Severity::Fail => format!("`{command} --expired`"),
+    }
 }
 
 fn mode(survey: &Survey) -> Option<Finding> {
@@ -223,8 +278,16 @@ pub(crate) fn disk(free: Option<u64>, total: Option<u64>) -> Option<Finding> {
     })
 }
 
-/// Whether the clock is behind what was recorded.
+/// Whether the clock is behind what was recorded, or far ahead of it.
 fn clock(now: UnixTime, latest: UnixTime) -> Option<Finding> {
+    if clock::is_ahead(now, latest) {
+        let finding = Finding::new("clock-ahead", Severity::Fail, "the clock is far ahead of the latest record");
+        return Some(
+            finding
+                .because(clock::why(now, latest))
+                .next("set the clock; if it is right, an operator says so once: `cradle clock accept`"),
+        );
+    }
     (now.plus_ms(CLOCK_SLACK_MS) < latest).then(|| {
         Finding::new("clock-behind", Severity::Fail, "the clock is behind the latest record")
             .because(format!("it says {now}; something was recorded at {latest}"))

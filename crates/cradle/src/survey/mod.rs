@@ -10,8 +10,8 @@ use crate::compose::{self, MODULE_AUTHORITY};
 use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::machine;
-use adapters::store::SqliteStore;
 use adapters::store::sqlite::survey::{Devices, LastList, Tally, Totals, room};
+use adapters::store::{SqliteStore, marks};
 use model::{Entity, Module, UnixTime};
 use ports::store::authority::AuthorityRow;
 use ports::store::{AuthorityStore, ModeStore};
@@ -59,9 +59,19 @@ pub(crate) struct Survey {
     pub(crate) open_intents: u64,
     /// Whether it was restored from a backup, and issues nothing yet.
     pub(crate) quarantined: bool,
+    pub(crate) marks: MarksNow,
     pub(crate) audit: AuditNow,
     pub(crate) disk: DiskNow,
     pub(crate) findings: Vec<Finding>,
+}
+
+/// The high-water marks: what a restore needs beside the backup.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct MarksNow {
+    pub(crate) directory: String,
+    pub(crate) there: bool,
+    /// The audit entry at which they began anew, if they were gone and no backup was taken since.
+    pub(crate) lost_at: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -239,6 +249,7 @@ impl Survey {
             signatures: totals.intents,
             open_intents: totals.open_intents,
             quarantined: store.is_quarantined()?,
+            marks: marks(data, config, store)?,
             audit: audit(store, totals)?,
             disk: disk_now(data, totals),
             findings: Vec::new(),
@@ -280,6 +291,20 @@ impl TallyNow {
     pub(crate) const fn valid(&self) -> u64 {
         self.unconfirmed + self.confirmed
     }
+}
+
+fn marks(data: &Path, config: &Config, store: &SqliteStore) -> Result<MarksNow> {
+    let places = Places::of(data);
+    let directory = places.marks(config);
+    // Whose key is gone is found elsewhere; here it must not hide the rest.
+    let name = compose::audit_key(&places).map(|key| marks::name_of(&compose::log_name(config), &key));
+    let name = name.unwrap_or_default();
+    let backup = marks::last_backup(&directory, &name).unwrap_or(0);
+    Ok(MarksNow {
+        there: name.is_empty() || marks::are_there(&directory, &name),
+        lost_at: store.marks_lost()?.filter(|lost| *lost > backup),
+        directory: directory.display().to_string(),
+    })
 }
 
 fn mode(store: &SqliteStore) -> Result<Option<ModeNow>> {

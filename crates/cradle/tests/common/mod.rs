@@ -171,6 +171,12 @@ impl Box_ {
         serde_json::from_str(&self.ok(&[arguments, &["-o", "json"]].concat())).unwrap()
     }
 
+    /// What a command says with `-o json`, whether or not it finds something to say.
+    #[track_caller]
+    pub fn json_of(&self, arguments: &[&str]) -> Value {
+        serde_json::from_slice(&self.run(&[arguments, &["-o", "json"]].concat()).stdout).unwrap()
+    }
+
     /// Runs a command that must fail with this status and code. Gives what it said.
     #[track_caller]
     pub fn fails(&self, arguments: &[&str], status: i32, code: &str) -> String {

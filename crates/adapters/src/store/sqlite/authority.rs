@@ -28,8 +28,9 @@ const GRANT: &str = "SELECT g.id, g.until, g.quota, g.used FROM grant_ g
 const CERTIFICATE: &str = "SELECT i.id, i.serial, a.name, g.subject, w.text, p.digest, i.transaction_id, i.at, i.state,
     r.at, r.reason, c.der, i.not_after, i.shard
     FROM issuance i JOIN authority a ON a.id = i.authority JOIN grant_ g ON g.id = i.grant_id
-    JOIN word w ON w.id = g.profile JOIN profile_version p ON p.id = i.profile JOIN certificate c ON c.id = i.id
-    LEFT JOIN revocation r ON r.issuance = i.id AND r.ended IS NULL AND r.reason <> 8";
+    JOIN word w ON w.id = g.profile JOIN profile_version p ON p.id = i.profile LEFT JOIN certificate c ON c.id = i.id
+    LEFT JOIN revocation r ON r.issuance = i.id AND r.ended IS NULL AND r.reason <> 8
+    WHERE (c.id IS NOT NULL OR i.state = 4)";
 
 fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
     let revoked_at: Option<u64> = row.get(9)?;
@@ -47,7 +48,7 @@ fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
         revoked: revoked_at.zip(reason).map(|(at, reason)| {
             (UnixTime::from_ms(at), RevocationReason::by_code(reason).unwrap_or(RevocationReason::Unspecified))
         }),
-        der: row.get(11)?,
+        der: row.get::<_, Option<Vec<u8>>>(11)?.unwrap_or_default(),
         not_after: UnixTime::from_s(row.get(12)?),
         shard: row.get(13)?,
     })
@@ -66,7 +67,7 @@ fn authority(row: &Row<'_>) -> rusqlite::Result<AuthorityRow> {
 }
 
 fn matching(c: &Connection, filter: &CertificateFilter) -> rusqlite::Result<Vec<CertificateRow>> {
-    let mut sql = format!("{CERTIFICATE} WHERE i.id > ?1");
+    let mut sql = format!("{CERTIFICATE} AND i.id > ?1");
     let mut values = vec![Value::Integer(i64::try_from(filter.after).unwrap_or(i64::MAX))];
     if let Some(authority) = &filter.authority {
         values.push(Value::Text(authority.to_string()));
@@ -171,7 +172,7 @@ impl AuthorityStore for SqliteStore {
 
     fn certificate(&self, serial: &SerialNumber) -> Result<Option<CertificateRow>, StoreFault> {
         self.read(|c| {
-            let mut statement = c.prepare_cached(&format!("{CERTIFICATE} WHERE i.serial = ?1"))?;
+            let mut statement = c.prepare_cached(&format!("{CERTIFICATE} AND i.serial = ?1"))?;
             statement.query_row([serial.octets()], certificate).optional()
         })
     }

@@ -21,6 +21,10 @@ const REMOVE_FROM_CRL: u8 = 8;
 /// Certificates that are revoked in one transaction.
 const SLICE: usize = 2000;
 
+/// How long a device may take for the certificate that takes the place of one that was read back, in seconds: 30 days,
+/// in which its board must come to a station again.
+const AGAIN_S: u64 = 30 * 86_400;
+
 /// What is known of an issuance whose standing changes.
 pub(super) struct Issuance {
     pub(super) id: u64,
@@ -36,7 +40,7 @@ impl SqliteStore {
     ) -> Result<Result<(), Reason>, StoreFault> {
         self.write(move |tx| match issued(tx, serial)? {
             None => Ok(Err(Reason::SerialUnknown)),
-            Some(issuance) => revoke(tx, &issuance, reason, at),
+            Some(issuance) => revoke_by_order(tx, &issuance, reason, at),
         })
     }
 
@@ -56,7 +60,7 @@ impl SqliteStore {
             let revoked = self.write_rows(slice.len(), move |tx| {
                 let each = slice.iter().map(|serial| match issued(tx, *serial)? {
                     None => Ok(Err(Reason::SerialUnknown)),
-                    Some(issuance) => revoke(tx, &issuance, reason, at),
+                    Some(issuance) => revoke_by_order(tx, &issuance, reason, at),
                 });
                 each.collect::<Result<Vec<_>, WriteFault>>()
             })?;
@@ -297,6 +301,36 @@ pub(super) fn revoke_silently(
     at: UnixTime,
 ) -> Result<(), WriteFault> {
     put(tx, issuance, reason.code(), at, None)
+}
+
+/// Revokes because somebody orders it now. What is only read back and is superseded makes room for another: its board
+/// may have been restored to the time before it, too.
+fn revoke_by_order(
+    tx: &mut Tx<'_>,
+    issuance: &Issuance,
+    reason: RevocationReason,
+    at: UnixTime,
+) -> Result<Result<(), Reason>, WriteFault> {
+    let revoked = revoke(tx, issuance, reason, at)?;
+    if revoked.is_ok() && reason == RevocationReason::Superseded {
+        grant_again(tx, issuance, at)?;
+    }
+    Ok(revoked)
+}
+
+/// Lets the device whose certificate was read back have one more.
+fn grant_again(tx: &mut Tx<'_>, issuance: &Issuance, at: UnixTime) -> Result<(), WriteFault> {
+    let granted = tx
+        .statement(
+            "UPDATE grant_ SET quota = quota + 1, until = max(until, ?2) WHERE subject LIKE 'urn:%'
+             AND id = (SELECT grant_id FROM issuance WHERE id = ?1 AND state = ?3)",
+        )?
+        .execute((issuance.id, at.plus_s(AGAIN_S).ms(), super::issuance::RECALLED))?;
+    if granted > 0 {
+        let event = Event::GrantsDeposited { count: 1, origin: format!("in the place of {}", issuance.serial) };
+        tx.audit(&entry(at, Module::Authority, event))?;
+    }
+    Ok(())
 }
 
 /// Revokes, or puts on hold. Of what stands only a hold makes room for another word.

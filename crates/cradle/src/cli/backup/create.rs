@@ -8,7 +8,7 @@ use crate::progress;
 use adapters::backup::{Manifest, RECORDS};
 use adapters::clock::SystemClock;
 use adapters::files;
-use adapters::store::SqliteStore;
+use adapters::store::{SqliteStore, marks};
 use ports::Clock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,11 +59,12 @@ pub(super) fn run(common: &Common, file: &Path) -> Result {
     let snapshot = Snapshot::take(&places, &store)?;
     // The snapshot says itself how far it goes: the records go on meanwhile.
     let taken = SqliteStore::open_to_read(&snapshot.0)?;
+    let entries = taken.audit_len()?;
     let manifest = Manifest {
         version: 0,
         log: compose::log_name(&config),
         created: SystemClock.now(),
-        entries: taken.audit_len()?,
+        entries,
         checkpoint: taken.checkpoint()?.unwrap_or_default(),
         audit_key: String::new(),
         files: BTreeMap::new(),
@@ -78,6 +79,9 @@ pub(super) fn run(common: &Common, file: &Path) -> Result {
     bar.finish_and_clear();
     made.map_err(failed)?;
     drop(snapshot);
+    let name = marks::name_of(&compose::log_name(&config), key.public_key());
+    // Only for who asks whether a backup is younger than the marks; who may not write there has his backup all the same.
+    let _not_noted = marks::note_backup(&places.marks(&config), &name, entries);
     let manifest = verify(common, file)?;
     print(common, file, &manifest)?;
     common.out().next("keep it, the passphrase, and the high-water marks in three different places");

@@ -137,6 +137,7 @@ pub(super) fn sign(
 ) -> Result {
     refuse_existing(to)?;
     let (der, read) = read(path, "CERTIFICATE REQUEST", "request", CertificationRequest::decode)?;
+    super::fit::to_sign(common, &name, &issuer)?;
     let key = read.public_key.digest();
     let plan = format!("certify the key of SHA-256 {key} as the authority {name} under {profile}, signed by {issuer}");
     if !agreed(common, &plan, &name, sure)? {
@@ -155,12 +156,14 @@ pub(super) fn sign(
 pub(super) fn install(common: &Common, name: &AuthorityName, path: &Path, sure: &Sure) -> Result {
     let (der, read) = certificate(path)?;
     let tbs = read.tbs();
+    let installation = open(common)?;
+    super::fit::to_install(&installation, name, &read)?;
     let plan = format!("give the authority {name} the certificate {} of {}", tbs.serial_number, tbs.subject);
     if !agreed(common, &plan, name, sure)? {
         return Ok(());
     }
     let call = InstallAuthority { name: name.clone(), certificate: der.into() };
-    open(common)?.ask(&call, &format!("installing the certificate of {name}"))?;
+    installation.ask(&call, &format!("installing the certificate of {name}"))?;
     let said = json!({"name": name, "serial": tbs.serial_number.to_string(), "subject": tbs.subject.to_string()});
     common.out().one(&said, || format!("{name} issues as {}\n", tbs.subject))
 }

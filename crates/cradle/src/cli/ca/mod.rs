@@ -1,6 +1,7 @@
 //! `cradle ca`: certification authorities.
 
 mod ceremony;
+mod fit;
 mod list;
 
 pub(crate) use list::chain_of;

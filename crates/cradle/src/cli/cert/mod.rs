@@ -137,6 +137,7 @@ struct Row {
     issued_at: String,
     not_after: String,
     confirmed: bool,
+    state: &'static str,
     revoked_at: Option<String>,
     revocation_reason: Option<String>,
     transaction_id: String,
@@ -160,6 +161,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let certificate = Certificate::decode(&row.der).ok();
             common.out().one(&row_out, || {
                 let mut text = certificate.map(|c| inspect::certificate_text(&c)).unwrap_or_default();
+                if row.is_read_back() {
+                    text.push_str(&format!("serial number      {}\n", row_out.serial));
+                    text.push_str("READ BACK          it was issued after the backup: only its number is known\n");
+                }
                 text.push_str(&format!("device or holder   {}\n", row_out.subject));
                 text.push_str(&format!("profile            {} ({})\n", row_out.profile, row_out.profile_digest));
                 if let (Some(at), Some(reason)) = (&row_out.revoked_at, &row_out.revocation_reason) {
@@ -179,7 +184,8 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
 }
 
 /// The columns of tables and CSV.
-const COLUMNS: [&str; 7] = ["serial", "subject", "profile", "authority", "issued_at", "not_after", "revocation_reason"];
+const COLUMNS: [&str; 8] =
+    ["serial", "subject", "profile", "authority", "issued_at", "not_after", "state", "revocation_reason"];
 
 fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: u32) -> Result {
     let mut left = limit;
@@ -197,20 +203,24 @@ fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: 
 }
 
 fn shown(row: &CertificateRow) -> Row {
-    let certificate = Certificate::decode(&row.der).ok();
     Row {
         serial: row.serial.to_string(),
         subject: row.subject.to_string(),
         profile: row.profile.to_string(),
         authority: row.authority.to_string(),
         issued_at: row.at.to_string(),
-        not_after: certificate.map(|c| c.tbs().not_after.to_string()).unwrap_or_default(),
+        not_after: row.not_after.to_string(),
         confirmed: row.confirmed,
+        state: match (row.is_read_back(), row.confirmed) {
+            (true, _) => "read back",
+            (false, true) => "confirmed",
+            (false, false) => "issued",
+        },
         revoked_at: row.revoked.map(|(at, _)| at.to_string()),
         revocation_reason: row.revoked.map(|(_, reason)| reason.name().to_owned()),
         transaction_id: row.transaction_id.to_string(),
         profile_digest: row.profile_digest.to_string(),
-        pem: pem::encode("CERTIFICATE", &row.der),
+        pem: if row.is_read_back() { String::new() } else { pem::encode("CERTIFICATE", &row.der) },
     }
 }
 

@@ -3,9 +3,10 @@
 use super::{Common, find};
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
-use model::AuthorityName;
 use model::contract::authority::{Release, RevocationReason, Revoke};
-use ports::store::authority::CertificateRow;
+use model::{AuthorityName, Entity};
+use ports::store::AuthorityStore;
+use ports::store::authority::{CertificateFilter, CertificateRow};
 
 /// Which certificate, and whether somebody is asked first.
 #[derive(clap::Args)]
@@ -34,14 +35,31 @@ impl One {
     }
 }
 
-/// The serial number of the certificate that a device holds.
+/// The serial number of the certificate that a device holds; or of the one that was read back of it after a restore.
 fn held_by(common: &Common, device: &str) -> Result<String> {
-    let found = crate::cli::device::find(&common.records()?, device)?;
-    found.certificate.ok_or_else(|| {
-        Failure::new(Exit::NotFound, "serial-unknown", format!("{} holds no certificate", found.id))
+    let store = common.records()?;
+    let found = crate::cli::device::find(&store, device)?;
+    if let Some(serial) = found.certificate {
+        return Ok(serial);
+    }
+    let subject = Some(Entity::Device(found.id.clone()));
+    let mut rows = store.certificates(&CertificateFilter { subject, limit: 100, ..CertificateFilter::default() })?;
+    rows.retain(|row| {
+        let is_final = row.revoked.is_some_and(|(_, reason)| reason != RevocationReason::CertificateHold);
+        row.is_read_back() && !is_final
+    });
+    match rows.as_slice() {
+        [only] => Ok(only.serial.to_string()),
+        [] => Err(Failure::new(Exit::NotFound, "serial-unknown", format!("{} holds no certificate", found.id))
             .because(format!("it is {}", found.custody))
-            .next("see `cradle device show`")
-    })
+            .next("see `cradle device show`")),
+        several => {
+            let serials: Vec<_> = several.iter().map(|row| row.serial.to_string()).collect();
+            Err(Failure::new(Exit::Usage, "serial", format!("{} has several certificates", found.id))
+                .because(format!("{} were read back after a restore", serials.join(", ")))
+                .next("name one by its serial number"))
+        }
+    }
 }
 
 pub(super) fn revoke(common: &Common, one: &One, reason: &str) -> Result {
@@ -67,6 +85,9 @@ pub(super) fn revoke(common: &Common, one: &One, reason: &str) -> Result {
     installation.ask(&Revoke { serial: serial.clone(), reason }, &format!("revoking {serial}"))?;
     out.one(&serde_json::json!({"revoked": serial, "reason": reason.name()}), || format!("revoked {plan}\n"))?;
     tell_others(common, &row.authority);
+    if row.is_read_back() && reason == RevocationReason::Superseded && row.subject.device().is_some() {
+        out.next(&format!("cradle station run: {} may be certified once more", row.subject));
+    }
     if is_hold {
         out.next(&format!("cradle cert release {serial}, if it turns out that nothing was wrong"));
     }

@@ -124,6 +124,9 @@ fn standing(common: &Common, store: &SqliteStore, row: &CertificateRow) -> Resul
     let standing = match row.revoked {
         Some((at, RevocationReason::CertificateHold)) => format!("It is on hold since {at}."),
         Some((at, reason)) => format!("It is revoked since {at}, for {}.", reason.name()),
+        None if row.is_read_back() => {
+            "It is good; it was issued after the backup, and only its number is known.".to_owned()
+        }
         None if row.confirmed => "It is good, and its requester confirmed it.".to_owned(),
         None => "It is good, and its requester has not confirmed it.".to_owned(),
     };

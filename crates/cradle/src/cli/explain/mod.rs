@@ -179,7 +179,7 @@ const PUBLISHED: [(&str, Exit, &str, &str); 4] = [
     ),
 ];
 /// Those of backups, operators and modules.
-const BACKUPS: [(&str, Exit, &str, &str); 10] = [
+const BACKUPS: [(&str, Exit, &str, &str); 11] = [
     ("backup-altered", Exit::Failed, "a backup is damaged, was altered, or is none", "take another one"),
     (
         "marks-damaged",
@@ -192,6 +192,12 @@ const BACKUPS: [(&str, Exit, &str, &str); 10] = [
         Exit::Refused,
         "nobody knows what was used up after the backup",
         "name the directory of the high-water marks; if they are lost, two operators can restore without them",
+    ),
+    (
+        "not-expired",
+        Exit::Conflict,
+        "a certificate that has not expired is renewed in a mode for it",
+        "`cradle mode set certificate-management`, then without --expired",
     ),
     ("not-quarantined", Exit::Conflict, "the installation was not restored, or was let go already", "go on"),
     (

@@ -172,8 +172,16 @@ pub struct CertificateRow {
     pub confirmed: bool,
     /// When and why it was revoked.
     pub revoked: Option<(UnixTime, RevocationReason)>,
-    /// The certificate in DER.
+    /// The certificate in DER; nothing if it was issued after the backup that the records were restored from.
     pub der: Vec<u8>,
+}
+
+impl CertificateRow {
+    /// Whether it is known from the high-water marks only: its number and its standing, not its octets.
+    #[must_use]
+    pub const fn is_read_back(&self) -> bool {
+        self.der.is_empty()
+    }
 }
 
 /// Which certificates.
