@@ -9,6 +9,7 @@ use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores};
 use adapters::store::SqliteStore;
+use adapters::store::room::Reserve;
 use adapters::store::sqlite::{OpenFault, Opening};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
@@ -153,6 +154,7 @@ impl Workshop {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             marks: Some(marks),
+            reserve: Reserve::default(),
         };
         let store = Arc::new(open(places.data(), &opening)?);
         let tokens = config.token.clone().into();

@@ -24,12 +24,13 @@ mod station;
 pub(crate) mod status;
 mod verify;
 
-use crate::config::Config;
-use crate::fault::{Exit, Failure, Result};
+use crate::config::{Config, Places};
+use crate::fault::{DISK_FULL_CODE, Exit, Failure, Result};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::output::{Format, Output};
 use adapters::clock::Stopwatch;
 use adapters::store::SqliteStore;
+use adapters::store::sqlite::survey::room;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::UnixTime;
 use model::time::Civil;
@@ -199,12 +200,25 @@ pub(crate) fn run() -> ExitCode {
     let (status, code) = match dispatch(&common, arguments.noun) {
         Ok(()) => (0, None),
         Err(failure) => {
+            let failure = with_room(&common, failure);
             common.out().fail(&failure);
             (failure.exit.status(), Some(failure.code))
         }
     };
     tracing::debug!(%command, status, code, ms = watch.ms(), "command ended");
     ExitCode::from(status)
+}
+
+/// Says of a full disk which it is, and how much is left there.
+fn with_room(common: &Common, failure: Failure) -> Failure {
+    if failure.code != DISK_FULL_CODE {
+        return failure;
+    }
+    let marks = Config::read(&common.data).ok().map(|config| Places::of(&common.data).marks(&config));
+    let left = |path: &PathBuf| Some(format!("{} has {} octets free", path.display(), room(path).ok()?.free));
+    let left: Vec<_> = [Some(common.data.clone()), marks].iter().flatten().filter_map(left).collect();
+    let why = format!("{}: {}; what is signed must have room for its record before", failure.why, left.join(", "));
+    failure.because(why)
 }
 
 /// The noun and verb of a command, without its arguments: they are nobody's business in a log.

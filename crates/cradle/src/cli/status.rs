@@ -181,6 +181,10 @@ fn counts(text: &mut String, survey: &Survey) {
             octets(disk.vault_octets)
         ),
     );
+    if let Some(marks) = disk.marks {
+        let words = format!("free {} of {}", octets(marks.free_octets), octets(marks.total_octets));
+        line(text, "disk of marks", &words);
+    }
 }
 
 /// Octets in the largest unit of which there is one.

@@ -89,6 +89,16 @@ fn dumps(limits: &str, pattern: &str) -> Check {
         .next("`ulimit -c 0`, or LimitCORE=0 of the service; sysctl kernel.core_pattern=core")
 }
 
+/// The room for the high-water marks, if they are on another disk.
+pub(super) fn free_for_marks(data: &Path, marks: &Path) -> Option<Check> {
+    const CHECK: &str = "room for marks";
+    let room = crate::machine::is_on_another_disk(data, marks).then(|| room(marks).ok()).flatten()?;
+    Some(match survey::disk(Some(room.free), Some(room.total)).map(survey::of_marks) {
+        Some(finding) => of_finding(CHECK, &finding),
+        None => Check::ok(CHECK, format!("{} of {} are free", octets(room.free), octets(room.total))),
+    })
+}
+
 fn free(data: &Path) -> Check {
     const CHECK: &str = "room";
     match room(data) {

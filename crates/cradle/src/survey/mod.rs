@@ -4,7 +4,7 @@
 
 mod findings;
 
-pub(crate) use findings::{FINDINGS, Finding, Severity, disk};
+pub(crate) use findings::{FINDINGS, Finding, Severity, disk, of_marks};
 
 use crate::compose::{self, MODULE_AUTHORITY};
 use crate::config::{Config, Places};
@@ -151,6 +151,15 @@ pub(crate) struct DiskNow {
     pub(crate) vault_octets: u64,
     pub(crate) free_octets: Option<u64>,
     pub(crate) total_octets: Option<u64>,
+    /// The disk of the high-water marks, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) marks: Option<RoomNow>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct RoomNow {
+    pub(crate) free_octets: u64,
+    pub(crate) total_octets: u64,
 }
 
 /// A time as it is written in all output.
@@ -240,7 +249,7 @@ impl Survey {
             open_intents: totals.open_intents,
             quarantined: store.is_quarantined()?,
             audit: audit(store, totals)?,
-            disk: disk_now(data, totals),
+            disk: disk_now(data, config, totals),
             findings: Vec::new(),
         };
         survey.findings = findings::of(&survey);
@@ -388,10 +397,13 @@ fn audit(store: &SqliteStore, totals: &Totals) -> Result<AuditNow> {
     Ok(AuditNow { entries: totals.audit_entries, latest: totals.latest, root })
 }
 
-fn disk_now(data: &Path, totals: &Totals) -> DiskNow {
+fn disk_now(data: &Path, config: &Config, totals: &Totals) -> DiskNow {
     let len = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let marks = Places::of(data).marks(config);
+    let elsewhere = machine::is_on_another_disk(data, &marks).then(|| room(&marks).ok()).flatten();
     let room = room(data).ok();
     DiskNow {
+        marks: elsewhere.map(|room| RoomNow { free_octets: room.free, total_octets: room.total }),
         database_octets: totals.octets,
         wal_octets: len(&data.join("cradle.db-wal")),
         vault_octets: machine::octets_below(&Places::of(data).vault()),

@@ -114,7 +114,7 @@ fn to_file(
     let count = write(common, store, filter, written, |text| {
         file.write_all(text.as_bytes()).map_err(|e| Failure::file(to, &e))
     })?;
-    files::sync(&file, "an export");
+    files::sync(&file, to);
     unfinished.finish(to).map_err(|e| Failure::file(to, &e))?;
     Ok(count)
 }

@@ -217,7 +217,13 @@ const BACKUPS: [(&str, Exit, &str, &str); 10] = [
     ),
 ];
 /// Those of what a command needs from its surroundings.
-const SURROUNDINGS: [(&str, Exit, &str, &str); 6] = [
+const SURROUNDINGS: [(&str, Exit, &str, &str); 7] = [
+    (
+        "disk-full",
+        Exit::Unavailable,
+        "there is no room for what would be recorded",
+        "make room on the disk that is named, then repeat the command; nothing is to be repaired",
+    ),
     (
         "store",
         Exit::Unavailable,
