@@ -111,6 +111,9 @@ pub enum Event {
     ReleaseRefused { metadata: Digest, reason: Reason },
     /// A key was registered as a signer of releases.
     SignerTrusted { signer: String, key: Digest },
+    /// Octets of what had expired, or was out of date, before this moment were taken out; of how many certificates and
+    /// lists, and how many requests that ended.
+    Purged { before: UnixTime, certificates: u64, lists: u64, requests: u64, operator: String },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

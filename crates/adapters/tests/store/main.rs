@@ -6,6 +6,7 @@ mod checks;
 mod fill;
 mod lists;
 mod pending;
+mod purge;
 mod registry;
 mod restore;
 mod standing;

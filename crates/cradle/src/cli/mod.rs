@@ -18,6 +18,7 @@ mod mode;
 pub(crate) mod ocsp;
 mod operator;
 mod profile;
+mod purge;
 pub(crate) mod release;
 mod serve;
 mod station;
@@ -148,6 +149,8 @@ enum Noun {
     Audit(audit::Arguments),
     /// Backups: everything but the passphrase in one file, and back.
     Backup(backup::Arguments),
+    /// Take out the octets of what expired longer ago than the settings keep it.
+    Purge(purge::Arguments),
     /// Bring records that an older version wrote up to date.
     Migrate(migrate::Arguments),
     /// Check all records against each other.
@@ -254,6 +257,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Module(arguments) => operator::run_module(common, arguments),
         Noun::Audit(arguments) => audit::run(common, arguments),
         Noun::Backup(arguments) => backup::run(common, arguments),
+        Noun::Purge(arguments) => purge::run(common, &arguments),
         Noun::Migrate(arguments) => migrate::run(common, &arguments),
         Noun::Verify(arguments) => verify::run(common, &arguments),
         Noun::Inspect(arguments) => inspect::run(common, &arguments),

@@ -11,6 +11,7 @@ use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::machine;
 use adapters::store::SqliteStore;
+use adapters::store::sqlite::Purged;
 use adapters::store::sqlite::survey::{Devices, LastList, Tally, Totals, room};
 use model::{Entity, Module, UnixTime};
 use ports::store::authority::AuthorityRow;
@@ -61,6 +62,9 @@ pub(crate) struct Survey {
     pub(crate) quarantined: bool,
     pub(crate) audit: AuditNow,
     pub(crate) disk: DiskNow,
+    /// What `cradle purge` would take out, if the settings say how long things are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) purgeable: Option<PurgeableNow>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -157,6 +161,15 @@ pub(crate) struct DiskNow {
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct PurgeableNow {
+    #[serde(serialize_with = "said")]
+    pub(crate) before: UnixTime,
+    pub(crate) certificates: u64,
+    pub(crate) lists: u64,
+    pub(crate) requests: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct RoomNow {
     pub(crate) free_octets: u64,
     pub(crate) total_octets: u64,
@@ -250,6 +263,7 @@ impl Survey {
             quarantined: store.is_quarantined()?,
             audit: audit(store, totals)?,
             disk: disk_now(data, config, totals),
+            purgeable: purgeable(config, store, now, counted.is_some())?,
             findings: Vec::new(),
         };
         survey.findings = findings::of(&survey);
@@ -395,6 +409,13 @@ fn audit(store: &SqliteStore, totals: &Totals) -> Result<AuditNow> {
     let note = store.checkpoint()?;
     let root = note.as_deref().and_then(|note| note.lines().nth(2)).map(ToOwned::to_owned);
     Ok(AuditNow { entries: totals.audit_entries, latest: totals.latest, root })
+}
+
+/// What could be purged; not looked for where there is so much that it takes a while.
+fn purgeable(config: &Config, store: &SqliteStore, now: UnixTime, few: bool) -> Result<Option<PurgeableNow>> {
+    let Some(before) = config.retention.filter(|_| few).map(|kept| kept.edge(now)) else { return Ok(None) };
+    let Purged { certificates, lists, requests } = store.purgeable(before)?;
+    Ok(Some(PurgeableNow { before, certificates, lists, requests }))
 }
 
 fn disk_now(data: &Path, config: &Config, totals: &Totals) -> DiskNow {

@@ -136,7 +136,7 @@ impl AuthorityStore for SqliteStore {
                 "SELECT c.der, i.authority FROM issuance i JOIN word w ON w.id = i.requester
                  JOIN certificate c ON c.id = i.id
                  WHERE i.transaction_id = ?1 AND i.attempt = 0 AND i.grant_id = ?2 AND i.key = ?3
-                 AND w.text = ?4",
+                 AND w.text = ?4 AND length(c.der) > 0",
             )?
             .query_row((transaction_id.octets(), grant, key.octets(), requester.to_string()), |row| {
                 Ok((row.get(0)?, row.get(1)?))

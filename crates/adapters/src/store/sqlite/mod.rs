@@ -16,6 +16,7 @@ mod migrate;
 mod mode;
 mod overview;
 mod pending;
+mod purge;
 mod quarantine;
 mod read;
 mod recall;
@@ -30,6 +31,7 @@ pub use check::{Counts, DeepFinding};
 pub use issuance::Synthetic;
 pub use mode::LastModes;
 pub use overview::{ListShown, RightShown};
+pub use purge::{Purge, Purged};
 pub use recall::{ReadBack, marks_of_list};
 
 use crate::files::DirectoryLock;

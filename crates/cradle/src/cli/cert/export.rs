@@ -67,11 +67,28 @@ pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<Autho
 
 fn files_of(store: &SqliteStore, to: &Path, filter: CertificateFilter) -> Result<u64> {
     std::fs::create_dir_all(to).map_err(|e| Failure::file(to, &e))?;
-    each(store, filter, |row| {
+    each_whole(store, filter, |row| {
         let path = to.join(format!("{}.pem", row.serial));
         let text = pem::encode("CERTIFICATE", &row.der);
         files::publish(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))
     })
+}
+
+/// The same of those whose octets were not purged.
+fn each_whole(
+    store: &SqliteStore,
+    filter: CertificateFilter,
+    mut see: impl FnMut(&CertificateRow) -> Result,
+) -> Result<u64> {
+    let mut count = 0;
+    each(store, filter, |row| {
+        if row.der.is_empty() {
+            return Ok(());
+        }
+        count += 1;
+        see(row)
+    })?;
+    Ok(count)
 }
 
 /// Sees each certificate that a filter lets through, a page at a time: nobody who writes waits for a long reader, and
@@ -128,7 +145,7 @@ fn write(
 ) -> Result<u64> {
     let bar = progress::bar(common.out(), "exporting", store.totals()?.intents);
     let count = match written {
-        Written::Pem | Written::Files => each(store, filter, |row| {
+        Written::Pem | Written::Files => each_whole(store, filter, |row| {
             bar.set_position(row.id);
             sink(&pem::encode("CERTIFICATE", &row.der))
         })?,

@@ -159,7 +159,9 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let row_out = shown(&row);
             let certificate = Certificate::decode(&row.der).ok();
             common.out().one(&row_out, || {
-                let mut text = certificate.map(|c| inspect::certificate_text(&c)).unwrap_or_default();
+                let mut text = certificate.map(|c| inspect::certificate_text(&c)).unwrap_or_else(|| {
+                    format!("certificate        {}, expired at {}; its octets were purged\n", row.serial, row.not_after)
+                });
                 text.push_str(&format!("device or holder   {}\n", row_out.subject));
                 text.push_str(&format!("profile            {} ({})\n", row_out.profile, row_out.profile_digest));
                 if let (Some(at), Some(reason)) = (&row_out.revoked_at, &row_out.revocation_reason) {
@@ -197,20 +199,19 @@ fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: 
 }
 
 fn shown(row: &CertificateRow) -> Row {
-    let certificate = Certificate::decode(&row.der).ok();
     Row {
         serial: row.serial.to_string(),
         subject: row.subject.to_string(),
         profile: row.profile.to_string(),
         authority: row.authority.to_string(),
         issued_at: row.at.to_string(),
-        not_after: certificate.map(|c| c.tbs().not_after.to_string()).unwrap_or_default(),
+        not_after: row.not_after.to_string(),
         confirmed: row.confirmed,
         revoked_at: row.revoked.map(|(at, _)| at.to_string()),
         revocation_reason: row.revoked.map(|(_, reason)| reason.name().to_owned()),
         transaction_id: row.transaction_id.to_string(),
         profile_digest: row.profile_digest.to_string(),
-        pem: pem::encode("CERTIFICATE", &row.der),
+        pem: if row.der.is_empty() { String::new() } else { pem::encode("CERTIFICATE", &row.der) },
     }
 }
 

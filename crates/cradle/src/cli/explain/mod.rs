@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 43] = [
+const CODES: [(&str, Exit, &str, &str); 44] = [
     (
         "ocsp",
         Exit::Failed,
@@ -98,6 +98,12 @@ const CODES: [(&str, Exit, &str, &str); 43] = [
         Exit::NotFound,
         "there is no installation",
         "run `cradle init`, or name the data directory with --data",
+    ),
+    (
+        "no-retention",
+        Exit::Usage,
+        "the settings keep what has expired for ever",
+        "write how long it is kept into cradle.toml: `[retention]`, `days_after_expiry`",
     ),
     ("no-mode", Exit::NotFound, "no mode was ever ordered", "remove the data directory and run `cradle init` again"),
     (
