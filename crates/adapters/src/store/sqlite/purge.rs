@@ -96,8 +96,12 @@ impl SqliteStore {
         let purged = self.write_rows(rows, move |tx| {
             let mut purged = Purged::default();
             for id in &certificates {
-                let sql = "UPDATE certificate SET der = x'' WHERE id = ?1 AND length(der) > 0";
-                purged.certificates += changed(tx.statement(sql)?.execute([id])?);
+                // A row that only gets shorter leaves its page as it is; one that goes lets pages become one.
+                let gone = tx.statement("DELETE FROM certificate WHERE id = ?1 AND length(der) > 0")?.execute([id])?;
+                if gone == 1 {
+                    tx.statement("INSERT INTO certificate (id, der) VALUES (?1, x'')")?.execute([id])?;
+                }
+                purged.certificates += changed(gone);
             }
             for list in &lists {
                 let sql = "UPDATE crl SET der = NULL WHERE authority = ?1 AND number = ?2 AND der IS NOT NULL";
