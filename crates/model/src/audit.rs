@@ -58,7 +58,12 @@ pub enum Event {
     /// Lists of an authority are counted from here on: higher numbers were published before.
     CrlNumberRaised { authority: String, number: u64 },
     /// A restored installation may issue again.
-    QuarantineEnded { operators: String },
+    QuarantineEnded {
+        operators: String,
+        /// What each of them signed: a JWS.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statements: Vec<String>,
+    },
     /// A certificate that was issued after the backup, known from the marks: its number stays used.
     Recalled { serial: String, subject: String },
     /// A message was refused.

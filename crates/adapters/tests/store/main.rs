@@ -3,6 +3,7 @@
 
 mod authority;
 mod checks;
+mod decision;
 mod fill;
 mod lists;
 mod pending;

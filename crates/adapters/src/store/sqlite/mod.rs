@@ -7,6 +7,7 @@ mod authority;
 mod check;
 mod check_lists;
 mod confirm;
+mod decision;
 mod hierarchy;
 mod identity;
 mod issuance;
@@ -28,6 +29,7 @@ mod writer;
 
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
+pub use decision::{About, ApprovalShown, Decision, GrantShown, Line, RightUsed, Said};
 pub use issuance::Synthetic;
 pub use mode::LastModes;
 pub use overview::{ListShown, RightShown};

@@ -1,5 +1,6 @@
 //! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
 
+mod decided;
 mod history;
 
 use super::Common;
