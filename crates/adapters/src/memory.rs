@@ -51,7 +51,9 @@ pub fn lock() -> Locked {
         }
         let now = getrlimit(Resource::Memlock).current;
         match may_lock(now) {
-            Locked::All if mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok() => {
+            Locked::All
+                if mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok() =>
+            {
                 Locked::All
             }
             Locked::All => Locked::Refused,

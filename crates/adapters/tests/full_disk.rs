@@ -15,8 +15,8 @@
 mod support;
 
 use adapters::store::marks::{Mark, Marks, read};
-use model::contract::authority::RevocationReason;
 use model::Fault;
+use model::contract::authority::RevocationReason;
 use ports::StoreFault;
 use ports::store::AuthorityStore;
 use ports::store::authority::Standing;

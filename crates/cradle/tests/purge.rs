@@ -65,7 +65,17 @@ fn what_expired_goes_and_all_else_is_as_it_was() {
     assert!(!b.ok(&["cert", "export", "--device", "SN000001"]).contains("BEGIN"));
     assert_eq!(at(&b, "+70d", &["purge", "--yes"])["certificates"], 0);
     b.ok(&["backup", "create", "backup.cradle"]);
-    b.ok(&["--data", "again", "backup", "restore", "backup.cradle", "--marks", "data.marks", "--passphrase-file", "data/secrets/passphrase"]);
+    b.ok(&[
+        "--data",
+        "again",
+        "backup",
+        "restore",
+        "backup.cradle",
+        "--marks",
+        "data.marks",
+        "--passphrase-file",
+        "data/secrets/passphrase",
+    ]);
     assert_eq!(b.json(&["--data", "again", "verify", "--deep"])["certificates"], sound["certificates"]);
 }
 

@@ -197,7 +197,11 @@ fn octets_that_went_too_early_are_found() {
 }
 #[test]
 fn octets_of_others_that_are_gone_are_found() {
-    check(NOW.plus_s(1002), "UPDATE grant_ SET subject = 'operator:ann' WHERE subject LIKE '%SN0001'", "are of no device");
+    check(
+        NOW.plus_s(1002),
+        "UPDATE grant_ SET subject = 'operator:ann' WHERE subject LIKE '%SN0001'",
+        "are of no device",
+    );
 }
 #[test]
 fn a_list_that_is_gone_is_found() {

@@ -56,7 +56,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let due = workshop.store.purgeable(before)?;
     if !arguments.yes {
         let Purged { certificates, lists, requests } = due;
-        let plan = format!("{certificates} certificates, {lists} lists and {requests} requests from before {before} go.");
+        let plan =
+            format!("{certificates} certificates, {lists} lists and {requests} requests from before {before} go.");
         super::confirm(common.out(), &plan, "purge")?;
     }
     let bar = progress::bar(common.out(), "purging", due.certificates);

@@ -14,7 +14,12 @@ use std::path::{Path, PathBuf};
 
 /// All checks of the machine on which a data directory is.
 pub(super) fn checks(data: &Path) -> Vec<Check> {
-    let mut all = vec![entropy(), descriptors(&limits()), dumps(is_hidden(), &limits(), &core_pattern()), swapped(lock(), &swaps())];
+    let mut all = vec![
+        entropy(),
+        descriptors(&limits()),
+        dumps(is_hidden(), &limits(), &core_pattern()),
+        swapped(lock(), &swaps()),
+    ];
     if data.is_dir() {
         all.extend([free(data), medium(data), fsync(data)]);
     }

@@ -89,7 +89,9 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     all.extend(mode(survey));
     all.extend(intents(survey));
     all.extend(disk(survey.disk.free_octets, survey.disk.total_octets));
-    all.extend(survey.disk.marks.and_then(|marks| disk(Some(marks.free_octets), Some(marks.total_octets))).map(of_marks));
+    all.extend(
+        survey.disk.marks.and_then(|marks| disk(Some(marks.free_octets), Some(marks.total_octets))).map(of_marks),
+    );
     all.extend(clock(now, survey.audit.latest));
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     all

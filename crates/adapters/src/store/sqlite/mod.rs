@@ -360,8 +360,8 @@ fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| OpenFault::of(&e))?;
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| OpenFault::of(&e))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let settings = [
         // A plan does not depend on what is bound to it. Without this the engine prepares anew whenever a value changes.

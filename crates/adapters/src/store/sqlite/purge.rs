@@ -186,7 +186,11 @@ impl Walk<'_> {
             self.find("D3", gone.0, "certificates have no octets, and another number of them was purged");
         }
         if gone.1.is_some_and(|latest| latest >= before.s()) {
-            self.find("D3", gone.0, "certificates have no octets, and one of them had not expired when they were purged");
+            self.find(
+                "D3",
+                gone.0,
+                "certificates have no octets, and one of them had not expired when they were purged",
+            );
         }
         if others > 0 {
             self.find("D3", others, "certificates have no octets, and are of no device");

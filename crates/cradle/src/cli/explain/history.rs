@@ -83,8 +83,7 @@ pub(super) fn run(common: &Common, text: &str) -> Result {
     if now.is_empty() && history.is_empty() {
         return Err(unknown(text));
     }
-    let explained =
-        Explained { about: text.to_owned(), now, decisions, waited: waited.map(approved), history, whole };
+    let explained = Explained { about: text.to_owned(), now, decisions, waited: waited.map(approved), history, whole };
     common.out().one(&explained, || {
         let mut text: String = explained.now.iter().map(|line| format!("{line}\n")).collect();
         for Line { at, says, .. } in &explained.history {
@@ -130,7 +129,11 @@ fn find(store: &SqliteStore, text: &str) -> Result<Subject> {
     }
     if let Ok(row) = device::find(store, text) {
         subject.entity = Some(Entity::Device(row.id.clone()));
-        let filter = CertificateFilter { subject: subject.entity.clone(), limit: CERTIFICATES_MAX, ..CertificateFilter::default() };
+        let filter = CertificateFilter {
+            subject: subject.entity.clone(),
+            limit: CERTIFICATES_MAX,
+            ..CertificateFilter::default()
+        };
         subject.certificates = store.certificates(&filter)?;
         subject.words.push(row.id.to_string());
         subject.words.extend(subject.certificates.iter().map(|c| c.serial.to_string()));
