@@ -81,6 +81,20 @@ fn what_was_intended_is_recorded_on_a_full_disk_and_with_room_again_all_goes_on(
 
 #[test]
 #[ignore = "mounts a file system"]
+fn what_was_held_is_given_back_and_all_is_taken_into_the_database() {
+    let Some(room) = small("what_was_held_is_given_back_and_all_is_taken_into_the_database", "8m") else { return };
+    let b = Box_::at(room.join("data"));
+    let store = b.open();
+    let ca = ready(&store);
+    issue(&store, ca, 1);
+    fill(&room);
+    drop(store);
+    assert!(!b.dir.join("cradle.db-wal").exists(), "the log was taken in, which needs room");
+    assert!(rustix::fs::statvfs(&room).unwrap().f_bavail > 0);
+}
+
+#[test]
+#[ignore = "mounts a file system"]
 fn a_mark_that_did_not_fit_does_not_spoil_the_next() {
     let Some(room) = small("a_mark_that_did_not_fit_does_not_spoil_the_next", "1m") else { return };
     let marks = Marks::open(&room.join("marks"), "log", 0).unwrap();

@@ -40,8 +40,9 @@ fn requester_right_grant_and_approvers_are_told() -> Result<(), StoreFault> {
     assert_eq!((used.station.as_str(), used.device_type.as_str(), used.quota, used.used), ("line-1", "sensor", 5, 1));
     let said = &told.approval.as_ref().unwrap().said[0];
     assert_eq!((said.operator.as_str(), said.statement.as_str(), said.approved), ("ann", "signed", true));
-    assert_eq!(store.decisions(About::Transaction(&transaction(1)))?, [told.clone()]);
-    assert_eq!(store.decisions(About::Subject(&device(1)))?, [told]);
+    let told = [told];
+    assert_eq!(store.decisions(About::Transaction(&transaction(1)))?, told);
+    assert_eq!(store.decisions(About::Subject(&device(1)))?, told);
     assert_eq!(store.decisions(About::Subject(&device(2)))?, []);
     Ok(())
 }

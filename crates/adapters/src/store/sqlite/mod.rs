@@ -351,7 +351,7 @@ fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
     let log = path.with_extension("db-wal");
     let is_settled = std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) || !log.exists();
     match (shared, path.to_str()) {
-        (Err(OpenFault::Engine(_)), Some(name)) if is_settled && !name.contains(['%', '?', '#']) => {
+        (Err(OpenFault::Engine(_) | OpenFault::Full), Some(name)) if is_settled && !name.contains(['%', '?', '#']) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             connect(Path::new(&format!("file:{name}?immutable=1")), flags)
         }
