@@ -36,7 +36,7 @@ seeds:
 long:
     sudo apt-get install -q -y --no-install-recommends qemu-system-x86 busybox-static e2fsprogs binutils
     PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
-    sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --run-ignored all
+    sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --test full_disk --run-ignored all
     fuzz/run all 600
     rigs/run-all --long
 

@@ -22,10 +22,12 @@ D7  lists of revoked certificates only go forward, are signed, and say what the 
     everything but what expired before the one before, differences what changed since their base, parts their part
 D9  the audit log is whole: Merkle tree, tiles, signed checkpoint, and checkpoints that were kept elsewhere (--witness)
 D10 nothing is signed between a restore and the end of its quarantine
+P   (as D3 and D7) octets are absent only of certificates of devices that had expired and of lists that others took the
+    place of, and only as many as the log says were purged
 H   what must not happen twice has its high-water mark, in the directory beside DATA: more marks may be there, not fewer
 
 Prints one line for each finding: statement, place, what. Exit status: 0 sound, 1 findings, 2 could not check.
-The checks are in statements.py, revocations.py, limits.py, promises.py and marks.py, what they read in records.py. Needs: python cryptography.
+The checks are in statements.py, revocations.py, limits.py, promises.py, purges.py and marks.py, what they read in records.py. Needs: python cryptography.
 """
 import argparse
 import json

@@ -299,6 +299,14 @@ class History:
             self.say("approved", transaction=transaction.hex(), operator=operator, approved=True)
         self.device("a1", transaction=transaction)
 
+    def purged(self):
+        """A certificate expired, and its octets went."""
+        serial = self.device("old", ends_ms=self.at + 5000)
+        self.later(20)
+        self.sql("UPDATE certificate SET der = x'' WHERE id = (SELECT id FROM issuance WHERE serial = ?)",
+                 bytes.fromhex(serial))
+        self.say("purged", before=self.at, certificates=1, lists=0, requests=0, operator="operator")
+
     def whole_list(self):
         """A whole list, on which stands what the parts have too."""
         self.crl(self.factory, self.due())
@@ -343,7 +351,7 @@ def serial_of(certificate):
 
 def go_on(data, to, told):
     """Copies an installation, and lets everything happen there that no command of a short run does."""
-    write(Copy(data, to, told), "limits", "parts", "new_key", "imported", "restored", "approved", "whole_list")
+    write(Copy(data, to, told), "limits", "parts", "new_key", "imported", "restored", "approved", "purged", "whole_list")
 
 
 def go_ahead(data):

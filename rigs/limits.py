@@ -164,7 +164,7 @@ class Limits(Promises):
         for row in self.r.issuances:
             if row.is_recalled and row.serial not in serials:
                 self.find("D2", row.serial, "it is known from the marks, and not in the audit log")
-            if row.is_recalled and row.der is not None:
+            if row.is_recalled and (row.der is not None or row.is_purged):
                 self.find("D2", row.serial, "it is known from the marks only, and has a certificate")
 
     # ---- Operators and suppliers ----

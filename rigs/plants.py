@@ -11,10 +11,11 @@ import check
 import plants_issued
 import plants_limits
 import plants_log
+import plants_purged
 import plants_standing
 from tamper import Copy, Missing
 
-PLANTS = (*plants_issued.PLANTS, *plants_log.PLANTS, *plants_standing.PLANTS, *plants_limits.PLANTS)
+PLANTS = (*plants_issued.PLANTS, *plants_log.PLANTS, *plants_standing.PLANTS, *plants_purged.PLANTS, *plants_limits.PLANTS)
 
 
 def self_test(data, acknowledged):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from records import CONFIRMED, MADE, PROVISIONED, REMOVED, issued_by, key_digest, serial_of, uris
+from records import CONFIRMED, MADE, PROVISIONED, REMOVED, issued_by, key_digest, serial_of, sha256, uris
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Promises:
     def device(self, name, row, provisioned):
         """A provisioned device has exactly one certificate, and no other that is valid."""
         own = self.by_serial.get(row["certificate"])
-        if own is None or own.certificate is None:
+        if own is None or own.certificate is None and not own.is_purged:
             self.find("D3", name, "it is provisioned, and its certificate is not stored")
             return
         if own.state != CONFIRMED:
@@ -79,7 +79,7 @@ class Promises:
             self.find("D3", name, "it is not the certificate with which it was provisioned")
         if provisioned and provisioned[-1].of["board"] != row["board"]:
             self.find("D3", name, "it is not the board with which it was provisioned")
-        if uris(own.certificate) != [name]:
+        if not own.is_purged and uris(own.certificate) != [name]:
             self.find("D3", name, "its certificate is another's")
         if row["key"] is None or row["key"].hex() != own.key:
             self.find("D3", name, "its certificate is for another key")
@@ -109,14 +109,14 @@ class Promises:
         device, serial = line["device"], line["certificate"]
         place = f"{serial} of {device}"
         row, issued = self.r.devices.get(device), self.by_serial.get(serial)
-        if issued is None or issued.der is None:
+        if issued is None or issued.der is None and not issued.is_purged:
             self.find("D3", place, "LOST: acknowledged, and not stored")
             return
         if issued.state != CONFIRMED:
             self.find("D3", place, "acknowledged, and not confirmed")
         if issued.id in self.revoked and not self.stories[serial]["revoked"]:
             self.find("D4", place, "acknowledged, and revoked by nobody")
-        if issued.certificate is None or uris(issued.certificate) != [device]:
+        if not issued.is_purged and (issued.certificate is None or uris(issued.certificate) != [device]):
             self.find("D3", place, "acknowledged for another device than it names")
         if row is None or row["custody"] != PROVISIONED or row["certificate"] != serial:
             self.find("D3", place, "LOST: acknowledged, and the device is not recorded as provisioned with it")
@@ -143,10 +143,12 @@ class Promises:
         stored = self.by_serial.get(serial_of(own))
         place = f"{serial_of(own)} on {board}"
         der = own.public_bytes(serialization.Encoding.DER)
-        if stored is None or stored.der is None:
+        if stored is None or stored.der is None and not stored.is_purged:
             self.find("D3", place, "LOST: released to the board, and not stored")
             return
-        if stored.der != der:
+        # Of what was purged the log still has the digest.
+        said = {event.of["certificate"] for event in self.stories[stored.serial]["issued"]}
+        if {sha256(der).hex()} != said if stored.is_purged else stored.der != der:
             self.find("D3", place, "the board holds other octets than are stored")
         anchors = pem_certificates(memory["trust_anchors"])
         links = list(zip(chain, chain[1:]))

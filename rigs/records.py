@@ -113,6 +113,7 @@ class Issuance:
     shard: int
     der: bytes
     certificate: object = None
+    is_purged: bool = False
 
     @property
     def stands(self):
@@ -219,6 +220,9 @@ def issuance(row):
         row["id"], row["serial"].hex(), row["authority"], row["transaction_id"].hex(), row["grant_id"],
         row["right_id"], row["key"].hex(), row["tbs"].hex(), row["at"], row["state"], row.get("not_after"),
         row.get("shard", 0), row["der"])
+    if read.der == b"":
+        # Its octets are gone, and the row says that they were there. Source: schema.sql, table certificate.
+        read.der, read.is_purged = None, True
     if read.der is not None:
         read.certificate = load_certificate(read.der)
     if read.not_after is None:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 
 from limits import OFFLINE, Limits
 from marks import Marks
+from purges import Purges
 from records import (CLOSED, CONFIRMED, PROVISIONED, RECALLED, REJECTED, STANDING, Event, ends_s, issued_by,
                      key_digest, leaf_hash, load_certificate, open_note, same_serial, serial_of, sha256, tile_hashes,
                      tree_hash, uris)
@@ -25,11 +26,11 @@ MEMBERS = {
     "authority-retired": {"authority", "renamed"}, "approved": {"transaction", "operator", "approved"},
     "restored": {"entries"}, "list-imported": {"list", "digest"}, "supplier-trusted": {"supplier", "key"},
     "crl-intended": {"authority", "number", "tbs"}, "crl-issued": {"authority", "number", "crl"},
-    "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "board", "serial"},
+    "purged": {"before", "certificates", "lists"}, "entitled": {"station", "device_type", "quota"}, "provisioned": {"device", "board", "serial"},
 }
 
 
-class Check(Revocations, Limits, Marks):
+class Check(Revocations, Limits, Marks, Purges):
     """Goes through the statements one by one."""
 
     def run(self):
@@ -51,6 +52,7 @@ class Check(Revocations, Limits, Marks):
         self.quarantine()
         self.revocations()
         self.lists()
+        self.purges()
         self.devices()
         self.promises()
         self.boards()
@@ -191,7 +193,7 @@ class Check(Revocations, Limits, Marks):
         for row in self.r.issuances:
             issued = self.stories[row.serial]["issued"]
             if row.der is None:
-                if issued:
+                if issued and not row.is_purged:
                     self.find("D3", row.serial, "it was issued, and is not stored")
                 continue
             if not issued:
@@ -234,13 +236,13 @@ class Check(Revocations, Limits, Marks):
             verdicts = {event.of["accepted"] for event in story["confirmed"]}
             if row.state in (CLOSED, REJECTED) and row.id not in self.revoked:
                 self.find("D4", row.serial, "it was closed or rejected, and is not revoked")
-            if row.state == CLOSED and row.der is not None:
+            if row.state == CLOSED and (row.der is not None or row.is_purged):
                 self.find("D4", row.serial, "it was closed, and has a certificate")
             if (row.state == CLOSED) != bool(story["intent-closed"]):
                 self.find("D4", row.serial, "the log and the row disagree on whether it was closed")
             if verdicts != {CONFIRMED: {True}, REJECTED: {False}}.get(row.state, set()):
                 self.find("D4", row.serial, "the log and the row disagree on the requester's verdict")
-            if verdicts and row.der is None:
+            if verdicts and row.der is None and not row.is_purged:
                 self.find("D3", row.serial, "it has a verdict and no certificate")
 
     # ---- D5 ----
@@ -298,8 +300,8 @@ class Check(Revocations, Limits, Marks):
         counts, rows = self.report.counts, self.r.issuances
         counts["entries"] = len(self.r.log)
         counts["intents"] = len(rows)
-        counts["certificates"] = sum(row.der is not None for row in rows)
-        counts["open"] = sum(row.state == STANDING and row.der is None for row in rows)
+        counts["certificates"] = sum(row.der is not None or row.is_purged for row in rows)
+        counts["open"] = sum(row.state == STANDING and row.der is None and not row.is_purged for row in rows)
         counts["closed"] = sum(row.state == CLOSED for row in rows)
         counts["rejected"] = sum(row.state == REJECTED for row in rows)
         counts["revoked"] = len(self.revoked)

@@ -121,7 +121,7 @@ pub fn create(
         let _removed = std::fs::remove_file(to);
         return Err(fault);
     }
-    files::sync(&out, "the backup");
+    files::sync(&out, to);
     let directory = to.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     files::sync_directory(directory).map_err(io_at(directory))?;
     Ok(manifest)
@@ -230,7 +230,7 @@ fn restore_all(from: &Path, to: &Path, last: &str, progress: &mut dyn FnMut(u64)
         let written = if name == last { path.with_extension("restoring") } else { path.clone() };
         let file = new_file(&written)?;
         copy(entry, &mut &file, name, content, progress)?;
-        files::sync(&file, name);
+        files::sync(&file, &written);
         if name == last {
             held_back = Some((written, path));
         }

@@ -7,9 +7,9 @@ use std::path::Path;
 
 /// Makes what was written to a file or directory durable. A failure ends the process: the kernel may have dropped the
 /// pages, and the next fsync would report success.
-pub fn sync(file: &File, what: &str) {
-    if file.sync_all().is_err() {
-        crate::store::die(&format!("fsync of {what} failed"));
+pub fn sync(file: &File, path: &Path) {
+    if let Err(error) = file.sync_all() {
+        crate::store::die(&format!("fsync of {} failed ({error})", path.display()));
     }
 }
 
@@ -18,7 +18,7 @@ pub fn sync(file: &File, what: &str) {
 /// # Errors
 /// If the directory cannot be opened.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    sync(&File::open(directory)?, "a directory");
+    sync(&File::open(directory)?, directory);
     Ok(())
 }
 
@@ -83,7 +83,7 @@ fn with_temporary(
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(octets)?;
-    sync(&file, "a new file");
+    sync(&file, &temporary);
     let published = publish(&temporary);
     if temporary.exists() {
         fs::remove_file(&temporary)?;

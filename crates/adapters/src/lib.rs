@@ -7,6 +7,7 @@ pub mod files;
 pub mod flasher;
 pub mod images;
 pub mod keystore;
+pub mod memory;
 pub mod sockets;
 pub mod store;
 pub mod terminal;

@@ -13,7 +13,7 @@ use ports::Signer;
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
-use ports::store::authority::{AuthorityLimits, AuthorityRow, CertificateFilter, Replacement};
+use ports::store::authority::{AuthorityLimits, AuthorityRow, CertificateFilter, Kept, Replacement};
 use std::sync::Arc;
 use x509::{Certificate, CertificationRequest, KeyType, Name, csr};
 
@@ -35,7 +35,7 @@ pub(crate) fn finish_left_open(setting: &Setting, now: UnixTime) -> Result<(), F
             ..CertificateFilter::default()
         };
         let recorded = setting.store.certificates(&filter)?;
-        if let Some(recorded) = recorded.into_iter().find(|recorded| !recorded.is_read_back()) {
+        if let Some(recorded) = recorded.into_iter().find(|recorded| recorded.kept == Kept::Octets) {
             let certificate = Certificate::decode(&recorded.der)?;
             let key = certificate.tbs().subject_public_key.digest();
             setting.store.complete_authority(row.id, certificate.der(), key, now)?;

@@ -8,6 +8,7 @@ use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores};
+use adapters::store::room::Reserve;
 use adapters::store::sqlite::{OpenFault, Opening};
 use adapters::store::{SqliteStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
@@ -78,14 +79,22 @@ pub(crate) fn log_name(config: &Config) -> String {
     format!("cradle/{}/{}", config.maker_pen, config.name)
 }
 
+/// Before the first secret is read. Where it cannot be done, `cradle doctor` says what to do; nobody is stopped.
+fn lock_memory() {
+    let locked = adapters::memory::lock();
+    tracing::debug!(locked = locked == adapters::memory::Locked::All, "memory of keys");
+}
+
 /// Opens the keystore of an installation.
 pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<FileKeystore> {
+    lock_memory();
     Arc::new(FileKeystore::new(places.keys(), passphrase, Arc::new(SystemEntropy::default())))
 }
 
 /// The passphrase: from a file that is named, from systemd's credentials, from the environment, from the installation's
 /// own file, or typed.
 pub(crate) fn passphrase(places: &Places, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    lock_memory();
     let own = places.passphrase();
     // systemd.exec(5), `LoadCredential=`: a directory that only this service sees.
     let credential = std::env::var_os("CREDENTIALS_DIRECTORY").map(|directory| Path::new(&directory).join(CREDENTIAL));
@@ -172,6 +181,7 @@ impl Workshop {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             marks: Some(marks),
+            reserve: Reserve::default(),
         };
         let store = Arc::new(open(places.data(), &opening)?);
         let tokens = config.token.clone().into();

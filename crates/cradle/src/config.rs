@@ -2,7 +2,7 @@
 
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
-use model::{Digest, StationName};
+use model::{Digest, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -38,8 +38,29 @@ pub(crate) struct Config {
     /// How much one requester may ask for.
     #[serde(default, skip_serializing_if = "LimitsConfig::is_default")]
     pub(crate) limits: LimitsConfig,
+    /// How long what has expired is kept whole; for ever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retention: Option<RetentionConfig>,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
+}
+
+/// How long what has expired is kept whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetentionConfig {
+    /// Days after a certificate expired, a list was due to be replaced, or a request ended.
+    pub(crate) days_after_expiry: u64,
+}
+
+/// A hundred years: who wants longer sets nothing.
+const RETENTION_DAYS_MAX: u64 = 36_525;
+
+impl RetentionConfig {
+    /// What expired before this moment may go.
+    pub(crate) fn edge(self, now: UnixTime) -> UnixTime {
+        UnixTime::from_ms(now.ms().saturating_sub(self.days_after_expiry.saturating_mul(86_400_000)))
+    }
 }
 
 /// How PKCS #11 tokens are reached.
@@ -164,6 +185,9 @@ impl Config {
     fn check(&self) -> std::result::Result<(), &'static str> {
         if !(1..=model::contract::BATCH_LEN_MAX).contains(&self.station.tray_len) {
             return Err("station.tray_len is from 1 to 512");
+        }
+        if self.retention.is_some_and(|kept| !(1..=RETENTION_DAYS_MAX).contains(&kept.days_after_expiry)) {
+            return Err("retention.days_after_expiry is from 1 to 36525");
         }
         check_organization(&self.organization)
     }

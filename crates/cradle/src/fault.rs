@@ -3,7 +3,7 @@
 use adapters::store::sqlite::OpenFault;
 use model::{Fault, Reason};
 use ports::keystore::KeyFault;
-use ports::store::StoreFault;
+use ports::store::{DISK_FULL, StoreFault};
 use std::fmt;
 
 /// The exit status of a command. Documented in the README; scripts rely on it.
@@ -121,10 +121,20 @@ pub(crate) fn of_fault(fault: &Fault, doing: &str) -> Failure {
         Fault::Refused(reason) => Failure::new(exit_of(*reason), reason.code(), format!("{doing} was refused"))
             .because(reason.what())
             .next(reason.next()),
+        Fault::Unavailable(what) if *what == DISK_FULL => full(format!("{doing} was refused")),
         Fault::Unavailable(what) => Failure::new(Exit::Unavailable, "unavailable", format!("{doing} failed"))
             .because(what)
             .next("mend the cause, then repeat the command: nothing was changed by halves"),
     }
+}
+
+/// The code of what was refused because there is no room.
+pub(crate) const DISK_FULL_CODE: &str = "disk-full";
+
+fn full(what: String) -> Failure {
+    Failure::new(Exit::Unavailable, DISK_FULL_CODE, what)
+        .because(DISK_FULL)
+        .next("make room, then repeat the command: nothing was signed, and nothing is to be repaired")
 }
 
 /// The exit status of each reason.
@@ -217,6 +227,7 @@ impl From<OpenFault> for Failure {
             OpenFault::Older(_) => Self::new(Exit::Failed, "older-data", "the data were written by an older cradle")
                 .because(&fault)
                 .next("run `cradle migrate` once: it brings the records up to date and loses nothing"),
+            OpenFault::Full => full("the store was not opened for writing".into()),
             OpenFault::Engine(_) => Self::new(Exit::Unavailable, "store", "the store cannot be opened")
                 .because(&fault)
                 .next("check the disk and the permissions of the data directory"),
@@ -232,9 +243,43 @@ impl From<StoreFault> for Failure {
 
 impl From<KeyFault> for Failure {
     fn from(fault: KeyFault) -> Self {
-        let exit = if fault == KeyFault::Locked { Exit::NotAuthorised } else { Exit::Unavailable };
-        Self::new(exit, "key", "a key cannot be opened").because(fault).next(
-            "check the passphrase (--passphrase-file, CRADLE_PASSPHRASE_FILE, or secrets/passphrase in the data directory)",
-        )
+        match fault {
+            KeyFault::Medium(DISK_FULL) => full("a key was not written".into()),
+            KeyFault::Medium(_) => Self::new(Exit::Unavailable, "key", "a key cannot be read or written")
+                .because(fault)
+                .next("check the directory `keys` in the data directory: that it is there, its permissions, its disk"),
+            KeyFault::Exists | KeyFault::Missing | KeyFault::BadName | KeyFault::Unsupported => {
+                Self::new(Exit::Unavailable, "key", "a key cannot be used")
+                    .because(fault)
+                    .next("compare the directory `keys` in the data directory with a backup")
+            }
+            KeyFault::Locked => Self::new(Exit::NotAuthorised, "key", "a key cannot be opened").because(fault).next(
+                "check the passphrase (--passphrase-file, CRADLE_PASSPHRASE_FILE, or secrets/passphrase in the data directory)",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_write_a_key_is_not_asked_for_a_passphrase() {
+        for fault in [KeyFault::Medium("the key file could not be written"), KeyFault::Missing, KeyFault::Exists] {
+            let failure = Failure::from(fault);
+            assert!(!failure.next.contains("passphrase") && !failure.next.is_empty(), "{failure}");
+        }
+        assert!(Failure::from(KeyFault::Locked).next.contains("passphrase"));
+    }
+    #[track_caller]
+    fn is_full(failure: &Failure) {
+        assert_eq!((failure.code, failure.exit), (DISK_FULL_CODE, Exit::Unavailable), "{failure}");
+    }
+    #[test]
+    fn a_full_disk_is_one_wherever_it_is_met() {
+        is_full(&StoreFault::Full.into());
+        is_full(&OpenFault::Full.into());
+        is_full(&KeyFault::Medium(DISK_FULL).into());
     }
 }

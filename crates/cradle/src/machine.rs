@@ -52,6 +52,12 @@ fn command(pid: u32) -> String {
     printable(words.trim(), COMMAND_MAX)
 }
 
+/// Whether two files are on different file systems. What is not there is nowhere else.
+pub(crate) fn is_on_another_disk(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).ok().map(|file| file.dev());
+    device(other).is_some_and(|other| device(one).is_some_and(|one| one != other))
+}
+
 /// The octets of all files below a directory.
 pub(crate) fn octets_below(directory: &Path) -> u64 {
     fn walk(directory: &Path, depth: u32) -> u64 {
@@ -98,5 +104,11 @@ mod tests {
         check("", None);
         check("1: FLOCK", None);
         check("1: FLOCK  ADVISORY  WRITE x 08:03:131089 0 EOF", None);
+    }
+    #[test]
+    fn disks_are_told_apart() {
+        let (root, kernel) = (Path::new("/"), Path::new("/proc"));
+        assert!(is_on_another_disk(root, kernel) && !is_on_another_disk(kernel, kernel));
+        assert!(!is_on_another_disk(root, Path::new("/no/such")));
     }
 }

@@ -82,6 +82,10 @@ fn yesterdays_backup_repeats_nothing_and_forgives_nobody() {
     let confirmed = b.json(&["backup", "confirm", "--yes", "--operator", "alice"]);
     assert_eq!((confirmed["certificates"].as_u64(), confirmed["revocations"].as_u64()), (Some(3), Some(2)));
     b.fails(&["backup", "confirm", "--yes"], 6, "not-quarantined");
+    let kept = "SELECT json_extract(CAST(entry AS TEXT), '$.event.\"quarantine-ended\".statements[0]') FROM audit
+        WHERE CAST(entry AS TEXT) LIKE '%quarantine-ended%'";
+    let statement = foreign(&b.dir, "sqlite3", &["data/cradle.db", kept]);
+    assert!(statement.contains("\"signature\""), "what alice signed is kept: {statement}");
     // What was given is given: the three that were certified after the backup get nothing again.
     let counted = b.count("sensor");
     assert!(!counted.contains_key("provisioned"), "{counted:?}");

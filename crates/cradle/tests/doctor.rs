@@ -188,8 +188,9 @@ fn limits_of_the_process_are_looked_at() {
     assert_eq!(with_state(&after(&b, "ulimit -n 256"), "fail"), [""; 0]);
     let hard = text(&Command::new("bash").args(["-c", "ulimit -Hc"]).output().unwrap().stdout);
     if hard.trim() != "0" {
-        let warns = with_state(&after(&b, "ulimit -Sc unlimited || ulimit -Sc $(ulimit -Hc)"), "warn");
-        assert!(warns.contains(&"core dumps".to_owned()), "{warns:?}");
+        // The program sees to it itself: crates/cradle/tests/memory.rs.
+        let well = with_state(&after(&b, "ulimit -Sc unlimited || ulimit -Sc $(ulimit -Hc)"), "ok");
+        assert!(well.contains(&"core dumps".to_owned()), "{well:?}");
     }
 }
 

@@ -29,6 +29,19 @@ fn a_certificate_is_explained_from_its_request_to_its_end() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!said.contains("SN000002"), "{said}");
+    let told = &b.json(&["explain", serial])["decisions"][0];
+    assert_eq!((&told["requester"], &told["profile"]), (&"provisioning:line-1".into(), &"idevid".into()));
+    assert_eq!((&told["grant"]["list"], &told["grant"]["line"]), (&"devices".into(), &2.into()), "{told}");
+    assert_eq!((told["right"].is_null(), told["approval"].is_null()), (true, true));
+    for words in [
+        "was asked for by provisioning:line-1",
+        "this box's clock said 20",
+        "line 2 of list devices",
+        "no station's right was needed",
+        told["profile_digest"].as_str().unwrap(),
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
     b.ok(&["mode", "set", "certificate-management"]);
     b.ok(&["cert", "revoke", serial, "--reason", "certificate-hold", "--yes"]);
     let path = b.data().join("profiles/idevid.toml");
@@ -71,4 +84,38 @@ fn what_is_nothing_is_said_to_be_nothing() {
     }
     assert!(b.ok(&["explain", "quarantined"]).contains("backup confirm"));
     Box_::empty("explain-nothing").fails(&["explain", "nonsense"], 5, "no-data");
+}
+
+#[test]
+fn the_right_of_the_station_is_told() {
+    let b = Box_::with_software("explain-right");
+    b.device_type("sensor", "key_offer = \"public-key\"\ncount = 1\n");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["station", "entitle", "sensor", "--quota", "7"]);
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 1);
+    let said = b.ok(&["explain", "SN000001"]);
+    assert!(said.contains("The station line-1 vouched for its key") && said.contains("1 of 7 used"), "{said}");
+}
+
+#[test]
+fn who_approved_is_told_before_and_after() {
+    let b = Box_::with_software("explain-approval");
+    b.device_type("sensor", "count = 1\n");
+    let path = b.data().join("profiles/idevid.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}\n[enrolment]\napprovals = 1\n")).unwrap();
+    b.station("sensor");
+    b.ok(&["mode", "set", "certificate-management"]);
+    let transaction = b.json(&["approve", "list"])[0]["transaction_id"].as_str().unwrap().to_owned();
+    let said = b.ok(&["explain", &transaction]);
+    assert!(said.contains("1 operators had to approve it") && said.contains("No operator has said"), "{said}");
+    b.ok(&["approve", "yes", "1", "--operator", "operator"]);
+    let waited = &b.json(&["explain", &transaction])["waited"]["said"][0];
+    assert!(waited["statement"].as_str().unwrap().contains("\"signature\""), "a JWS: {waited}");
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 1);
+    let told = &b.json(&["explain", &transaction])["decisions"][0];
+    assert_eq!(told["approval"]["said"][0]["operator"], "operator");
+    assert!(b.ok(&["explain", "SN000001"]).contains("operator approved it at "));
 }

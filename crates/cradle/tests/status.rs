@@ -140,3 +140,20 @@ fn what_was_interrupted_is_said() {
     b.sql("UPDATE authority SET certificate = NULL WHERE name = 'factory'; DELETE FROM mode");
     assert_eq!(attention(&b, "+0d"), ["mode-missing", "authority-unfinished", "intents-open"]);
 }
+
+#[test]
+fn marks_on_another_disk_have_their_own_room() {
+    let b = Box_::new("status-marks");
+    assert!(b.json(&["status"])["disk"]["marks"].is_null(), "beside the records they have the same");
+    let marks = std::path::Path::new("/dev/shm").join(format!("cradle-marks-{}", std::process::id()));
+    std::fs::create_dir(&marks).unwrap();
+    let path = b.data().join("cradle.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("marks = \"{}\"\n{text}", marks.display())).unwrap();
+    let (survey, said) = (b.json(&["status"]), b.ok(&["status"]));
+    let checks = b.run(&["doctor", "-o", "json"]);
+    std::fs::remove_dir(&marks).unwrap();
+    assert!(survey["disk"]["marks"]["free_octets"].as_u64().unwrap() > 0, "{survey}");
+    assert!(said.contains("disk of marks "), "{said}");
+    assert!(String::from_utf8_lossy(&checks.stdout).contains("room for marks"));
+}

@@ -58,7 +58,12 @@ pub enum Event {
     /// Lists of an authority are counted from here on: higher numbers were published before.
     CrlNumberRaised { authority: String, number: u64 },
     /// A restored installation may issue again.
-    QuarantineEnded { operators: String },
+    QuarantineEnded {
+        operators: String,
+        /// What each of them signed: a JWS.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statements: Vec<String>,
+    },
     /// A certificate that was issued after the backup, known from the marks: its number stays used.
     Recalled { serial: String, subject: String },
     /// A message was refused.
@@ -115,6 +120,9 @@ pub enum Event {
     ClockAccepted { operator: String, from: UnixTime },
     /// A certificate that has expired is about to be renewed without a mode, in the name of this operator.
     ExpiredRenewal { subject: String, operator: String, expired: UnixTime },
+    /// Octets of what had expired, or was out of date, before this moment were taken out; of how many certificates and
+    /// lists, and how many requests that ended.
+    Purged { before: UnixTime, certificates: u64, lists: u64, requests: u64, operator: String },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

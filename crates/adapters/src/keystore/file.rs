@@ -145,7 +145,13 @@ impl FileKeystore {
         match files::write_new(&path, self.encrypt(pkcs8)?.as_bytes()) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(KeyFault::Exists),
-            Err(_) => Err(KeyFault::Medium("the key file could not be written")),
+            Err(e) => Err(KeyFault::Medium(match e.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ports::store::DISK_FULL,
+                io::ErrorKind::PermissionDenied => "the directory of the keys may not be written to",
+                io::ErrorKind::NotFound => "the directory of the keys is not there",
+                io::ErrorKind::ReadOnlyFilesystem => "the directory of the keys is mounted for reading only",
+                _ => "the key file could not be written",
+            })),
         }
     }
 
@@ -278,5 +284,13 @@ mod tests {
             std::fs::write(dir.path().join("a.p8"), garbage).unwrap();
             assert_eq!(open(&keystore(&dir, "s"), "a").err(), Some(KeyFault::Locked));
         }
+    }
+    #[test]
+    fn what_hinders_writing_is_named() {
+        let dir = crate::testing::Temporary::new();
+        let entropy = Arc::new(crate::clock::SystemEntropy::default());
+        let keystore = FileKeystore::new(dir.path().join("keys"), Zeroizing::new(b"secret".to_vec()), entropy);
+        let made = keystore.generate("key", KeyType::Ed25519).map(|(uri, _)| uri);
+        assert_eq!(made, Err(KeyFault::Medium("the directory of the keys is not there")));
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use x509::PublicKey;
 
 /// Longest line that is read, in octets.
-const LINE_LEN_MAX: u64 = 4096;
+pub(crate) const LINE_LEN_MAX: u64 = 4096;
 /// Most files of marks that are read.
 const FILES_MAX: usize = 10_000;
 const SUFFIX: &str = "marks";
@@ -84,6 +84,7 @@ pub struct IssuedMark {
 /// The journal that is being written.
 pub struct Marks {
     file: File,
+    path: PathBuf,
     directory: PathBuf,
 }
 
@@ -130,7 +131,7 @@ impl Marks {
     /// As the operating system says.
     pub fn open(directory: &Path, log: &str, entries: u64) -> io::Result<Self> {
         match files_of(directory, log)?.pop() {
-            Some((_, path)) => Ok(Self { file: to_append(&path)?, directory: directory.to_owned() }),
+            Some((_, path)) => Ok(Self { file: to_append(&path)?, path, directory: directory.to_owned() }),
             None => Self::begin(directory, log, entries),
         }
     }
@@ -148,13 +149,18 @@ impl Marks {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        Ok(Self { file: to_append(&path)?, directory: directory.to_owned() })
+        Ok(Self { file: to_append(&path)?, path, directory: directory.to_owned() })
     }
 
     /// Where the files are.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The file that is written to.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Adds marks, durable when this returns. A failed fsync ends the process.
@@ -166,9 +172,14 @@ impl Marks {
         for mark in marks {
             lines.extend(line(mark)?);
         }
-        (&self.file).write_all(&lines)?;
-        if self.file.sync_data().is_err() {
-            crate::store::die("fsync of the high-water marks failed");
+        let before = self.file.metadata()?.len();
+        if let Err(error) = (&self.file).write_all(&lines) {
+            // What was written of a line would spoil the next one.
+            self.file.set_len(before)?;
+            return Err(error);
+        }
+        if let Err(error) = self.file.sync_data() {
+            crate::store::die(&format!("fsync of {} failed ({error})", self.path.display()));
         }
         Ok(())
     }
@@ -179,7 +190,7 @@ fn to_append(path: &Path) -> io::Result<File> {
     // A line that was cut by a power failure was never acted upon; what comes next begins a line of its own.
     if !ends_whole(path)? {
         (&file).write_all(b"\n")?;
-        files::sync(&file, "the high-water marks");
+        files::sync(&file, path);
     }
     Ok(file)
 }

@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod marks;
 pub mod merkle;
 pub mod note;
+pub mod room;
 pub mod sqlite;
 
 pub use sqlite::SqliteStore;

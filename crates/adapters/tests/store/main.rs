@@ -3,9 +3,11 @@
 
 mod authority;
 mod checks;
+mod decision;
 mod fill;
 mod lists;
 mod pending;
+mod purge;
 mod registry;
 mod restore;
 mod standing;

@@ -143,7 +143,7 @@ fn what_is_in_quarantine_signs_nothing() {
     refused(one(&store, draft(&store, ca, 1)), Reason::Quarantined);
     let authority = store.authorities().unwrap().remove(0);
     assert_eq!(store.intend_crl(&authority, 1, digest(1), NOW).unwrap(), Err(Reason::Quarantined));
-    store.end_quarantine("a, b", NOW).unwrap();
+    store.end_quarantine("a, b", &["signed".to_owned()], NOW).unwrap();
     assert!(!store.is_quarantined().unwrap());
     row(one(&store, draft(&store, ca, 1)));
 }

@@ -3,6 +3,7 @@
 use adapters::clock::SystemEntropy;
 use adapters::keystore::memory::MemoryKey;
 use adapters::store::SqliteStore;
+use adapters::store::room::Reserve;
 use adapters::store::sqlite::{FILE, Opening};
 use model::contract::authority::GrantOffer;
 use model::{Digest, Entity, Module, Reason, TransactionId, UnixTime};
@@ -36,7 +37,9 @@ pub(crate) struct Box_ {
 impl Box_ {
     pub(crate) fn new() -> Self {
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("store-{}-{n}", std::process::id()));
+        Self::at(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("store-{}-{n}", std::process::id())))
+    }
+    pub(crate) fn at(dir: PathBuf) -> Self {
         std::fs::create_dir_all(&dir).unwrap();
         Self { dir, key: Arc::new(MemoryKey::generate(KeyType::Ed25519)) }
     }
@@ -47,6 +50,7 @@ impl Box_ {
             clock: Arc::new(Still),
             entropy: Arc::new(SystemEntropy::default()),
             marks: Some(self.dir.join("marks")),
+            reserve: Reserve::default(),
         }
     }
     pub(crate) fn open(&self) -> SqliteStore {

@@ -19,18 +19,20 @@ mod mode;
 pub(crate) mod ocsp;
 mod operator;
 mod profile;
+mod purge;
 pub(crate) mod release;
 mod serve;
 mod station;
 pub(crate) mod status;
 mod verify;
 
-use crate::config::Config;
-use crate::fault::{Exit, Failure, Result};
+use crate::config::{Config, Places};
+use crate::fault::{DISK_FULL_CODE, Exit, Failure, Result};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::output::{Format, Output};
 use adapters::clock::Stopwatch;
 use adapters::store::SqliteStore;
+use adapters::store::sqlite::survey::room;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::UnixTime;
 use model::time::Civil;
@@ -150,6 +152,8 @@ enum Noun {
     Audit(audit::Arguments),
     /// Backups: everything but the passphrase in one file, and back.
     Backup(backup::Arguments),
+    /// Take out the octets of what expired longer ago than the settings keep it.
+    Purge(purge::Arguments),
     /// Bring records that an older version wrote up to date.
     Migrate(migrate::Arguments),
     /// Check all records against each other.
@@ -197,6 +201,8 @@ pub(crate) fn publish(path: &Path, octets: &[u8], is_of_its_kind: impl FnOnce(&[
 
 /// Runs the command that was given.
 pub(crate) fn run() -> ExitCode {
+    // Every command: which of them opens a key is easily forgotten. `cradle doctor` says whether it worked.
+    let _said_by_doctor = adapters::memory::hide();
     let parsed = Arguments::command().try_get_matches();
     let parsed = parsed.and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, words(&matches))));
     let (arguments, command) = match parsed {
@@ -220,6 +226,7 @@ pub(crate) fn run() -> ExitCode {
     let (status, code) = match dispatch(&common, arguments.noun) {
         Ok(()) => (0, None),
         Err(failure) => {
+            let failure = with_room(&common, failure);
             common.out().fail(&failure);
             (failure.exit.status(), Some(failure.code))
         }
@@ -244,6 +251,18 @@ fn misused(error: &clap::Error) -> Failure {
     let (what, rest) = text.trim().split_once('\n').unwrap_or((text.trim(), ""));
     let why: Vec<_> = rest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     Failure::new(Exit::Usage, "usage", what.trim_start_matches("error: ")).because(why.join("; ")).next("see --help")
+}
+
+/// Says of a full disk which it is, and how much is left there.
+fn with_room(common: &Common, failure: Failure) -> Failure {
+    if failure.code != DISK_FULL_CODE {
+        return failure;
+    }
+    let marks = Config::read(&common.data).ok().map(|config| Places::of(&common.data).marks(&config));
+    let left = |path: &PathBuf| Some(format!("{} has {} octets free", path.display(), room(path).ok()?.free));
+    let left: Vec<_> = [Some(common.data.clone()), marks].iter().flatten().filter_map(left).collect();
+    let why = format!("{}: {}; what is signed must have room for its record before", failure.why, left.join(", "));
+    failure.because(why)
 }
 
 /// The noun and verb of a command, without its arguments: they are nobody's business in a log.
@@ -280,6 +299,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Module(arguments) => operator::run_module(common, arguments),
         Noun::Audit(arguments) => audit::run(common, arguments),
         Noun::Backup(arguments) => backup::run(common, arguments),
+        Noun::Purge(arguments) => purge::run(common, &arguments),
         Noun::Migrate(arguments) => migrate::run(common, &arguments),
         Noun::Verify(arguments) => verify::run(common, &arguments),
         Noun::Inspect(arguments) => inspect::run(common, &arguments),

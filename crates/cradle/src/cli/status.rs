@@ -181,6 +181,18 @@ fn counts(text: &mut String, survey: &Survey) {
             octets(disk.vault_octets)
         ),
     );
+    if let Some(purgeable) = &survey.purgeable {
+        let crate::survey::PurgeableNow { before, certificates, lists, requests } = purgeable;
+        let words = format!(
+            "{certificates} certificates, {lists} lists, {requests} requests over since before {}: `cradle purge`",
+            day(*before)
+        );
+        line(text, "purgeable", &words);
+    }
+    if let Some(marks) = disk.marks {
+        let words = format!("free {} of {}", octets(marks.free_octets), octets(marks.total_octets));
+        line(text, "disk of marks", &words);
+    }
 }
 
 /// Octets in the largest unit of which there is one.

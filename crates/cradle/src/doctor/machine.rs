@@ -5,6 +5,7 @@ use super::records::of_finding;
 use crate::cli::status::octets;
 use crate::survey;
 use adapters::clock::{Stopwatch, SystemEntropy};
+use adapters::memory::{Locked, is_hidden, lock};
 use adapters::store::sqlite::survey::room;
 use ports::clock::random;
 use std::fs::OpenOptions;
@@ -13,7 +14,12 @@ use std::path::{Path, PathBuf};
 
 /// All checks of the machine on which a data directory is.
 pub(super) fn checks(data: &Path) -> Vec<Check> {
-    let mut all = vec![entropy(), descriptors(&limits()), dumps(&limits(), &core_pattern())];
+    let mut all = vec![
+        entropy(),
+        descriptors(&limits()),
+        dumps(is_hidden(), &limits(), &core_pattern()),
+        swapped(lock(), &swaps()),
+    ];
     if data.is_dir() {
         all.extend([free(data), medium(data), fsync(data)]);
     }
@@ -76,9 +82,12 @@ fn descriptors(limits: &str) -> Check {
 /// Whether the kernel would write the memory of this process, with its keys, somewhere if it crashed.
 ///
 /// Source: core(5): a program that a pattern names with `|` gets the memory whatever the limit says.
-fn dumps(limits: &str, pattern: &str) -> Check {
+fn dumps(hidden: bool, limits: &str, pattern: &str) -> Check {
     const CHECK: &str = "core dumps";
     let pattern = pattern.trim();
+    if hidden {
+        return Check::ok(CHECK, "none are written of any command, whatever the machine would do with them");
+    }
     let (is_piped, limit) = (pattern.starts_with('|'), soft(limits, "Max core file size"));
     if !is_piped && limit == Some(0) {
         return Check::ok(CHECK, "none are written");
@@ -87,6 +96,36 @@ fn dumps(limits: &str, pattern: &str) -> Check {
     Check::warn(CHECK, "if this process crashed its memory would be kept, keys and all")
         .because(format!("the limit is not 0, or the kernel's pattern is a program: {to} ({pattern:?})"))
         .next("`ulimit -c 0`, or LimitCORE=0 of the service; sysctl kernel.core_pattern=core")
+}
+
+/// The room for the high-water marks, if they are on another disk.
+pub(super) fn free_for_marks(data: &Path, marks: &Path) -> Option<Check> {
+    const CHECK: &str = "room for marks";
+    let room = crate::machine::is_on_another_disk(data, marks).then(|| room(marks).ok()).flatten()?;
+    Some(match survey::disk(Some(room.free), Some(room.total)).map(survey::of_marks) {
+        Some(finding) => of_finding(CHECK, &finding),
+        None => Check::ok(CHECK, format!("{} of {} are free", octets(room.free), octets(room.total))),
+    })
+}
+
+fn swaps() -> String {
+    std::fs::read_to_string("/proc/swaps").unwrap_or_default()
+}
+
+/// Whether a page with a key in it may be written to swap. Source: proc_swaps(5): a headline, then what there is.
+fn swapped(locked: Locked, swaps: &str) -> Check {
+    const CHECK: &str = "memory of keys";
+    let why = match locked {
+        Locked::All => return Check::ok(CHECK, "locked: no page of it is written to swap"),
+        Locked::Limited(limit) => format!("this process may lock {limit} octets, which is not all that it uses"),
+        Locked::Refused => "the system refuses to lock it".to_owned(),
+    };
+    if swaps.lines().nth(1).is_none() {
+        return Check::ok(CHECK, "not locked, and this machine has no swap");
+    }
+    Check::warn(CHECK, "keys in memory may be written to swap")
+        .because(why)
+        .next("LimitMEMLOCK=infinity of the service, or `ulimit -l unlimited`; or encrypt the swap")
 }
 
 fn free(data: &Path) -> Check {
@@ -204,7 +243,8 @@ mod tests {
 
     #[track_caller]
     fn dumped(limits: &str, pattern: &str, expected: State) {
-        assert_eq!(dumps(limits, pattern).state, expected);
+        assert_eq!(dumps(false, limits, pattern).state, expected);
+        assert_eq!(dumps(true, limits, pattern).state, State::Ok);
     }
     #[test]
     fn no_core_file_is_allowed() {
@@ -217,6 +257,26 @@ mod tests {
     #[test]
     fn a_program_gets_the_memory_in_spite_of_the_limit() {
         dumped(LIMITS, "|/usr/lib/systemd/systemd-coredump %P\n", State::Warn);
+    }
+
+    const SWAPS: &str = "Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition 1048572 0 -2\n";
+    #[track_caller]
+    fn memory(locked: Locked, swaps: &str, expected: State) {
+        assert_eq!(swapped(locked, swaps).state, expected);
+    }
+    #[test]
+    fn locked_memory_is_never_swapped() {
+        memory(Locked::All, SWAPS, State::Ok);
+    }
+    #[test]
+    fn memory_that_is_not_locked_may_be() {
+        memory(Locked::Limited(65_536), SWAPS, State::Warn);
+        memory(Locked::Refused, SWAPS, State::Warn);
+    }
+    #[test]
+    fn where_there_is_no_swap_nothing_is_written_to_it() {
+        memory(Locked::Limited(65_536), "Filename\tType\tSize\tUsed\tPriority\n", State::Ok);
+        memory(Locked::Refused, "", State::Ok);
     }
 
     #[track_caller]

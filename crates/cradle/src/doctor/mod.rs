@@ -92,6 +92,9 @@ pub(crate) fn examine(patient: Patient<'_>) -> Vec<Check> {
         Ok(config) => Check::ok("settings", format!("{} of {}", config.name, config.organization)),
         Err(failure) => Check::of("settings", failure.clone()),
     });
+    if let Ok(config) = &config {
+        all.extend(machine::free_for_marks(patient.data, &places.marks(config)));
+    }
     all.push(files::passphrase(&places, patient.passphrase_file, config.as_ref().is_ok_and(|config| config.demo)));
     all.push(records::lock(patient.data));
     let store = SqliteStore::open_to_read(patient.data).map_err(Failure::from);

@@ -144,5 +144,7 @@ fn records(registry: &mut Registry, survey: &Survey) {
     one("cradle_vault_size_bytes", "Octets of stored images", Some(disk.vault_octets));
     one("cradle_disk_free_bytes", "Octets that can still be written on the disk of the records", disk.free_octets);
     one("cradle_disk_size_bytes", "Octets of the disk of the records", disk.total_octets);
+    let marks = "Octets that can still be written on the disk of the high-water marks, if it is another one";
+    one("cradle_marks_disk_free_bytes", marks, disk.marks.map(|marks| marks.free_octets));
     one("cradle_in_use", "Whether a process writes at this moment", Some(u64::from(survey.held_by.is_some())));
 }

@@ -106,6 +106,9 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     all.extend(mode(survey));
     all.extend(intents(survey));
     all.extend(disk(survey.disk.free_octets, survey.disk.total_octets));
+    all.extend(
+        survey.disk.marks.and_then(|marks| disk(Some(marks.free_octets), Some(marks.total_octets))).map(of_marks),
+    );
     all.extend(clock(now, survey.audit.latest));
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     all
@@ -276,6 +279,12 @@ pub(crate) fn disk(free: Option<u64>, total: Option<u64>) -> Option<Finding> {
             .because("when it is full nothing is issued any more; what was answered stays")
             .next("make room, or move the data directory to a larger disk")
     })
+}
+
+/// The same of the disk of the high-water marks.
+pub(crate) fn of_marks(finding: Finding) -> Finding {
+    let what = finding.what.replace("of the records", "of the high-water marks");
+    Finding { what, next: "make room there, or keep the marks on a larger disk".into(), ..finding }
 }
 
 /// Whether the clock is behind what was recorded, or far ahead of it.

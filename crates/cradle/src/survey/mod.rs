@@ -4,12 +4,13 @@
 
 mod findings;
 
-pub(crate) use findings::{FINDINGS, Finding, Severity, disk};
+pub(crate) use findings::{FINDINGS, Finding, Severity, disk, of_marks};
 
 use crate::compose::{self, MODULE_AUTHORITY};
 use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::machine;
+use adapters::store::sqlite::Purged;
 use adapters::store::sqlite::survey::{Devices, LastList, Tally, Totals, room};
 use adapters::store::{SqliteStore, marks};
 use model::{Entity, Module, UnixTime};
@@ -62,6 +63,9 @@ pub(crate) struct Survey {
     pub(crate) marks: MarksNow,
     pub(crate) audit: AuditNow,
     pub(crate) disk: DiskNow,
+    /// What `cradle purge` would take out, if the settings say how long things are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) purgeable: Option<PurgeableNow>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -161,6 +165,24 @@ pub(crate) struct DiskNow {
     pub(crate) vault_octets: u64,
     pub(crate) free_octets: Option<u64>,
     pub(crate) total_octets: Option<u64>,
+    /// The disk of the high-water marks, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) marks: Option<RoomNow>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct PurgeableNow {
+    #[serde(serialize_with = "said")]
+    pub(crate) before: UnixTime,
+    pub(crate) certificates: u64,
+    pub(crate) lists: u64,
+    pub(crate) requests: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct RoomNow {
+    pub(crate) free_octets: u64,
+    pub(crate) total_octets: u64,
 }
 
 /// A time as it is written in all output.
@@ -251,7 +273,8 @@ impl Survey {
             quarantined: store.is_quarantined()?,
             marks: marks(data, config, store)?,
             audit: audit(store, totals)?,
-            disk: disk_now(data, totals),
+            disk: disk_now(data, config, totals),
+            purgeable: purgeable(config, store, now, counted.is_some())?,
             findings: Vec::new(),
         };
         survey.findings = findings::of(&survey);
@@ -413,10 +436,20 @@ fn audit(store: &SqliteStore, totals: &Totals) -> Result<AuditNow> {
     Ok(AuditNow { entries: totals.audit_entries, latest: totals.latest, root })
 }
 
-fn disk_now(data: &Path, totals: &Totals) -> DiskNow {
+/// What could be purged; not looked for where there is so much that it takes a while.
+fn purgeable(config: &Config, store: &SqliteStore, now: UnixTime, few: bool) -> Result<Option<PurgeableNow>> {
+    let Some(before) = config.retention.filter(|_| few).map(|kept| kept.edge(now)) else { return Ok(None) };
+    let Purged { certificates, lists, requests } = store.purgeable(before)?;
+    Ok(Some(PurgeableNow { before, certificates, lists, requests }))
+}
+
+fn disk_now(data: &Path, config: &Config, totals: &Totals) -> DiskNow {
     let len = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    let marks = Places::of(data).marks(config);
+    let elsewhere = machine::is_on_another_disk(data, &marks).then(|| room(&marks).ok()).flatten();
     let room = room(data).ok();
     DiskNow {
+        marks: elsewhere.map(|room| RoomNow { free_octets: room.free, total_octets: room.total }),
         database_octets: totals.octets,
         wal_octets: len(&data.join("cradle.db-wal")),
         vault_octets: machine::octets_below(&Places::of(data).vault()),

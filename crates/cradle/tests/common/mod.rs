@@ -4,6 +4,7 @@
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::keystore::FileKeystore;
 use adapters::store::SqliteStore;
+use adapters::store::room::Reserve;
 use adapters::store::sqlite::Opening;
 use ports::Keystore;
 use ports::keystore::KeyUri;
@@ -109,7 +110,8 @@ impl Box_ {
         let audit_key = keystore.open(&KeyUri("file:audit".into())).unwrap();
         let note = self.ok(&["audit", "checkpoint"]);
         let log_name = note.lines().next().unwrap().to_owned();
-        let opening = Opening { log_name, audit_key, clock: Arc::new(SystemClock), entropy, marks: None };
+        let clock = Arc::new(SystemClock);
+        let opening = Opening { log_name, audit_key, clock, entropy, marks: None, reserve: Reserve::default() };
         SqliteStore::open(&self.data(), &opening).unwrap()
     }
 

@@ -20,6 +20,9 @@ use model::{Digest, Fault};
 use std::fmt;
 use x509::SerialNumber;
 
+/// How a full disk is told of, wherever it is met.
+pub const DISK_FULL: &str = "the disk is full";
+
 /// The store could not do it. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFault {
@@ -36,7 +39,7 @@ pub enum StoreFault {
 impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "the disk is full",
+            Self::Full => DISK_FULL,
             Self::Closing => "the store is being closed",
             Self::Corrupt(place) | Self::Engine(place) => place,
         })
@@ -46,7 +49,7 @@ impl std::error::Error for StoreFault {}
 impl From<StoreFault> for Fault {
     fn from(fault: StoreFault) -> Self {
         match fault {
-            StoreFault::Full => Fault::unavailable("the disk is full"),
+            StoreFault::Full => Fault::unavailable(DISK_FULL),
             StoreFault::Closing => Fault::unavailable("the store is being closed"),
             StoreFault::Corrupt(place) | StoreFault::Engine(place) => Fault::unavailable(place),
         }

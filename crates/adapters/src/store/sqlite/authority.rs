@@ -14,8 +14,8 @@ use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
 use ports::store::authority::{
     Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
-    CrlContents, CrlLine, CrlRow, CrlScope, Grant, IntentDraft, IntentOutcome, PendingDraft, PendingRow, RecordDraft,
-    Replacement, Right, Standing,
+    CrlContents, CrlLine, CrlRow, CrlScope, Grant, IntentDraft, IntentOutcome, Kept, PendingDraft, PendingRow,
+    RecordDraft, Replacement, Right, Standing,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -35,6 +35,12 @@ const CERTIFICATE: &str = "SELECT i.id, i.serial, a.name, g.subject, w.text, p.d
 fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
     let revoked_at: Option<u64> = row.get(9)?;
     let reason: Option<u8> = row.get(10)?;
+    let der: Option<Vec<u8>> = row.get(11)?;
+    let kept = match der.as_deref() {
+        None => Kept::Number,
+        Some([]) => Kept::Purged,
+        Some(_) => Kept::Octets,
+    };
     Ok(CertificateRow {
         id: row.get(0)?,
         serial: fit(row, 1)?,
@@ -48,7 +54,8 @@ fn certificate(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
         revoked: revoked_at.zip(reason).map(|(at, reason)| {
             (UnixTime::from_ms(at), RevocationReason::by_code(reason).unwrap_or(RevocationReason::Unspecified))
         }),
-        der: row.get::<_, Option<Vec<u8>>>(11)?.unwrap_or_default(),
+        kept,
+        der: der.unwrap_or_default(),
         not_after: UnixTime::from_s(row.get(12)?),
         shard: row.get(13)?,
     })
@@ -137,7 +144,7 @@ impl AuthorityStore for SqliteStore {
                 "SELECT c.der, i.authority FROM issuance i JOIN word w ON w.id = i.requester
                  JOIN certificate c ON c.id = i.id
                  WHERE i.transaction_id = ?1 AND i.attempt = 0 AND i.grant_id = ?2 AND i.key = ?3
-                 AND w.text = ?4",
+                 AND w.text = ?4 AND length(c.der) > 0",
             )?
             .query_row((transaction_id.octets(), grant, key.octets(), requester.to_string()), |row| {
                 Ok((row.get(0)?, row.get(1)?))

@@ -200,6 +200,8 @@ fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved
         .query_row(parameters, |row| Ok((row.get::<_, bool>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get(2)?)))?;
     Ok(match (same, der) {
         (false, _) => Reserved::Refused(Reason::TransactionConflict),
+        // What expired so long ago that its octets are gone is not handed out again.
+        (true, Some(der)) if der.is_empty() => Reserved::Refused(Reason::TransactionClosed),
         (true, Some(der)) => Reserved::Repeated(der, authority),
         (true, None) => Reserved::InProgress,
     })

@@ -7,6 +7,7 @@ mod authority;
 mod check;
 mod check_lists;
 mod confirm;
+mod decision;
 mod hierarchy;
 mod identity;
 mod issuance;
@@ -16,6 +17,7 @@ mod migrate;
 mod mode;
 mod overview;
 mod pending;
+mod purge;
 mod quarantine;
 mod read;
 mod recall;
@@ -27,19 +29,22 @@ mod writer;
 
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
+pub use decision::{About, ApprovalShown, Decision, GrantShown, Line, RightUsed, Said};
 pub use issuance::Synthetic;
 pub use mode::LastModes;
 pub use overview::{ListShown, RightShown};
+pub use purge::{Purge, Purged};
 pub use recall::{ReadBack, marks_of_list};
 
 use crate::files::DirectoryLock;
 use crate::store::marks::{self, Mark, Marks};
+use crate::store::room::Reserve;
 use model::UnixTime;
 use model::audit::{Entry, Event};
 use ports::store::AuditSink;
 use ports::{Clock, Entropy, Signer, StoreFault};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -78,8 +83,34 @@ pub enum OpenFault {
     Newer(u32),
     /// It was written by an older program, and only who may write brings it up to date: schema version.
     Older(u32),
+    /// There is no room left. Reading goes on.
+    Full,
     /// The engine refused; the text says which step and why.
     Engine(String),
+}
+
+impl OpenFault {
+    fn of(error: &rusqlite::Error) -> Self {
+        // The memory that readers share is a file; that it cannot grow is no failure of the medium.
+        let shared = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE);
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) if shared => Self::Full,
+            _ => Self::Engine(error.to_string()),
+        }
+    }
+    fn of_file(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Engine(error.to_string()),
+        }
+    }
+    fn of_marks(error: &std::io::Error) -> Self {
+        match Self::of_file(error) {
+            Self::Engine(what) => Self::Engine(format!("the high-water marks: {what}")),
+            full => full,
+        }
+    }
 }
 
 impl std::fmt::Display for OpenFault {
@@ -90,6 +121,7 @@ impl std::fmt::Display for OpenFault {
             Self::Tampered(what) => write!(f, "the audit log is not the one that was signed last: {what}"),
             Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
             Self::Older(version) => write!(f, "the store has schema {version}, this program reads {SCHEMA}"),
+            Self::Full => f.write_str(ports::store::DISK_FULL),
             Self::Engine(what) => write!(f, "the store cannot be opened: {what}"),
         }
     }
@@ -109,6 +141,8 @@ pub struct Opening {
     pub entropy: Arc<dyn Entropy>,
     /// The directory of the high-water marks, if they are kept.
     pub marks: Option<PathBuf>,
+    /// The room that is held for the ends of open intents.
+    pub reserve: Reserve,
 }
 
 impl SqliteStore {
@@ -121,13 +155,13 @@ impl SqliteStore {
         let path = directory.join(FILE);
         if !path.exists() {
             // The engine gives its other files the permissions of this one.
-            crate::files::write_new(&path, b"").map_err(|e| OpenFault::Engine(e.to_string()))?;
+            crate::files::write_new(&path, b"").map_err(|e| OpenFault::of_file(&e))?;
         }
         let mut connection = connect_to_write(&path)?;
         if schema_version(&connection)? == 0 {
             create(&mut connection)?;
         }
-        crate::files::sync_directory(directory).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        crate::files::sync_directory(directory).map_err(|e| OpenFault::of_file(&e))?;
         Self::on(path, lock, connection, opening)
     }
 
@@ -156,7 +190,7 @@ impl SqliteStore {
         if version == 0 || version > SCHEMA {
             return Err(if version == 0 { OpenFault::Missing } else { OpenFault::Newer(version) });
         }
-        let engine = |e: rusqlite::Error| OpenFault::Engine(e.to_string());
+        let engine = |e: rusqlite::Error| OpenFault::of(&e);
         let (edge, latest_ms) = audit::restore(&connection).map_err(engine)?;
         let key = opening.audit_key.public_key();
         audit::check_edge(&connection, &edge, &opening.log_name, key).map_err(engine)??;
@@ -165,12 +199,14 @@ impl SqliteStore {
         let epoch = new_epoch(&connection, opening)?;
         let name = marks::name_of(&opening.log_name, key);
         let marks = opening.marks.as_ref().map(|directory| Marks::open(directory, &name, edge.size()));
-        let marks = marks.transpose().map_err(|e| OpenFault::Engine(format!("the high-water marks: {e}")))?;
+        let marks = marks.transpose().map_err(|e| OpenFault::of_marks(&e))?;
         if let Some(marks) = &marks {
-            let begun = marks.append(&[Mark::Epoch(epoch.0)]);
-            begun.map_err(|e| OpenFault::Engine(format!("the high-water marks: {e}")))?;
+            marks.append(&[Mark::Epoch(epoch.0)]).map_err(|e| OpenFault::of_marks(&e))?;
         }
-        let writer = Arc::new(Writer::start(connection, opening, edge, latest_ms, marks).map_err(engine)?);
+        // The engine synchronises the directory when it makes its log, and does not look at what comes of it.
+        let directory = path.parent().unwrap_or(Path::new("."));
+        crate::files::sync_directory(directory).map_err(|e| OpenFault::of_file(&e))?;
+        let writer = Arc::new(Writer::start(connection, opening, edge, latest_ms, (&path, marks))?);
         let store = Self { path, writer: Some(writer), readers: Mutex::default(), epoch, _lock: Some(lock) };
         if let Some(old) = migrated {
             let event = Event::Repaired { what: format!("records of schema {old} brought up to {SCHEMA}") };
@@ -209,7 +245,7 @@ impl SqliteStore {
                 connect_to_read(&self.path).map_err(|_| StoreFault::Engine("the store cannot be opened for reading"))?
             }
         };
-        let result = f(&connection).map_err(|e| fault(&e));
+        let result = f(&connection).map_err(|e| read_fault(&e));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if readers.len() < READERS_MAX {
             readers.push(connection);
@@ -266,14 +302,26 @@ impl From<WriteFault> for StoreFault {
     }
 }
 
-/// What an error of the engine means to a module. A failed fsync ends the process here.
+/// What an error of the engine means to one who writes. A write or fsync that failed ends the process here.
 fn fault(error: &rusqlite::Error) -> StoreFault {
+    if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) && !is_of_reading(error) {
+        crate::store::die(&format!("the medium of the store failed ({error})"));
+    }
+    read_fault(error)
+}
+
+/// Whether nothing but a read failed: what is on the disk, and what the engine thinks is there, are the same still.
+fn is_of_reading(error: &rusqlite::Error) -> bool {
+    let codes = [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_CORRUPTFS];
+    error.sqlite_error().is_some_and(|error| codes.contains(&error.extended_code))
+}
+
+/// What an error of the engine means to one who reads.
+fn read_fault(error: &rusqlite::Error) -> StoreFault {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreFault::Full,
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) => StoreFault::Engine("the medium cannot be written"),
-        Some(ErrorCode::SystemIoFailure) => {
-            crate::store::die(&format!("the medium of the store failed ({error})"));
-        }
+        Some(ErrorCode::SystemIoFailure) => StoreFault::Engine("the medium of the store cannot be read"),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreFault::Corrupt("the database is damaged"),
         Some(ErrorCode::ConstraintViolation) => StoreFault::Engine("a record contradicts another"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreFault::Engine("the database is busy"),
@@ -285,13 +333,13 @@ fn lock(directory: &Path) -> Result<DirectoryLock, OpenFault> {
     DirectoryLock::take(directory).map_err(|e| match e.kind() {
         std::io::ErrorKind::WouldBlock => OpenFault::InUse,
         std::io::ErrorKind::NotFound => OpenFault::Missing,
-        _ => OpenFault::Engine(e.to_string()),
+        _ => OpenFault::of_file(&e),
     })
 }
 
 fn connect_to_write(path: &Path) -> Result<Connection, OpenFault> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    prepare(&mut connection).map_err(|e| OpenFault::Engine(e.to_string()))?;
+    prepare(&mut connection).map_err(|e| OpenFault::of(&e))??;
     Ok(connection)
 }
 
@@ -303,7 +351,7 @@ fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
     let log = path.with_extension("db-wal");
     let is_settled = std::fs::metadata(&log).is_ok_and(|log| log.len() == 0) || !log.exists();
     match (shared, path.to_str()) {
-        (Err(OpenFault::Engine(_)), Some(name)) if is_settled && !name.contains(['%', '?', '#']) => {
+        (Err(OpenFault::Engine(_) | OpenFault::Full), Some(name)) if is_settled && !name.contains(['%', '?', '#']) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             connect(Path::new(&format!("file:{name}?immutable=1")), flags)
         }
@@ -312,8 +360,8 @@ fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|e| OpenFault::Engine(e.to_string()))?;
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| OpenFault::of(&e))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let settings = [
         // A plan does not depend on what is bound to it. Without this the engine prepares anew whenever a value changes.
@@ -323,17 +371,21 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
     ];
     for (setting, value) in settings {
-        connection.set_db_config(setting, value).map_err(|e| OpenFault::Engine(e.to_string()))?;
+        connection.set_db_config(setting, value).map_err(|e| OpenFault::of(&e))?;
     }
     // A reader meets a lock only while a checkpoint resets the log.
-    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| OpenFault::Engine(e.to_string()))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| OpenFault::of(&e))?;
     Ok(connection)
 }
 
-fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), OpenFault>> {
     // A certificate fits into a page, and a key that falls somewhere into its index dirties no more than one.
     connection.pragma_update(None, "page_size", 4096)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // What cannot be changed is no error to the engine: it says what the mode is, and that is another one then.
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Ok(Err(OpenFault::Engine(format!("its journal is {mode:?}, and cannot be a write-ahead log here"))));
+    }
     let synchronous = if cfg!(feature = "control-synchronous-normal") { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "foreign_keys", "OFF")?;
@@ -343,11 +395,12 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     // 64 MiB of pages: the right edges of all indexes, and the middle of the one by key.
     connection.pragma_update(None, "cache_size", -65_536)?;
     // A checkpoint of 32 MiB at a time: it costs one fsync of the database, and the log stays short for readers.
-    connection.pragma_update(None, "wal_autocheckpoint", 8192)
+    connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    Ok(Ok(()))
 }
 
 fn schema_version(connection: &Connection) -> Result<u32, OpenFault> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| OpenFault::Engine(e.to_string()))
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| OpenFault::of(&e))
 }
 
 fn create(connection: &mut Connection) -> Result<(), OpenFault> {
@@ -357,7 +410,7 @@ fn create(connection: &mut Connection) -> Result<(), OpenFault> {
         tx.pragma_update(None, "user_version", SCHEMA)?;
         tx.commit()
     };
-    make().map_err(|e: rusqlite::Error| OpenFault::Engine(e.to_string()))
+    make().map_err(|e: rusqlite::Error| OpenFault::of(&e))
 }
 
 /// Draws an epoch that no opening before this one had, durable before it is used.
@@ -367,7 +420,7 @@ fn new_epoch(connection: &Connection, opening: &Opening) -> Result<InstanceEpoch
     for _ in 0..16 {
         let value = u32::from_be_bytes(ports::clock::random(opening.entropy.as_ref()));
         let added = connection.execute("INSERT OR IGNORE INTO epoch (value, at) VALUES (?1, ?2)", (value, at));
-        if added.map_err(|e| OpenFault::Engine(e.to_string()))? == 1 {
+        if added.map_err(|e| OpenFault::of(&e))? == 1 {
             return Ok(InstanceEpoch(value));
         }
     }
@@ -377,4 +430,34 @@ fn new_epoch(connection: &Connection, opening: &Opening) -> Result<InstanceEpoch
 /// An audit entry of this moment.
 fn entry(at: UnixTime, by: model::Module, event: Event) -> Entry {
     Entry { at, by, event }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn a_journal_that_is_no_write_ahead_log_is_refused() {
+        let made = prepare(&mut Connection::open_in_memory().unwrap()).unwrap();
+        assert!(matches!(made, Err(OpenFault::Engine(why)) if why.contains("\"memory\"")));
+    }
+    #[test]
+    fn a_read_that_fails_ends_nobody() {
+        for code in [ffi::SQLITE_IOERR_READ, ffi::SQLITE_IOERR_SHORT_READ] {
+            assert_eq!(fault(&failed(code)), StoreFault::Engine("the medium of the store cannot be read"));
+        }
+        assert_eq!(read_fault(&failed(ffi::SQLITE_IOERR_LOCK)), fault(&failed(ffi::SQLITE_IOERR_READ)));
+    }
+    #[test]
+    fn room_is_short_in_several_words() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+            assert_eq!(OpenFault::of(&failed(code)), OpenFault::Full);
+        }
+        assert_eq!(OpenFault::of_marks(&std::io::ErrorKind::StorageFull.into()), OpenFault::Full);
+        assert!(matches!(OpenFault::of(&failed(ffi::SQLITE_IOERR_WRITE)), OpenFault::Engine(_)));
+    }
 }

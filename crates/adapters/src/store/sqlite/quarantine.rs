@@ -60,15 +60,16 @@ impl SqliteStore {
         })
     }
 
-    /// Lets a restored installation issue again, in the name of these operators.
+    /// Lets a restored installation issue again, in the name of these operators, who signed these statements.
     ///
     /// # Errors
     /// [`StoreFault`]
-    pub fn end_quarantine(&self, operators: &str, at: UnixTime) -> Result<(), StoreFault> {
-        let operators = operators.to_owned();
+    pub fn end_quarantine(&self, operators: &str, statements: &[String], at: UnixTime) -> Result<(), StoreFault> {
+        let (operators, statements) = (operators.to_owned(), statements.to_vec());
         self.write(move |tx| {
             tx.statement("DELETE FROM counter WHERE name = ?1")?.execute([QUARANTINE])?;
-            tx.audit(&entry(at, Module::Supervisor, Event::QuarantineEnded { operators: operators.clone() }))
+            let (operators, statements) = (operators.clone(), statements.clone());
+            tx.audit(&entry(at, Module::Supervisor, Event::QuarantineEnded { operators, statements }))
         })
     }
 }

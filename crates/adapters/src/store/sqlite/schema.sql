@@ -92,7 +92,7 @@ CREATE INDEX issuance_key ON issuance (substr(key, 1, 8));
 
 CREATE TABLE certificate (
   id INTEGER PRIMARY KEY REFERENCES issuance (id),
-  der BLOB NOT NULL
+  der BLOB NOT NULL -- empty if it expired long ago and was purged, as the audit log says
 ) STRICT;
 
 -- What was said of the standing of certificates, in that order; no row is changed but for its end. What stands of a
@@ -115,7 +115,7 @@ CREATE TABLE crl (
   number INTEGER NOT NULL,
   this_update INTEGER NOT NULL,
   next_update INTEGER NOT NULL,
-  der BLOB, -- room for what is long out of date to go; nothing takes it out yet
+  der BLOB, -- of what is long out of date it may go, as the audit log says
   digest BLOB NOT NULL,
   shard INTEGER NOT NULL DEFAULT 0,
   base INTEGER, -- the number of the list that it is a difference to

@@ -274,6 +274,14 @@ impl SqliteStore {
         })
     }
 
+    /// Pages of the database that hold nothing, and are used before it grows.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn free_pages(&self) -> Result<u64, StoreFault> {
+        self.read(|c| c.query_row("PRAGMA freelist_count", [], |row| row.get(0)))
+    }
+
     /// Reads the octets of the certificate of a row, and nothing else: the least that a look-up can cost.
     ///
     /// # Errors

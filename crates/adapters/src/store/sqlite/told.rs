@@ -29,6 +29,7 @@ pub(super) struct Told {
     modes: LastModes,
     /// The last entry that tells of a mode.
     pub(super) mode_entry: Option<u64>,
+    pub(super) purges: super::purge::PurgesTold,
 }
 
 /// What counts of a supplier.
@@ -172,6 +173,7 @@ impl Walk<'_> {
 
     /// Compares what the log told with the tables.
     pub(super) fn compare(&mut self) -> rusqlite::Result<()> {
+        self.purges()?;
         self.numbers_of_lists()?;
         self.signers_and_releases()?;
         self.rights()?;

@@ -5,14 +5,17 @@
 //! alone writes on his own thread: a thread that only writes would cost him two changes of thread for each commit, which
 //! take longer than the fsync.
 
-use super::{Opening, WriteFault, fault};
+use super::{OpenFault, Opening, WriteFault, fault};
 use crate::store::marks::{Mark, Marks};
 use crate::store::merkle::Edge;
+use crate::store::room::{Held, Reserve};
 use model::Digest;
 use model::audit::{Entry, Event};
 use ports::{Signer, StoreFault};
 use rusqlite::{CachedStatement, Connection};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use x509::SerialNumber;
@@ -77,6 +80,8 @@ struct Queue {
 
 /// What it takes to write: held by one thread at a time.
 struct Pen {
+    // Given back before the connection is closed, which takes the log into the database.
+    room: Room,
     connection: Connection,
     known: Known,
     log: Log,
@@ -86,6 +91,13 @@ struct Pen {
 struct Log {
     name: String,
     key: Arc<dyn Signer>,
+}
+
+/// The room that is held for the ends of open intents.
+struct Room {
+    reserve: Reserve,
+    log: Held,
+    marks: Option<Held>,
 }
 
 /// What the writer knows of what is committed.
@@ -128,13 +140,14 @@ impl Writer {
         opening: &Opening,
         edge: Edge,
         latest_ms: u64,
-        marks: Option<Marks>,
-    ) -> rusqlite::Result<Self> {
+        (path, marks): (&Path, Option<Marks>),
+    ) -> Result<Self, OpenFault> {
         let mut known = Known { edge, latest_ms, ..Known::default() };
-        known.mode_entry = super::audit::last_mode(&connection)?;
-        (known.open, known.highest) = super::issuance::restore(&connection)?;
+        known.mode_entry = super::audit::last_mode(&connection).map_err(|e| OpenFault::of(&e))?;
+        (known.open, known.highest) = super::issuance::restore(&connection).map_err(|e| OpenFault::of(&e))?;
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
-        let pen = Mutex::new(Pen { connection, known, log, marks });
+        let room = Room::open(path, marks.as_ref(), opening.reserve).map_err(|e| OpenFault::of_file(&e))?;
+        let pen = Mutex::new(Pen { room, connection, known, log, marks });
         Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
@@ -272,8 +285,11 @@ impl Pen {
         let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
         let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
         let keeps_marks = self.marks.is_some();
+        let before = self.connection.total_changes();
         let mut tx = Tx { connection: &self.connection, known: &self.known, learnt, keeps_marks };
-        let written = write(&mut tx).map_err(StoreFault::from).and_then(|()| self.mark(&tx.learnt.marks));
+        let written = write(&mut tx).map_err(StoreFault::from);
+        let written = written.and_then(|()| self.room.check(&tx, self.connection.total_changes() - before));
+        let written = written.and_then(|()| self.mark(&tx.learnt.marks));
         let committed = written.and_then(|()| tx.commit(&self.log));
         if committed.is_err() {
             let _nothing_was_committed = self.connection.execute_batch("ROLLBACK");
@@ -282,14 +298,48 @@ impl Pen {
     }
 }
 
+impl Room {
+    fn open(path: &Path, marks: Option<&Marks>, reserve: Reserve) -> io::Result<Self> {
+        let log = Held::open(path.with_extension("db-wal"))?;
+        let marks = marks.map(|marks| Held::open(marks.path().to_owned())).transpose()?;
+        Ok(Self { reserve, log, marks })
+    }
+
+    /// Whether there is room for a transaction that changed so many rows, and behind it for the ends of all that is open
+    /// then. What ends an intent needs no leave: it writes into the room that was held for it.
+    fn check(&self, tx: &Tx<'_>, changes: u64) -> Result<(), StoreFault> {
+        let Learnt { opened, closed, .. } = &tx.learnt;
+        let open = u64::try_from(tx.open_ids().count()).unwrap_or(u64::MAX);
+        let ends_only = opened.is_empty() && !closed.is_empty();
+        if open == 0 || ends_only || cfg!(feature = "control-answer-before-commit") {
+            return Ok(());
+        }
+        let own = self.reserve.fixed.saturating_add(changes.saturating_mul(CHANGE_LEN));
+        let held = self.log.hold(self.reserve.of(open).saturating_add(own)).and_then(|()| match &self.marks {
+            Some(marks) => marks.hold(open.saturating_mul(crate::store::marks::LINE_LEN_MAX)),
+            None => Ok(()),
+        });
+        held.map_err(|e| full_or(&e, "the room for records cannot be held"))
+    }
+}
+
+/// A changed row dirties its own page and one of an index, of 4 KiB each.
+const CHANGE_LEN: u64 = 2 * 4096;
+
+fn full_or(error: &io::Error, what: &'static str) -> StoreFault {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreFault::Full,
+        _ => StoreFault::Engine(what),
+    }
+}
+
 impl Pen {
     /// Makes the marks of a transaction durable before it: what it does may not be forgotten with the database.
     fn mark(&self, marks: &[Mark]) -> Result<(), StoreFault> {
         match &self.marks {
-            Some(file) if !marks.is_empty() => file.append(marks).map_err(|e| match e.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreFault::Full,
-                _ => StoreFault::Engine("the high-water marks cannot be written"),
-            }),
+            Some(file) if !marks.is_empty() => {
+                file.append(marks).map_err(|e| full_or(&e, "the high-water marks cannot be written"))
+            }
             _ => Ok(()),
         }
     }

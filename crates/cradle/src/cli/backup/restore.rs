@@ -313,12 +313,13 @@ pub(super) fn confirm(common: &Common, mut named: Vec<OperatorName>, yes: bool) 
         crate::cli::confirm(common.out(), &plan, workshop.config.name.as_str())?;
     }
     let (log, at) = (compose::log_name(&workshop.config), workshop.clock.now());
+    let mut statements = Vec::with_capacity(named.len());
     for operator in &named {
         let statement = Statement { says: "let it issue", log: &log, entries, operator, at };
-        operators::sign(&workshop, operator, STATEMENT, &statement)?;
+        statements.push(operators::sign(&workshop, operator, STATEMENT, &statement)?);
     }
     let names = named.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    workshop.store.end_quarantine(&names, at)?;
+    workshop.store.end_quarantine(&names, &statements, at)?;
     let said = json!({
         "backup": backup, "audit_entries": entries, "certificates": certificates, "revocations": revocations,
         "lists": lists, "operators": named,

@@ -74,7 +74,7 @@ fn files_of(store: &SqliteStore, to: &Path, filter: CertificateFilter) -> Result
     })
 }
 
-/// As [`each`], but for those that were read back after a restore: nobody has their octets.
+/// As [`each`], but for those whose octets nobody has: they were purged, or read back after a restore.
 fn octets_of_each(
     store: &SqliteStore,
     filter: CertificateFilter,
@@ -82,7 +82,7 @@ fn octets_of_each(
 ) -> Result<u64> {
     let mut count = 0;
     each(store, filter, |row| {
-        if row.is_read_back() {
+        if row.der.is_empty() {
             return Ok(());
         }
         count += 1;
@@ -131,7 +131,7 @@ fn to_file(
     let count = write(common, store, filter, written, |text| {
         file.write_all(text.as_bytes()).map_err(|e| Failure::file(to, &e))
     })?;
-    files::sync(&file, "an export");
+    files::sync(&file, to);
     unfinished.finish(to).map_err(|e| Failure::file(to, &e))?;
     Ok(count)
 }

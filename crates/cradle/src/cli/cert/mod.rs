@@ -13,7 +13,7 @@ use crate::output::Output;
 use adapters::store::SqliteStore;
 use model::{AuthorityName, Digest, Entity, ProfileName, UnixTime};
 use ports::store::AuthorityStore;
-use ports::store::authority::{CertificateFilter, CertificateRow};
+use ports::store::authority::{CertificateFilter, CertificateRow, Kept};
 use serde::Serialize;
 use std::path::PathBuf;
 use x509::{Certificate, SerialNumber, pem};
@@ -164,6 +164,12 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 if row.is_read_back() {
                     text.push_str(&format!("serial number      {}\n", row_out.serial));
                     text.push_str("READ BACK          it was issued after the backup: only its number is known\n");
+                } else if row.der.is_empty() {
+                    text.push_str(&format!("serial number      {}\n", row_out.serial));
+                    text.push_str(&format!(
+                        "PURGED             it expired at {}; its octets are gone\n",
+                        row.not_after
+                    ));
                 }
                 text.push_str(&format!("device or holder   {}\n", row_out.subject));
                 text.push_str(&format!("profile            {} ({})\n", row_out.profile, row_out.profile_digest));
@@ -211,16 +217,17 @@ fn shown(row: &CertificateRow) -> Row {
         issued_at: row.at.to_string(),
         not_after: row.not_after.to_string(),
         confirmed: row.confirmed,
-        state: match (row.is_read_back(), row.confirmed) {
-            (true, _) => "read back",
-            (false, true) => "confirmed",
-            (false, false) => "issued",
+        state: match (row.kept, row.confirmed) {
+            (Kept::Number, _) => "read back",
+            (Kept::Purged, _) => "purged",
+            (Kept::Octets, true) => "confirmed",
+            (Kept::Octets, false) => "issued",
         },
         revoked_at: row.revoked.map(|(at, _)| at.to_string()),
         revocation_reason: row.revoked.map(|(_, reason)| reason.name().to_owned()),
         transaction_id: row.transaction_id.to_string(),
         profile_digest: row.profile_digest.to_string(),
-        pem: if row.is_read_back() { String::new() } else { pem::encode("CERTIFICATE", &row.der) },
+        pem: if row.der.is_empty() { String::new() } else { pem::encode("CERTIFICATE", &row.der) },
     }
 }
 

@@ -1,11 +1,13 @@
 //! Why a certificate is as it is, or why there is none: the records and the audit log in plain words.
 
+use super::decided::{Approved, Decided, approved, approved_words, decided};
 use crate::cli::{Common, device};
 use crate::compose;
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
 use adapters::store::SqliteStore;
+use adapters::store::sqlite::About;
 use model::audit::{Entry, Event};
 use model::contract::authority::RevocationReason;
 use model::{Entity, TransactionId};
@@ -27,6 +29,9 @@ const CERTIFICATES_MAX: u32 = 100;
 struct Subject {
     certificates: Vec<CertificateRow>,
     device: Option<DeviceRow>,
+    serial: Option<SerialNumber>,
+    entity: Option<Entity>,
+    transaction: Option<TransactionId>,
     /// Words that an entry of the audit log must have one of.
     words: Vec<String>,
 }
@@ -42,6 +47,10 @@ struct Line {
 struct Explained {
     about: String,
     now: Vec<String>,
+    decisions: Vec<Decided>,
+    /// A request that waits for operators, or did, and that nothing came of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited: Option<Approved>,
     history: Vec<Line>,
     /// Whether the audit log was looked through to its beginning.
     whole: bool,
@@ -57,17 +66,24 @@ pub(super) fn run(common: &Common, text: &str) -> Result {
     }
     if let Some(device) = &subject.device {
         let marked = if device.stolen { ", and is marked as stolen" } else { "" };
-        now.push(format!(
-            "{} is expected by the list {}, under {}: its grant comes from there.",
-            device.id, device.list, device.profile
-        ));
+        now.push(format!("{} is expected by the list {}, under {}.", device.id, device.list, device.profile));
         now.push(format!("It is {}{marked}.", device.custody));
     }
+    let (words, decisions) = match subject.about() {
+        Some(about) => decided(&store, about)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    now.extend(words);
+    let waited = match &subject.transaction {
+        Some(transaction) if decisions.is_empty() => store.approval_of(transaction)?,
+        _ => None,
+    };
+    now.extend(waited.iter().flat_map(approved_words).map(|line| line.trim_start().to_owned()));
     let (history, whole) = history(common, &store, &subject.words)?;
     if now.is_empty() && history.is_empty() {
         return Err(unknown(text));
     }
-    let explained = Explained { about: text.to_owned(), now, history, whole };
+    let explained = Explained { about: text.to_owned(), now, decisions, waited: waited.map(approved), history, whole };
     common.out().one(&explained, || {
         let mut text: String = explained.now.iter().map(|line| format!("{line}\n")).collect();
         for Line { at, says, .. } in &explained.history {
@@ -95,15 +111,29 @@ fn find(store: &SqliteStore, text: &str) -> Result<Subject> {
     {
         subject.words = vec![row.serial.to_string(), row.transaction_id.to_string()];
         subject.certificates = vec![row];
+        subject.serial = Some(serial);
+        return Ok(subject);
+    }
+    // A number that was closed, or is about to be signed, has no certificate and was decided upon all the same.
+    if let Some(serial) = SerialNumber::from_hex(text)
+        && let Some(decision) = store.decisions(About::Serial(&serial))?.first()
+    {
+        subject.words = vec![serial.to_string(), decision.transaction_id.to_string()];
+        subject.serial = Some(serial);
         return Ok(subject);
     }
     let octets = model::octets::from_hex(text).ok().and_then(|octets| <[u8; 16]>::try_from(octets).ok());
     if let Some(octets) = octets {
         subject.words = vec![TransactionId::new(octets).to_string()];
+        subject.transaction = Some(TransactionId::new(octets));
     }
     if let Ok(row) = device::find(store, text) {
-        let subject_of = Some(Entity::Device(row.id.clone()));
-        let filter = CertificateFilter { subject: subject_of, limit: CERTIFICATES_MAX, ..CertificateFilter::default() };
+        subject.entity = Some(Entity::Device(row.id.clone()));
+        let filter = CertificateFilter {
+            subject: subject.entity.clone(),
+            limit: CERTIFICATES_MAX,
+            ..CertificateFilter::default()
+        };
         subject.certificates = store.certificates(&filter)?;
         subject.words.push(row.id.to_string());
         subject.words.extend(subject.certificates.iter().map(|c| c.serial.to_string()));
@@ -111,6 +141,17 @@ fn find(store: &SqliteStore, text: &str) -> Result<Subject> {
         subject.device = Some(row);
     }
     if subject.words.is_empty() { Err(unknown(text)) } else { Ok(subject) }
+}
+
+impl Subject {
+    /// What decisions are looked for.
+    fn about(&self) -> Option<About<'_>> {
+        self.serial
+            .as_ref()
+            .map(About::Serial)
+            .or(self.transaction.as_ref().map(About::Transaction))
+            .or(self.entity.as_ref().map(About::Subject))
+    }
 }
 
 /// How a certificate stands now.

@@ -1,5 +1,6 @@
 //! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
 
+mod decided;
 mod history;
 
 use super::Common;
@@ -16,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 43] = [
+const CODES: [(&str, Exit, &str, &str); 44] = [
     (
         "ocsp",
         Exit::Failed,
@@ -98,6 +99,12 @@ const CODES: [(&str, Exit, &str, &str); 43] = [
         Exit::NotFound,
         "there is no installation",
         "run `cradle init`, or name the data directory with --data",
+    ),
+    (
+        "no-retention",
+        Exit::Usage,
+        "the settings keep what has expired for ever",
+        "write how long it is kept into cradle.toml: `[retention]`, `days_after_expiry`",
     ),
     ("no-mode", Exit::NotFound, "no mode was ever ordered", "remove the data directory and run `cradle init` again"),
     (
@@ -223,7 +230,13 @@ const BACKUPS: [(&str, Exit, &str, &str); 11] = [
     ),
 ];
 /// Those of what a command needs from its surroundings.
-const SURROUNDINGS: [(&str, Exit, &str, &str); 6] = [
+const SURROUNDINGS: [(&str, Exit, &str, &str); 7] = [
+    (
+        "disk-full",
+        Exit::Unavailable,
+        "there is no room for what would be recorded",
+        "make room on the disk that is named, then repeat the command; nothing is to be repaired",
+    ),
     (
         "store",
         Exit::Unavailable,

@@ -172,15 +172,28 @@ pub struct CertificateRow {
     pub confirmed: bool,
     /// When and why it was revoked.
     pub revoked: Option<(UnixTime, RevocationReason)>,
-    /// The certificate in DER; nothing if it was issued after the backup that the records were restored from.
+    /// How much of it is kept.
+    pub kept: Kept,
+    /// The certificate in DER, if that is kept.
     pub der: Vec<u8>,
+}
+
+/// How much is kept of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    Octets,
+    /// It expired long ago, and its octets were purged.
+    Purged,
+    /// It was issued after the backup that the records were restored from: its number and its standing only.
+    Number,
 }
 
 impl CertificateRow {
     /// Whether it is known from the high-water marks only: its number and its standing, not its octets.
     #[must_use]
     pub const fn is_read_back(&self) -> bool {
-        self.der.is_empty()
+        matches!(self.kept, Kept::Number)
     }
 }
 
