@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// Whether only lists that a supplier signed are taken: the operator's own word is not enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) signed_lists_only: bool,
+    /// How many operators must approve before authorities are made or changed: from two on only in a ceremony.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) operators_needed: usize,
     /// How PKCS #11 tokens are reached, where the URI of a key does not say it.
     #[serde(default, skip_serializing_if = "TokenConfig::is_default")]
     pub(crate) token: TokenConfig,
@@ -40,6 +43,15 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
+}
+
+const fn one() -> usize {
+    1
+}
+
+// The signature is serde's.
+const fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// How PKCS #11 tokens are reached.
@@ -164,6 +176,9 @@ impl Config {
     fn check(&self) -> std::result::Result<(), &'static str> {
         if !(1..=model::contract::BATCH_LEN_MAX).contains(&self.station.tray_len) {
             return Err("station.tray_len is from 1 to 512");
+        }
+        if !(1..=ceremony::OPERATORS_MAX).contains(&self.operators_needed) {
+            return Err("operators_needed is from 1 to 32");
         }
         check_organization(&self.organization)
     }

@@ -111,6 +111,14 @@ pub enum Event {
     ReleaseRefused { metadata: Digest, reason: Reason },
     /// A key was registered as a signer of releases.
     SignerTrusted { signer: String, key: Digest },
+    /// An operator approved the plan of a key ceremony.
+    CeremonyApproved { ceremony: String, plan: Digest, operator: String },
+    /// A key ceremony began whose plan enough operators approved.
+    CeremonyBegun { ceremony: String, plan: Digest, operators: String },
+    /// A key ceremony ended: the digest of its journal.
+    CeremonyFinished { ceremony: String, plan: Digest, journal: Digest },
+    /// A private key left this box in a file under a password: whose, and who said that it may.
+    KeyExported { subject: String, serial: String, operators: String },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

@@ -86,6 +86,7 @@ impl Settings {
             limits: Default::default(),
             token: Default::default(),
             signed_lists_only: false,
+            operators_needed: 1,
             station,
             vault,
         }

@@ -3,6 +3,7 @@
 mod ceremony;
 mod list;
 
+pub(crate) use ceremony::decoded;
 pub(crate) use list::chain_of;
 
 use super::Common;
