@@ -249,7 +249,7 @@ mod tests {
         for key_type in [KeyType::Ed25519, KeyType::P256, KeyType::P384, KeyType::Rsa(2048)] {
             let (ok, said, pkcs8) = read(key_type, PASSWORD);
             assert!(ok, "{said}");
-            let (_, der) = x509::pem::decode(said[said.find("-----BEGIN").unwrap()..].as_bytes()).unwrap();
+            let (_, der) = x509::pem::decode(&said.as_bytes()[said.find("-----BEGIN").unwrap()..]).unwrap();
             let (ours, theirs) = (MemoryKey::open(&pkcs8).unwrap(), MemoryKey::open(&der).unwrap());
             assert_eq!(ports::Signer::public_key(&ours), ports::Signer::public_key(&theirs));
             for what in ["AES-256-CBC, Iteration 200000, PRF hmacWithSHA256", "MAC: sha256, Iteration 200000", "alice"]
