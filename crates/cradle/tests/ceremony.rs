@@ -212,6 +212,8 @@ fn nothing_is_run_that_too_few_approved() {
     let run = ["ceremony", "run", "plan.toml", "--to", "out"];
     assert!(b.fails(&run, 4, "operators-needed").contains("0 of 2 operators"));
     b.fails(&["ceremony", "approve", "plan.toml", "--operator", "mallory"], 4, "operator");
+    b.ok(&["operator", "add", "dave"]);
+    b.fails(&["ceremony", "approve", "plan.toml", "--operator", "dave"], 4, "operators-needed");
     approved(&b, "plan.toml", &["operator", "operator"]);
     assert!(b.fails(&run, 4, "operators-needed").contains("1 of 2 operators"), "one person is one");
     // One word more: nothing of it is approved.
