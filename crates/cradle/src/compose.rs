@@ -7,7 +7,7 @@ use adapters::bus::LocalBus;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::images::FileImages;
-use adapters::keystore::{FileKeystore, Keystores};
+use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::store::room::Reserve;
 use adapters::store::sqlite::{OpenFault, Opening};
 use adapters::store::{SqliteStore, marks};
@@ -52,8 +52,10 @@ pub(crate) struct Workshop {
     pub(crate) config: Config,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) keystore: Arc<FileKeystore>,
-    /// The keys of authorities: in files, and in tokens.
+    /// The keys of authorities: in files, divided or not, and in tokens.
     pub(crate) keys: Arc<dyn Keystore>,
+    /// The divided ones of them, and the shares that were given.
+    pub(crate) split: Arc<SplitKeystore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -185,8 +187,9 @@ impl Workshop {
         };
         let store = Arc::new(open(places.data(), &opening)?);
         let tokens = config.token.clone().into();
-        let keys = Arc::new(Keystores::new(Arc::clone(&keystore), tokens, Arc::clone(&entropy)));
-        Ok(Self { places, config, store, keystore, keys, clock, entropy })
+        let split = Arc::new(SplitKeystore::new(places.keys(), Arc::clone(&entropy)));
+        let keys = Keystores::new(Arc::clone(&keystore), tokens, Arc::clone(&entropy)).with_split(Arc::clone(&split));
+        Ok(Self { places, config, store, keystore, keys: Arc::new(keys), split, clock, entropy })
     }
 
     /// Makes the key of the audit log.

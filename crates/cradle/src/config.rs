@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// Whether only lists that a supplier signed are taken: the operator's own word is not enough.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) signed_lists_only: bool,
+    /// How many operators must approve before authorities are made or changed: from two on only in a ceremony.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) operators_needed: usize,
     /// How PKCS #11 tokens are reached, where the URI of a key does not say it.
     #[serde(default, skip_serializing_if = "TokenConfig::is_default")]
     pub(crate) token: TokenConfig,
@@ -43,6 +46,15 @@ pub(crate) struct Config {
     pub(crate) retention: Option<RetentionConfig>,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
+}
+
+const fn one() -> usize {
+    1
+}
+
+// The signature is serde's.
+const fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// How long what has expired is kept whole.
@@ -188,6 +200,9 @@ impl Config {
         }
         if self.retention.is_some_and(|kept| !(1..=RETENTION_DAYS_MAX).contains(&kept.days_after_expiry)) {
             return Err("retention.days_after_expiry is from 1 to 36525");
+        }
+        if !(1..=ceremony::OPERATORS_MAX).contains(&self.operators_needed) {
+            return Err("operators_needed is from 1 to 32");
         }
         check_organization(&self.organization)
     }

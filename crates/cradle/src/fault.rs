@@ -253,6 +253,9 @@ impl From<KeyFault> for Failure {
                     .because(fault)
                     .next("compare the directory `keys` in the data directory with a backup")
             }
+            KeyFault::Divided => Self::new(Exit::NotAuthorised, "key", "a key cannot be opened")
+                .because(fault)
+                .next("name the file of each share with --share, or in CRADLE_SHARES"),
             KeyFault::Locked => Self::new(Exit::NotAuthorised, "key", "a key cannot be opened").because(fault).next(
                 "check the passphrase (--passphrase-file, CRADLE_PASSPHRASE_FILE, or secrets/passphrase in the data directory)",
             ),

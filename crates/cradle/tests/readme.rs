@@ -52,6 +52,21 @@ fn the_lines_of_the_chapter_on_the_authority_work_as_they_stand() {
     assert!(out.contains("All records agree."), "{out}");
 }
 
+#[test]
+fn the_lines_of_the_chapter_on_ceremonies_work_as_they_stand() {
+    let b = Box_::empty("ceremonies");
+    let out = typed("docs/ceremony.md", &b);
+    assert!(out.contains("REHEARSAL of root-2026: all 2 steps can be carried out"), "{out}");
+    assert!(
+        out.contains("Approved by alice, carol; signed by the operator alice, the operator carol, the audit log"),
+        "{out}"
+    );
+    assert!(out.contains("Approved by bob, carol") && out.contains("Those who signed are known here."), "{out}");
+    assert!(out.contains("plant.pem: OK") && out.contains("the key of bob, with 2 certificates"), "{out}");
+    assert!(text(&b.read("bob.txt")).contains("friendlyName: bob"));
+    assert!(out.contains("All records agree."), "{out}");
+}
+
 /// The board stops even if a line before that fails.
 struct Running<'a>(&'a Box_);
 impl Drop for Running<'_> {

@@ -123,6 +123,14 @@ pub enum Event {
     /// Octets of what had expired, or was out of date, before this moment were taken out; of how many certificates and
     /// lists, and how many requests that ended.
     Purged { before: UnixTime, certificates: u64, lists: u64, requests: u64, operator: String },
+    /// An operator approved the plan of a key ceremony.
+    CeremonyApproved { ceremony: String, plan: Digest, operator: String },
+    /// A key ceremony began whose plan enough operators approved.
+    CeremonyBegun { ceremony: String, plan: Digest, operators: String },
+    /// A key ceremony ended: the digest of its journal.
+    CeremonyFinished { ceremony: String, plan: Digest, journal: Digest },
+    /// A private key left this box in a file under a password: whose, and who said that it may.
+    KeyExported { subject: String, serial: String, operators: String },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

@@ -19,7 +19,7 @@ pub use mode::Mode;
 pub use module::Module;
 pub use octets::{Base64, Digest, Nonce, TransactionId};
 pub use text::{
-    AuthorityName, BoardId, DeviceId, DeviceSerial, DeviceType, Entity, OperatorName, ProfileName, StationName,
-    SupplierName,
+    AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, FileName, OperatorName,
+    ProfileName, StationName, SupplierName,
 };
 pub use time::UnixTime;

@@ -108,6 +108,18 @@ text!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
 );
 text!(
+    /// The name of a key ceremony.
+    CeremonyName, "ceremony name", 64,
+    "1 to 64 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
+    /// The name of a file beside others: no path, and nothing hidden.
+    FileName, "file name", 64,
+    "1 to 64 letters, digits, '.', '-' or '_', beginning with a letter or digit",
+    |c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_')
+);
+text!(
     /// The name of a programming station.
     StationName, "station name", 32,
     "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",

@@ -86,6 +86,28 @@ impl UnixTime {
         Civil { year, month, day, hour: of_day / 3600, minute: of_day % 3600 / 60, second: of_day % 60 }
     }
 
+    /// Reads a moment: `2027-01-31`, which is its beginning in UTC, or `2027-01-31T12:00:00Z`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00Z"));
+        let digits = |part: Option<&str>, len: usize| {
+            part.filter(|part| part.len() == len && part.bytes().all(|c| c.is_ascii_digit()))?.parse::<u64>().ok()
+        };
+        let (mut date, mut time) = (date.split('-'), time.strip_suffix('Z')?.split(':'));
+        let civil = Civil {
+            year: digits(date.next(), 4)?,
+            month: digits(date.next(), 2)?,
+            day: digits(date.next(), 2)?,
+            hour: digits(time.next(), 2)?,
+            minute: digits(time.next(), 2)?,
+            second: digits(time.next(), 2)?,
+        };
+        if date.next().is_some() || time.next().is_some() {
+            return None;
+        }
+        Self::from_civil(civil)
+    }
+
     /// The moment of a UTC date and time of day.
     ///
     /// `None` if the date does not exist, lies before 1970 or behind 9999; a leap second does not exist.

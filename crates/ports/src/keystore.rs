@@ -12,6 +12,9 @@ use x509::{KeyType, SignatureAlgorithm};
 #[serde(transparent)]
 pub struct KeyUri(pub String);
 
+/// What of a query says that a key is divided: `?shares=3of5`.
+const SHARES: &str = "shares=";
+
 /// What of a query says how a key signs, if not as keys of its type do by themselves: `?signature=RSASSA-PSS-SHA256`.
 const SIGNATURE: &str = "signature=";
 
@@ -31,6 +34,27 @@ impl KeyUri {
     pub fn place(&self) -> Self {
         let Some((path, query)) = self.0.split_once('?') else { return self.clone() };
         let rest: Vec<_> = query.split('&').filter(|part| !part.starts_with(SIGNATURE)).collect();
+        Self(if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) })
+    }
+
+    /// How many shares open the key, and how many there are, if it is divided.
+    ///
+    /// # Errors
+    /// [`KeyFault::BadName`] if that is not written `3of5`, from 2 to 255, or more are needed than there are.
+    pub fn shares(&self) -> Result<Option<(u8, u8)>, KeyFault> {
+        let (_, query) = self.0.split_once('?').unwrap_or_default();
+        let Some(said) = query.split('&').find_map(|part| part.strip_prefix(SHARES)) else { return Ok(None) };
+        let (need, of) = said.split_once("of").ok_or(KeyFault::BadName)?;
+        let read = |text: &str| text.parse::<u8>().ok().filter(|n| n.to_string() == text).ok_or(KeyFault::BadName);
+        let (need, of) = (read(need)?, read(of)?);
+        if need < 2 || need > of { Err(KeyFault::BadName) } else { Ok(Some((need, of))) }
+    }
+
+    /// The URI without that the key is divided.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        let Some((path, query)) = self.0.split_once('?') else { return self.clone() };
+        let rest: Vec<_> = query.split('&').filter(|part| !part.starts_with(SHARES)).collect();
         Self(if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) })
     }
 
@@ -89,9 +113,13 @@ pub enum KeyFault {
     BadName,
     /// This keystore does not make keys of that type.
     Unsupported,
+    /// The key is divided, and too few of its shares were given.
+    Divided,
     /// The medium failed.
     Medium(&'static str),
 }
+
+const TOO_FEW_SHARES: &str = "the key is divided, and too few of its shares were given; name each file with --share";
 
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +129,7 @@ impl fmt::Display for KeyFault {
             Self::Locked => "the passphrase is wrong or the key file is damaged",
             Self::BadName => "the key's name does not fit this keystore",
             Self::Unsupported => "this keystore makes no keys of that type",
+            Self::Divided => TOO_FEW_SHARES,
             Self::Medium(what) => what,
         })
     }
@@ -114,6 +143,7 @@ impl From<KeyFault> for Fault {
             KeyFault::Locked => Fault::unavailable("the passphrase is wrong or the key file is damaged"),
             KeyFault::BadName => Fault::malformed("key name"),
             KeyFault::Unsupported => Fault::Refused(model::Reason::KeyTypeNotAllowed),
+            KeyFault::Divided => Fault::unavailable(TOO_FEW_SHARES),
             KeyFault::Medium(what) => Fault::unavailable(what),
         }
     }
@@ -143,6 +173,27 @@ mod tests {
     fn a_signature_among_others() {
         let uri = "pkcs11:token=a?module-path=/x.so&signature=RSASSA-PSS-SHA512&pin-source=file:/p";
         check(uri, "pkcs11:token=a?module-path=/x.so&pin-source=file:/p", Some(SignatureAlgorithm::RsaPssSha512));
+    }
+    #[track_caller]
+    fn check_shares(uri: &str, expected: Result<Option<(u8, u8)>, KeyFault>) {
+        assert_eq!(KeyUri(uri.into()).shares(), expected, "{uri}");
+    }
+    #[test]
+    fn a_uri_says_that_a_key_is_divided() {
+        check_shares("file:root", Ok(None));
+        check_shares("file:root?shares=3of5", Ok(Some((3, 5))));
+        check_shares("file:root?signature=RSASSA-PSS-SHA256&shares=2of2", Ok(Some((2, 2))));
+        let uri = KeyUri("file:root?shares=3of5&signature=RSASSA-PSS-SHA256".into());
+        assert_eq!(
+            (uri.whole().0.as_str(), uri.whole().place().0.as_str()),
+            ("file:root?signature=RSASSA-PSS-SHA256", "file:root")
+        );
+    }
+    #[test]
+    fn a_division_that_is_none_is_refused() {
+        for said in ["", "3", "3of", "of5", "6of5", "1of5", "0of0", "3of256", "+3of5", "03of5", "3OF5"] {
+            check_shares(&format!("file:root?shares={said}"), Err(KeyFault::BadName));
+        }
     }
     #[test]
     fn an_algorithm_that_is_none_is_refused() {

@@ -3,8 +3,11 @@
 pub mod file;
 pub mod memory;
 pub mod pkcs11;
+pub mod pkcs12;
+pub mod shares;
 
 pub use file::FileKeystore;
+pub use shares::SplitKeystore;
 
 use pkcs11::{Pin, Pkcs11Keystore, Pkcs11Uri};
 use ports::keystore::{KeyFault, KeyUri};
@@ -26,9 +29,10 @@ pub struct Tokens {
     pub sessions_max: Option<NonZeroUsize>,
 }
 
-/// All keys of an installation: in files, and in tokens. The scheme of a URI says which.
+/// All keys of an installation: in files, divided or not, and in tokens. The URI says which.
 pub struct Keystores {
     files: Arc<FileKeystore>,
+    split: Option<Arc<SplitKeystore>>,
     tokens: Tokens,
     opened: Mutex<BTreeMap<String, Arc<Pkcs11Keystore>>>,
     entropy: Arc<dyn Entropy>,
@@ -38,7 +42,22 @@ impl Keystores {
     /// Keys in files, and in tokens that are reached so.
     #[must_use]
     pub fn new(files: Arc<FileKeystore>, tokens: Tokens, entropy: Arc<dyn Entropy>) -> Self {
-        Self { files, tokens, opened: Mutex::default(), entropy }
+        Self { files, split: None, tokens, opened: Mutex::default(), entropy }
+    }
+
+    /// The same, and keys in files that several people open together.
+    #[must_use]
+    pub fn with_split(self, split: Arc<SplitKeystore>) -> Self {
+        Self { split: Some(split), ..self }
+    }
+
+    /// Where a key in a file is kept.
+    fn in_file(&self, uri: &KeyUri) -> Result<&dyn Keystore, KeyFault> {
+        match (uri.shares()?, &self.split) {
+            (Some(_), Some(split)) => Ok(split.as_ref()),
+            (Some(_), None) => Err(KeyFault::Divided),
+            (None, _) => Ok(self.files.as_ref()),
+        }
     }
 
     /// The token that a URI names, logged in at the first use. One keystore serves all keys of a token.
@@ -82,7 +101,7 @@ impl Keystore for Keystores {
 
     fn generate_at(&self, uri: &KeyUri, key_type: KeyType) -> Result<(KeyUri, Arc<dyn Signer>), KeyFault> {
         if !is_token(uri) {
-            return self.files.generate_at(uri, key_type);
+            return self.in_file(uri)?.generate_at(uri, key_type);
         }
         let wanted = token_uri(uri)?;
         let algorithm = uri.signature()?;
@@ -102,7 +121,7 @@ impl Keystore for Keystores {
 
     fn open(&self, uri: &KeyUri) -> Result<Arc<dyn Signer>, KeyFault> {
         if !is_token(uri) {
-            return self.files.open(uri);
+            return self.in_file(uri)?.open(uri);
         }
         let place = token_uri(uri)?;
         let key = self.token(&place)?.open_key(&place).map_err(KeyFault::from)?;

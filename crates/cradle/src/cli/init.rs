@@ -87,6 +87,7 @@ impl Settings {
             token: Default::default(),
             signed_lists_only: false,
             retention: None,
+            operators_needed: 1,
             station,
             vault,
         }

@@ -4,12 +4,14 @@ mod approve;
 mod audit;
 mod backup;
 pub(crate) mod ca;
+mod ceremony;
 pub(crate) mod cert;
 mod clock;
 mod crl;
 mod device;
 mod doctor;
 mod explain;
+mod export;
 mod hsm;
 pub(crate) mod init;
 mod inspect;
@@ -22,6 +24,7 @@ mod profile;
 mod purge;
 pub(crate) mod release;
 mod serve;
+pub(crate) mod shares;
 mod station;
 pub(crate) mod status;
 mod verify;
@@ -35,7 +38,6 @@ use adapters::store::SqliteStore;
 use adapters::store::sqlite::survey::room;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::UnixTime;
-use model::time::Civil;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -71,6 +73,16 @@ pub(crate) struct Common {
         value_name = "FILE"
     )]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// A file with a share of a divided key; once for each, or in the variable separated by colons.
+    #[arg(
+        long = "share",
+        global = true,
+        help_heading = "Options of every command",
+        env = "CRADLE_SHARES",
+        value_delimiter = ':',
+        value_name = "FILE"
+    )]
+    pub(crate) shares: Vec<PathBuf>,
     /// How data are printed.
     #[arg(
         short,
@@ -122,6 +134,8 @@ enum Noun {
     Serve(serve::Arguments),
     /// Certification authorities.
     Ca(ca::Arguments),
+    /// Key ceremonies: plans that several operators approve, and transcripts of what was done.
+    Ceremony(ceremony::Arguments),
     /// Certificate profiles: what a certificate may say.
     Profile(profile::Arguments),
     /// Registration lists: the devices that are expected.
@@ -284,6 +298,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Doctor(arguments) => doctor::run(common, &arguments),
         Noun::Serve(arguments) => serve::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
+        Noun::Ceremony(arguments) => ceremony::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),
         Noun::List(arguments) => list::run(common, arguments),
         Noun::Device(arguments) => device::run(common, arguments),
@@ -329,25 +344,7 @@ fn check_days(days: u64) -> Result {
 
 /// Reads a moment: `2027-01-31`, which is its beginning in UTC, or `2027-01-31T12:00:00Z`.
 pub(crate) fn moment(text: &str) -> std::result::Result<UnixTime, String> {
-    let bad = || "a moment is written 2027-01-31 or 2027-01-31T12:00:00Z".to_owned();
-    let (date, time) = text.split_once('T').unwrap_or((text, "00:00:00Z"));
-    let digits = |part: Option<&str>, len: usize| {
-        let part = part.filter(|part| part.len() == len && part.bytes().all(|c| c.is_ascii_digit()));
-        part.and_then(|part| part.parse::<u64>().ok()).ok_or_else(bad)
-    };
-    let (mut date, mut time) = (date.split('-'), time.strip_suffix('Z').ok_or_else(bad)?.split(':'));
-    let civil = Civil {
-        year: digits(date.next(), 4)?,
-        month: digits(date.next(), 2)?,
-        day: digits(date.next(), 2)?,
-        hour: digits(time.next(), 2)?,
-        minute: digits(time.next(), 2)?,
-        second: digits(time.next(), 2)?,
-    };
-    match (date.next(), time.next()) {
-        (None, None) => UnixTime::from_civil(civil).ok_or_else(bad),
-        _ => Err(bad()),
-    }
+    UnixTime::from_text(text).ok_or_else(|| "a moment is written 2027-01-31 or 2027-01-31T12:00:00Z".to_owned())
 }
 
 /// Asks a person to type a name again before something is done that cannot be undone.

@@ -1,6 +1,6 @@
 //! `cradle operator`: the people whose keys order things. `cradle module`: the parts of this box that have a key.
 
-use super::Common;
+use super::{Common, export};
 use crate::compose::{Installation, module_entity, module_label, operator_label};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
@@ -40,6 +40,14 @@ enum Verb {
         /// recorded.
         #[arg(long)]
         expired: bool,
+    },
+    /// Write an operator's key, certificate and chain into a file under a password (PKCS #12). Two operators must say so,
+    /// if there are two.
+    Export {
+        /// The name.
+        name: OperatorName,
+        #[command(flatten)]
+        to: export::To,
     },
     /// Revoke all certificates of an operator, who orders nothing any more. Needs the same modes.
     Revoke {
@@ -102,6 +110,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             held_by(&installation, &name)?;
             let certificate = certify(&installation, &name)?;
             say(common, "renewed", &name.to_string(), &certificate)
+        }
+        Verb::Export { name, to } => {
+            let subject = Entity::Operator(name.clone());
+            export::run(common, name.as_str(), &subject, &operator_label(&name), &to)
         }
         Verb::Revoke { name, yes } => revoke(common, &name, yes),
     }

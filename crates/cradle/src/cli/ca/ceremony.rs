@@ -1,8 +1,9 @@
 //! Making, taking in, limiting and replacing authorities.
 
 use super::Sure;
-use crate::cli::Common;
+use crate::cli::{Common, shares};
 use crate::compose::Installation;
+use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
@@ -45,13 +46,23 @@ fn agreed(common: &Common, plan: &str, name: &AuthorityName, sure: &Sure) -> Res
     Ok(true)
 }
 
-fn open(common: &Common) -> Result<Installation> {
-    Installation::open(&common.data, common.passphrase_file.as_deref())
+/// Opens the installation, if one person alone may do such things here. What signs must be open.
+fn open(common: &Common, signs: Option<&AuthorityName>) -> Result<Installation> {
+    let needed = Config::read(&common.data)?.operators_needed;
+    if needed > 1 {
+        return Err(Failure::new(Exit::NotAuthorised, "ceremony-needed", "nothing was done")
+            .because(format!("authorities are made and changed in a ceremony here, which {needed} operators approve"))
+            .next("write a plan, then `cradle ceremony check PLAN`; docs/ceremony.md shows one"));
+    }
+    let installation = shares::open(common)?;
+    signs.map_or(Ok(()), |name| shares::check_open(&installation.workshop, name))?;
+    Ok(installation)
 }
 
 pub(super) fn create(common: &Common, wanted: Wanted) -> Result {
-    let name = wanted.name.clone();
-    let made = open(common)?.ask(&CreateAuthority::from(wanted), &format!("making the authority {name}"))?;
+    let (name, issuer) = (wanted.name.clone(), wanted.issuer.clone());
+    let made =
+        open(common, issuer.as_ref())?.ask(&CreateAuthority::from(wanted), &format!("making the authority {name}"))?;
     let text = pem::encode("CERTIFICATE", made.certificate.as_ref());
     common.out().one(&json!({"name": name, "certificate": text}), || text.clone())
 }
@@ -64,7 +75,18 @@ fn read<T, E>(
     decode: impl FnOnce(&[u8]) -> std::result::Result<T, E>,
 ) -> Result<(Vec<u8>, T)> {
     let octets = adapters::files::read_bounded(path, FILE_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
-    let der = pem::der_or_pem(&octets, &[label, "NEW CERTIFICATE REQUEST"]).map(|der| der.to_vec());
+    decoded(&octets, path, label, what, decode)
+}
+
+/// The same of octets that were read.
+pub(crate) fn decoded<T, E>(
+    octets: &[u8],
+    path: &Path,
+    label: &str,
+    what: &str,
+    decode: impl FnOnce(&[u8]) -> std::result::Result<T, E>,
+) -> Result<(Vec<u8>, T)> {
+    let der = pem::der_or_pem(octets, &[label, "NEW CERTIFICATE REQUEST"]).map(|der| der.to_vec());
     let read = der.and_then(|der| decode(&der).ok().map(|decoded| (der, decoded)));
     read.ok_or_else(|| {
         Failure::new(Exit::Failed, "malformed", format!("{} is no {what}", path.display()))
@@ -90,7 +112,7 @@ pub(super) fn import(
         return Ok(());
     }
     let call = ImportAuthority { name: name.clone(), certificate: der.into(), issuer };
-    open(common)?.ask(&call, &format!("taking in the authority {name}"))?;
+    open(common, None)?.ask(&call, &format!("taking in the authority {name}"))?;
     let said = json!({"name": name, "subject": subject.to_string(), "sha256": digest.to_string()});
     common.out().one(&said, || format!("{name} is {subject}; its key is elsewhere\n"))?;
     common.out().next(&format!("cradle ca request NAME --profile PROFILE --issuer {name} --to FILE"));
@@ -114,7 +136,7 @@ pub(super) fn request(common: &Common, wanted: Wanted, to: &Path) -> Result {
     refuse_existing(to)?;
     let (name, issuer) = (wanted.name.clone(), wanted.issuer.clone());
     let call = RequestAuthority { authority: wanted.into() };
-    let made = open(common)?.ask(&call, &format!("making the request of {name}"))?;
+    let made = open(common, None)?.ask(&call, &format!("making the request of {name}"))?;
     let text = pem::encode("CERTIFICATE REQUEST", made.request.as_ref());
     adapters::files::write_new(to, text.as_bytes()).map_err(|e| Failure::file(to, &e))?;
     common
@@ -143,8 +165,9 @@ pub(super) fn sign(
     if !agreed(common, &plan, &name, sure)? {
         return Ok(());
     }
+    let installation = open(common, Some(&issuer))?;
     let call = SignAuthority { name: name.clone(), profile, issuer, request: der.into() };
-    let made = open(common)?.ask(&call, &format!("signing the request of {name}"))?;
+    let made = installation.ask(&call, &format!("signing the request of {name}"))?;
     let text = pem::encode("CERTIFICATE", made.certificate.as_ref());
     adapters::files::write_new(to, text.as_bytes()).map_err(|e| {
         Failure::file(to, &e).next(format!("it is recorded: `cradle cert list --subject authority:{name} -o json`"))
@@ -156,7 +179,7 @@ pub(super) fn sign(
 pub(super) fn install(common: &Common, name: &AuthorityName, path: &Path, sure: &Sure) -> Result {
     let (der, read) = certificate(path)?;
     let tbs = read.tbs();
-    let installation = open(common)?;
+    let installation = open(common, None)?;
     super::fit::to_install(&installation, name, &read)?;
     let plan = format!("give the authority {name} the certificate {} of {}", tbs.serial_number, tbs.subject);
     if !agreed(common, &plan, name, sure)? {
@@ -182,7 +205,7 @@ pub(super) fn limit(
         return Ok(());
     }
     let call = LimitAuthority { name: name.clone(), quota, ends };
-    open(common)?.ask(&call, &format!("limiting {name}"))?;
+    open(common, None)?.ask(&call, &format!("limiting {name}"))?;
     let said = json!({"name": name, "quota": quota, "ends": ends.map(|ends| ends.to_string())});
     common.out().one(&said, || format!("{name} may issue {quota_text} from now on, until {ends_text}\n"))
 }
@@ -203,8 +226,10 @@ pub(super) fn rollover(
     if !agreed(common, &plan, name, sure)? {
         return Ok(());
     }
+    let installation = open(common, Some(name))?;
+    wanted.issuer.as_ref().map_or(Ok(()), |issuer| shares::check_open(&installation.workshop, issuer))?;
     let call = RolloverAuthority { authority: wanted.into() };
-    let made = open(common)?.ask(&call, &format!("the rollover of {name}"))?;
+    let made = installation.ask(&call, &format!("the rollover of {name}"))?;
     let text = pem::encode("CERTIFICATE", made.certificate.as_ref());
     let links: Vec<_> = made.links.iter().map(|link| pem::encode("CERTIFICATE", link.as_ref())).collect();
     let said = json!({"name": name, "renamed": made.renamed, "certificate": text, "links": links});

@@ -40,6 +40,7 @@ fn row(authority: &AuthorityRow) -> Row {
         (true, _) => "retired",
         (false, None) => "waits",
         (false, Some(_)) if authority.key.0 == ports::keystore::OFFLINE => "elsewhere",
+        (false, Some(_)) if matches!(authority.key.shares(), Ok(Some(_))) => "divided",
         (false, Some(_)) => "issues",
     };
     Row {

@@ -4,6 +4,7 @@ mod ceremony;
 mod fit;
 mod list;
 
+pub(crate) use ceremony::decoded;
 pub(crate) use list::chain_of;
 
 use super::Common;

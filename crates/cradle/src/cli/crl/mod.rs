@@ -2,7 +2,7 @@
 
 mod publish;
 
-use super::{Common, inspect};
+use super::{Common, inspect, shares};
 use crate::compose::{self, Installation};
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
@@ -100,7 +100,7 @@ fn title(authority: &AuthorityName, shard: u32, delta: bool) -> String {
 }
 
 fn filter(common: &Common, authority: AuthorityName, to: &Path) -> Result {
-    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let installation = opened(common, &authority)?;
     let doing = format!("signing the status filter of {authority}");
     let made = installation.ask(&IssueFilter { authority: authority.clone() }, &doing)?;
     let octets: &[u8] = made.filter.as_ref();
@@ -118,7 +118,7 @@ fn issue(common: &Common, scope: &Scope, to: Option<&Path>) -> Result {
     let authority = &scope.authority;
     let shard = scope.shard.unwrap_or(0);
     let title = title(authority, shard, scope.delta);
-    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let installation = opened(common, authority)?;
     let made = installation.ask(&scope.call(authority.clone(), shard), &format!("signing the CRL of {title}"))?;
     let text = pem::encode("X509 CRL", made.crl.as_ref());
     if let Some(path) = to {
@@ -161,7 +161,7 @@ fn issue_all(common: &Common, scope: &Scope) -> Result {
             .because("no profile that names it as issuer has `shards`")
             .next(format!("sign one list of all of them with `cradle crl issue {authority}`")));
     }
-    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let installation = opened(common, authority)?;
     let bar = progress::bar(common.out(), "lists", u64::from(shards));
     let mut rows = Vec::new();
     for shard in 1..=shards {
@@ -202,6 +202,13 @@ fn show(common: &Common, scope: &Scope) -> Result {
         let list = CertificateList::decode(&last.der).ok();
         list.map(|list| inspect::crl_text(&list)).unwrap_or_default() + &text
     })
+}
+
+/// The installation, if the key that is to sign can be opened in it.
+fn opened(common: &Common, authority: &AuthorityName) -> Result<Installation> {
+    let installation = shares::open(common)?;
+    shares::check_open(&installation.workshop, authority)?;
+    Ok(installation)
 }
 
 fn authority_of(store: &SqliteStore, name: &AuthorityName) -> Result<AuthorityRow> {

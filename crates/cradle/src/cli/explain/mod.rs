@@ -229,6 +229,54 @@ const BACKUPS: [(&str, Exit, &str, &str); 11] = [
         "name each with --operator; `cradle operator add` makes another",
     ),
 ];
+/// Those of key ceremonies, divided keys and exports.
+const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
+    (
+        "anchor",
+        Exit::Usage,
+        "a file is nothing that a transcript could be believed by",
+        "name the certificate of the authority `modules`, or audit.pub",
+    ),
+    (
+        "ceremony-needed",
+        Exit::NotAuthorised,
+        "operators_needed in cradle.toml says that one person alone does not do this",
+        "write a plan, have it approved, and carry it out: docs/ceremony.md",
+    ),
+    ("ceremony-unknown", Exit::NotFound, "there is no such ceremony here", "see `cradle ceremony list`"),
+    (
+        "journal",
+        Exit::Failed,
+        "the journal of a ceremony does not hang together",
+        "keep it as it is: what was made stands in the audit log; put it back from a backup",
+    ),
+    ("password", Exit::Usage, "the password of a file cannot be used", "give one with at least 12 characters"),
+    (
+        "plan",
+        Exit::Usage,
+        "the plan of a ceremony cannot be carried out",
+        "`cradle ceremony check PLAN` names everything that is wrong with it",
+    ),
+    (
+        "share",
+        Exit::NotAuthorised,
+        "a share of a divided key is damaged, given twice, or of another key",
+        "give each share once, from the file that its custodian got",
+    ),
+    (
+        "shares-needed",
+        Exit::NotAuthorised,
+        "a key is divided, and too few of its shares were given",
+        "name the file of each share with --share",
+    ),
+    ("transcript", Exit::Failed, "a transcript cannot be written", "look at the directory of the ceremony"),
+    (
+        "transcript-altered",
+        Exit::Failed,
+        "a transcript, or a file beside it, is not what was signed",
+        "compare it with the one that was kept elsewhere",
+    ),
+];
 /// Those of what a command needs from its surroundings.
 const SURROUNDINGS: [(&str, Exit, &str, &str); 7] = [
     (
@@ -268,6 +316,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .iter()
         .chain(&PUBLISHED)
         .chain(&BACKUPS)
+        .chain(&CEREMONIES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
     let rules = Reason::ALL.iter().map(|reason| Row {

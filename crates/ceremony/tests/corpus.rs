@@ -1,0 +1,25 @@
+//! Replays the fuzzers' seeds, and mutations of them, on every test run. The properties are in `fuzz/src/ceremony.rs`.
+#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+
+#[path = "../../../fuzz/src/ceremony.rs"]
+mod ceremony;
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+
+fn check(target: &str, body: fn(&[u8])) {
+    let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    replay::replay(root, target, body);
+}
+
+#[test]
+fn plan() {
+    check("plan", ceremony::plan);
+}
+#[test]
+fn journal() {
+    check("journal", ceremony::journal);
+}
+#[test]
+fn transcript() {
+    check("transcript", ceremony::transcript);
+}
