@@ -191,7 +191,7 @@ impl Request<Verified> {
     /// Compares the request with the grant and the profile.
     ///
     /// # Errors
-    /// [`Reason::ProfileUnknown`] if the grant is for another profile; [`Reason::GrantExpired`], [`Reason::GrantSpent`];
+    /// [`Reason::ProfileUnknown`] if the grant is for another profile; [`Reason::GrantSpent`], [`Reason::GrantExpired`];
     /// [`Reason::RightMissing`] if a station vouches where the profile does not let it; [`Reason::KeyTypeNotAllowed`],
     /// [`Reason::NameMismatch`], [`Reason::CaRequested`], [`Reason::ExtensionNotAllowed`].
     pub fn authorise(
@@ -204,11 +204,12 @@ impl Request<Verified> {
         if grant.profile != *profile.name() {
             return Err(Reason::ProfileUnknown.into());
         }
-        if now > grant.until {
-            return Err(Reason::GrantExpired.into());
-        }
+        // That it is spent lasts; its end does not matter then.
         if grant.used >= grant.quota {
             return Err(Reason::GrantSpent.into());
+        }
+        if now > grant.until {
+            return Err(Reason::GrantExpired.into());
         }
         let mut reasons = Vec::new();
         let conferred =

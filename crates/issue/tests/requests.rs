@@ -203,6 +203,8 @@ fn a_grant_that_ended_is_refused() {
 #[test]
 fn a_grant_that_is_used_up_is_refused() {
     with_grant(|g| g.used = 1, Some(Reason::GrantSpent));
+    // Also when it has ended meanwhile: a longer one would not help.
+    with_grant(|g| (g.used, g.until) = (1, UnixTime::from_ms(NOW.ms() - 1)), Some(Reason::GrantSpent));
 }
 #[test]
 fn a_grant_for_another_profile_is_refused() {

@@ -42,6 +42,8 @@ fn a_grant_that_ended_reserves_nothing() {
     row(one(&store, late));
     let later = IntentDraft { at: NOW.plus_ms(100_001), ..draft(&store, ca, 2) };
     refused(one(&store, later), Reason::GrantExpired);
+    let spent = IntentDraft { at: NOW.plus_ms(100_001), serial: serial(3), ..draft(&store, ca, 1) };
+    refused(one(&store, IntentDraft { transaction_id: transaction(3), ..spent }), Reason::GrantSpent);
 }
 #[test]
 fn a_transaction_gives_one_certificate_however_often_it_is_repeated() {

@@ -253,14 +253,14 @@ fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFaul
         .statement("UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
         .execute((draft.grant, at))?;
     if reserved == 0 {
-        let until: Option<u64> = tx
-            .statement("SELECT until FROM grant_ WHERE id = ?1")?
+        let spent: Option<bool> = tx
+            .statement("SELECT used >= quota FROM grant_ WHERE id = ?1")?
             .query_row([draft.grant], |row| row.get(0))
             .optional()?;
-        return Ok(Some(match until {
+        return Ok(Some(match spent {
             None => Reason::NoGrant,
-            Some(until) if until < at => Reason::GrantExpired,
-            Some(_) => Reason::GrantSpent,
+            Some(true) => Reason::GrantSpent,
+            Some(false) => Reason::GrantExpired,
         }));
     }
     let Some(right) = draft.right else { return Ok(None) };

@@ -2,7 +2,7 @@
 
 use crate::cli::Common;
 use crate::compose::Installation;
-use crate::fault::{Exit, Failure, Result, exit_of};
+use crate::fault::{Failure, Result, exit_of};
 use model::mode::Binding;
 use model::{AuthorityName, Mode, Reason};
 use ports::store::AuthorityStore;
@@ -74,7 +74,7 @@ fn signed_by(
     if issuer.is_some_and(|issuer| certificate.verify_issued_by(&issuer, now).is_ok()) {
         return Ok(());
     }
-    Err(Failure::new(Exit::Refused, Reason::IssuerNotAllowed.code(), format!("{} was not installed", row.name))
+    Err(refused(Reason::IssuerNotAllowed, format!("the certificate of {} was not installed", row.name))
         .because(format!("the certificate is not one that {above} signed, and that is valid now"))
         .next(format!("have the request signed where the key of {above} is")))
 }

@@ -158,6 +158,7 @@ impl Subject {
 fn standing(common: &Common, store: &SqliteStore, row: &CertificateRow) -> Result<Vec<String>> {
     let profiles = compose::profiles(&Places::of(&common.data))?;
     let file = match profiles.get(&row.profile) {
+        _ if row.is_read_back() => "as the high-water marks say",
         Some(profile) if profile.digest() == row.profile_digest => "whose file is as it was then",
         Some(_) => "whose file was changed since",
         None => "whose file is gone",
