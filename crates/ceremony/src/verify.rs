@@ -255,3 +255,60 @@ fn sealed_by(signature: &str, keys: &Keys, digest: Digest) -> Option<Signer> {
     };
     (right && seal.transcript == digest).then_some(seal.signer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Approved;
+    use crate::transcript::{assemble, sealed};
+
+    const PLAN: &str = "ceremony = \"c\"\npurpose = \"p\"\norganization = \"o\"\napprovals = 2\n\
+                        operators = [\"alice\", \"bob\"]\n[[step]]\ndo = \"limit\"\nname = \"a\"\nquota = 1\n";
+
+    /// What is found in a transcript that hangs together, if these approved, and nobody signed it.
+    fn findings(approvers: &[&str]) -> Vec<String> {
+        let plan = Plan::decode(PLAN.as_bytes()).unwrap();
+        let statement = |name: &str| format!("the word of {name}");
+        let approvals = approvers.iter().map(|name| Approved {
+            operator: name.parse().unwrap(),
+            serial: "01".into(),
+            statement: x509::sha256(statement(name).as_bytes()),
+        });
+        let opened = Event::Opened {
+            ceremony: plan.ceremony.clone(),
+            plan: plan.digest(),
+            installation: "i".into(),
+            program: "cradle".into(),
+            rehearsal: false,
+            approvals: approvals.collect(),
+        };
+        let mut journal = Journal::new(plan.digest());
+        let done = Event::Done { step: 1, outputs: Vec::new(), found: false };
+        let finished = Event::Finished { checkpoint: "note".into() };
+        for event in [opened, Event::Begun { step: 1, inputs: Vec::new() }, done, finished] {
+            journal.add(event, UnixTime::from_s(1)).unwrap();
+        }
+        let approver = |name: &&str| Approver {
+            operator: name.parse().unwrap(),
+            certificate: String::new(),
+            statement: statement(name),
+        };
+        let shown = approvers.iter().map(approver).collect();
+        let transcript = assemble(&plan, &journal, shown, Vec::new(), (String::new(), String::new()));
+        let text = sealed(&transcript, |_| Ok::<_, ()>(Vec::new())).unwrap().unwrap();
+        verify(text.as_bytes(), &Anchor::default(), &|_| None).findings
+    }
+
+    #[test]
+    fn enough_words_that_nobody_proves_are_none() {
+        let unproved = ["the approval of alice does not hold", "the approval of bob does not hold", "nobody signed it"];
+        assert_eq!(findings(&["alice", "bob"]), unproved);
+    }
+    #[test]
+    fn too_few_approvals_are_too_few_whoever_wrote_the_transcript() {
+        assert!(
+            findings(&["alice"]).contains(&"1 of the operators in the plan approved it, and 2 are needed".to_owned())
+        );
+        assert!(findings(&["alice", "mallory"]).iter().any(|found| found.contains("2 of the operators in the plan")));
+    }
+}
