@@ -178,6 +178,8 @@ impl Ra {
         if profile.approvals() > 0 {
             self.approved(caller, call, &profile, authorised.key(), now)?;
         }
+        // A key that cannot be opened is found before its use is recorded: what is intended and not signed is revoked.
+        ca.signer()?;
         let serial = SerialNumber::next(self.setting.store.epoch(), now, random(self.setting.entropy.as_ref()));
         let draft = IntentDraft {
             transaction_id: call.transaction_id,

@@ -103,6 +103,16 @@ fn strs(words: &[String]) -> Vec<&str> {
 }
 
 #[test]
+fn a_key_that_is_gone_is_found_before_its_use_is_recorded() {
+    let b = Box_::with_software("key-gone");
+    let intents = || b.ok(&["audit", "list", "-o", "json"]).matches("intended").count();
+    let before = intents();
+    b.sql("UPDATE authority SET key = 'file:gone' WHERE name = 'factory'");
+    let outcomes = b.station("sensor");
+    assert!(outcomes.iter().all(|(_, outcome)| outcome != "provisioned"), "{outcomes:?}");
+    assert_eq!(intents(), before, "{outcomes:?}");
+}
+#[test]
 fn a_root_that_another_program_made_is_sound() {
     let b = two_roots("foreign-root");
     b.ok(&REQUEST);
