@@ -50,6 +50,7 @@ fn what_expired_goes_and_all_else_is_as_it_was() {
     let due = at(&b, "+41d", &["purge", "--dry-run"]);
     assert_eq!((&due["certificates"], &due["purged"]), (&6.into(), &false.into()));
     assert_eq!(at(&b, "+41d", &["status"])["purgeable"]["certificates"], 6);
+    at(&b, "+41d", &["clock", "accept", "--yes"]);
     let unasked = b.command_at("+41d", &["purge"]).output().unwrap();
     assert!(text(&unasked.stderr).contains("code: not-confirmed"));
     let before = b.ok(&["audit", "checkpoint"]);

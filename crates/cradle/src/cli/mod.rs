@@ -204,7 +204,8 @@ const REPLACED_LEN_MAX: u64 = 256 * 1024 * 1024;
 
 /// Writes a file for everybody, in place of an older one of its kind. Anything else that lies there stays.
 pub(crate) fn publish(path: &Path, octets: &[u8], is_of_its_kind: impl FnOnce(&[u8]) -> bool) -> Result {
-    if std::fs::symlink_metadata(path).is_ok() {
+    // A link is replaced and not followed: nothing is lost with it.
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_symlink()) {
         let older = adapters::files::read_bounded(path, REPLACED_LEN_MAX);
         if !older.is_ok_and(|older| is_of_its_kind(&older)) {
             return Err(Failure::file(path, &std::io::ErrorKind::AlreadyExists.into()));

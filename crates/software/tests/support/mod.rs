@@ -20,7 +20,7 @@ use x509::{KeyType, PublicKey};
 pub struct Key(Ed25519KeyPair, PublicKey);
 
 pub fn key(n: u8) -> Key {
-    let pair = Ed25519KeyPair::from_seed_unchecked(&[n; 32]).unwrap();
+    let pair = Ed25519KeyPair::from_seed_unchecked(x509::sha256(&[n]).octets()).unwrap();
     let public = PublicKey::from_bits(KeyType::Ed25519, pair.public_key().as_ref()).unwrap();
     Key(pair, public)
 }
