@@ -9,7 +9,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// The modules of this process by their real path. Bounded by the configuration, which names them.
 static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
@@ -20,8 +20,18 @@ pub(crate) type Run = u64;
 /// A module that is loaded.
 pub(crate) struct Module {
     path: PathBuf,
+    /// Held for each call of a module that must not be called twice at a time.
+    alone: Option<Mutex<()>>,
     /// Calls hold it shared, a restart alone: `C_Finalize` while others call is undefined (PKCS #11 §5.4).
     state: RwLock<State>,
+}
+
+/// p11-kit's client carries all calls over one connection. If that breaks while a thread waits for the answer of another,
+/// it waits for ever (seen with 0.24.1): so one call at a time.
+const ONE_AT_A_TIME: &str = "p11-kit-client";
+
+fn takes_one_at_a_time(module: &Path) -> bool {
+    module.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ONE_AT_A_TIME))
 }
 
 struct State {
@@ -32,7 +42,7 @@ struct State {
 }
 
 /// The right to call a module until it is dropped.
-pub(crate) struct Calling<'a>(RwLockReadGuard<'a, State>);
+pub(crate) struct Calling<'a>(RwLockReadGuard<'a, State>, Option<MutexGuard<'a, ()>>);
 
 impl Calling<'_> {
     pub(crate) fn pkcs11(&self) -> &Pkcs11 {
@@ -60,7 +70,8 @@ impl Module {
         }
         let pkcs11 = Pkcs11::new(&real)?;
         let state = RwLock::new(State { pkcs11, run: 0, started: false });
-        let module = Arc::new(Self { path: real.clone(), state });
+        let alone = takes_one_at_a_time(&real).then(Mutex::default);
+        let module = Arc::new(Self { path: real.clone(), alone, state });
         modules.insert(real, module.clone());
         Ok(module)
     }
@@ -73,16 +84,21 @@ impl Module {
 
     /// Enters the module for some calls, and starts it if it is not.
     pub(crate) fn call(&self) -> Result<Calling<'_>, TokenFault> {
+        let alone = self.alone.as_ref().map(|alone| alone.lock().unwrap_or_else(PoisonError::into_inner));
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if state.started {
-                return Ok(Calling(state));
+                return Ok(Calling(state, alone));
             }
         }
         self.restart(0)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         // Another one may have tried to restart it in between, in vain.
-        if state.started { Ok(Calling(state)) } else { Err(TokenFault::Returned(RvError::CryptokiNotInitialized)) }
+        if state.started {
+            Ok(Calling(state, alone))
+        } else {
+            Err(TokenFault::Returned(RvError::CryptokiNotInitialized))
+        }
     }
 
     /// Starts the module anew, unless somebody did since `run`. Waits until nobody is in it.
@@ -115,6 +131,14 @@ mod tests {
         assert_eq!(Module::load(Path::new(path)).err(), Some(fault));
     }
 
+    #[test]
+    fn p11_kits_client_is_called_by_one_at_a_time() {
+        assert!(takes_one_at_a_time(Path::new("/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so")));
+    }
+    #[test]
+    fn a_token_is_called_by_many() {
+        assert!(!takes_one_at_a_time(Path::new("/usr/lib/softhsm/libsofthsm2.so")));
+    }
     #[test]
     fn a_module_that_is_not_there_is_missing() {
         refused("/nowhere/module.so", TokenFault::ModuleMissing);

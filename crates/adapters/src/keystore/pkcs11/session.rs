@@ -86,13 +86,10 @@ impl Token {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Lane<'_>) -> Result<T, TokenFault>) -> Result<T, TokenFault> {
         for _ in 0..RESTARTS_MAX {
             let lent = self.lend()?;
-            let calling = match self.module.call() {
-                Ok(calling) if calling.run() == lent.run => calling,
+            let Some(calling) = self.module.call().ok().filter(|calling| calling.run() == lent.run) else {
                 // The module was started anew: the session is none any more.
-                _ => {
-                    self.lose(lent.epoch);
-                    continue;
-                }
+                self.lose(lent.epoch);
+                continue;
             };
             let lane = Lane { pkcs11: calling.pkcs11(), slot: lent.slot, session: &lent.session, epoch: lent.epoch };
             let result = work(&lane);
