@@ -42,14 +42,17 @@ struct State {
 }
 
 /// The right to call a module until it is dropped.
-pub(crate) struct Calling<'a>(RwLockReadGuard<'a, State>, Option<MutexGuard<'a, ()>>);
+pub(crate) struct Calling<'a> {
+    state: RwLockReadGuard<'a, State>,
+    _alone: Option<MutexGuard<'a, ()>>,
+}
 
 impl Calling<'_> {
     pub(crate) fn pkcs11(&self) -> &Pkcs11 {
-        &self.0.pkcs11
+        &self.state.pkcs11
     }
     pub(crate) fn run(&self) -> Run {
-        self.0.run
+        self.state.run
     }
 }
 
@@ -88,14 +91,14 @@ impl Module {
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if state.started {
-                return Ok(Calling(state, alone));
+                return Ok(Calling { state, _alone: alone });
             }
         }
         self.restart(0)?;
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         // Another one may have tried to restart it in between, in vain.
         if state.started {
-            Ok(Calling(state, alone))
+            Ok(Calling { state, _alone: alone })
         } else {
             Err(TokenFault::Returned(RvError::CryptokiNotInitialized))
         }
