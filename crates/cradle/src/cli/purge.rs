@@ -6,8 +6,8 @@ use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
 use adapters::clock::SystemClock;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{Purge, Purged};
+use adapters::store::SqlStore;
+use adapters::store::sql::{Purge, Purged};
 use model::{OperatorName, UnixTime};
 use ports::Clock;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     })?;
     let before = retention.edge(SystemClock.now());
     if arguments.dry_run {
-        let due = SqliteStore::open_to_read(&common.data)?.purgeable(before)?;
+        let due = SqlStore::open_to_read(&common.data)?.purgeable(before)?;
         return say(common, before, due, false);
     }
     let workshop = Workshop::open(&common.data, common.passphrase_file.as_deref())?;

@@ -3,9 +3,9 @@
 
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::keystore::FileKeystore;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::room::Reserve;
-use adapters::store::sqlite::Opening;
+use adapters::store::sql::Opening;
 use ports::Keystore;
 use ports::keystore::KeyUri;
 use serde_json::Value;
@@ -103,7 +103,7 @@ impl Box_ {
         self.dir.join("data")
     }
     /// The records, opened as the program opens them.
-    pub fn store(&self) -> SqliteStore {
+    pub fn store(&self) -> SqlStore {
         let passphrase = std::fs::read(self.data().join("secrets/passphrase")).unwrap();
         let entropy = Arc::new(SystemEntropy::default());
         let keystore = FileKeystore::new(self.data().join("keys"), passphrase.into(), entropy.clone());
@@ -112,7 +112,7 @@ impl Box_ {
         let log_name = note.lines().next().unwrap().to_owned();
         let clock = Arc::new(SystemClock);
         let opening = Opening { log_name, audit_key, clock, entropy, marks: None, reserve: Reserve::default() };
-        SqliteStore::open(&self.data(), &opening).unwrap()
+        SqlStore::open(&self.data(), &opening).unwrap()
     }
 
     pub fn write(&self, name: &str, octets: impl AsRef<[u8]>) {
