@@ -9,7 +9,7 @@ use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::store::room::Reserve;
-use adapters::store::sql::{OpenFault, Opening};
+use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
@@ -168,6 +168,11 @@ impl Workshop {
         Self::assemble(places, config, keystore, marks, SqlStore::make)
     }
 
+    /// The server that has the records, if they are not in a file.
+    fn server(config: &Config) -> std::result::Result<Option<Server>, OpenFault> {
+        config.store.as_ref().map(|store| store.server(config.name.as_str())).transpose()
+    }
+
     fn assemble(
         places: Places,
         config: Config,
@@ -184,6 +189,7 @@ impl Workshop {
             entropy: Arc::clone(&entropy),
             marks: Some(marks),
             reserve: Reserve::default(),
+            server: Self::server(&config)?,
         };
         let store = Arc::new(open(places.data(), &opening)?);
         let tokens = config.token.clone().into();
@@ -277,6 +283,15 @@ impl Workshop {
     /// Who was who at a moment; who is revoked by now was nobody.
     pub(crate) fn directory_at(&self, at: UnixTime) -> Result<Directory> {
         directory(&self.store, at)
+    }
+}
+
+/// Opens the records of an installation for reading, wherever they are.
+pub(crate) fn open_to_read(data: &Path) -> std::result::Result<SqlStore, OpenFault> {
+    // What is wrong with the settings, whoever needs them says.
+    match Config::read(data).ok().as_ref().map(Workshop::server).transpose()?.flatten() {
+        Some(server) => SqlStore::open_server_to_read(&server),
+        None => SqlStore::open_to_read(data),
     }
 }
 

@@ -88,7 +88,9 @@ fn start(dir: &Path, port: u16, options: &[&str]) -> Child {
     let mut command = command(&programs().join("postgres"));
     command.arg("-D").arg(dir.join("data")).args(["-p", &port.to_string(), "-k"]).arg(dir);
     command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50", "-c", "shared_buffers=16MB"]);
-    options.iter().for_each(|option| drop(command.args(["-c", option])));
+    for option in options {
+        command.args(["-c", option]);
+    }
     command.spawn().unwrap()
 }
 

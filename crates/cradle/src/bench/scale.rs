@@ -81,7 +81,7 @@ pub(crate) fn fill(common: &Common, arguments: &Fill) -> Result {
         Failure::new(Exit::Usage, "usage", format!("there is no key type {key_type:?}"))
             .because("the key types are p256, p384, ed25519, rsa2048, rsa3072, rsa4096")
     })?;
-    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256)? };
+    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256, None)? };
     let before = if goes_on { rig.workshop().store.totals()?.intents } else { 0 };
     let bar = progress::bar(common.out(), "certificates", *count);
     let watch = Stopwatch::start();
@@ -129,7 +129,7 @@ pub(crate) fn start(said: &mut Said, common: &Common, arguments: &Start) -> Resu
     let mut whole = Vec::new();
     for _ in 0..rounds {
         let watch = Stopwatch::start();
-        let store = SqlStore::open_to_read(&common.data)?;
+        let store = crate::compose::open_to_read(&common.data)?;
         let _found = store.point_read(1)?;
         bare.push(watch.ns());
         drop(store);

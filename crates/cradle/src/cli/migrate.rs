@@ -4,7 +4,6 @@ use super::Common;
 use crate::compose::Workshop;
 use crate::config::Config;
 use crate::fault::{Failure, Result};
-use adapters::store::SqlStore;
 use adapters::store::sql::{OpenFault, SCHEMA};
 use serde::Serialize;
 
@@ -24,12 +23,12 @@ struct Migrated {
 
 pub(crate) fn run(common: &Common, Arguments {}: &Arguments) -> Result {
     Config::read(&common.data)?;
-    let (from, store) = match SqlStore::open_to_read(&common.data) {
+    let (from, store) = match crate::compose::open_to_read(&common.data) {
         Ok(store) => (SCHEMA, store),
         Err(OpenFault::Older(from)) => {
             // Whoever opens for writing brings them up to date, behind the check that nobody touched the log.
             drop(Workshop::open(&common.data, common.passphrase_file.as_deref())?);
-            (from, SqlStore::open_to_read(&common.data)?)
+            (from, crate::compose::open_to_read(&common.data)?)
         }
         Err(fault) => return Err(Failure::from(fault)),
     };

@@ -195,7 +195,7 @@ impl Common {
     /// The records of an installation that was finished, for reading.
     pub(crate) fn records(&self) -> Result<SqlStore> {
         Config::read(&self.data)?;
-        Ok(SqlStore::open_to_read(&self.data)?)
+        Ok(crate::compose::open_to_read(&self.data)?)
     }
 }
 

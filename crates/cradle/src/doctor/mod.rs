@@ -10,7 +10,6 @@ use crate::compose;
 use crate::config::{Config, Places};
 use crate::fault::Failure;
 use adapters::clock::SystemClock;
-use adapters::store::SqlStore;
 use ports::Clock;
 use serde::Serialize;
 use std::path::Path;
@@ -97,7 +96,7 @@ pub(crate) fn examine(patient: Patient<'_>) -> Vec<Check> {
     }
     all.push(files::passphrase(&places, patient.passphrase_file, config.as_ref().is_ok_and(|config| config.demo)));
     all.push(records::lock(patient.data));
-    let store = SqlStore::open_to_read(patient.data).map_err(Failure::from);
+    let store = crate::compose::open_to_read(patient.data).map_err(Failure::from);
     let now = SystemClock.now();
     match (&config, &store) {
         (Ok(config), Ok(store)) => {

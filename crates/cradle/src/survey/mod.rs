@@ -236,7 +236,7 @@ impl Survey {
     /// Looks at an installation.
     pub(crate) fn take(data: &Path, now: UnixTime, counting: Counting) -> Result<Self> {
         let config = Config::read(data)?;
-        let store = SqlStore::open_to_read(data)?;
+        let store = crate::compose::open_to_read(data)?;
         let totals = store.totals()?;
         let few = counting == Counting::All || totals.intents <= COUNTED_MAX;
         let counted = if few { Some(Counted::of(&store, now, true)?) } else { None };

@@ -87,7 +87,7 @@ impl Walk<'_> {
     fn due(&self, stored: &Stored, behind: u64, expired_before: u64) -> engine::Result<HashSet<SerialNumber>> {
         let mut statement = self.connection.statement(
             "SELECT i.serial FROM revocation r JOIN issuance i ON i.id = r.issuance
-             WHERE r.authority = ?1 AND ?2 IN (0, r.shard) AND r.id > ?3 AND r.id <= ?4
+             WHERE r.authority = ?1 AND (r.shard = ?2 OR ?2 = 0) AND r.id > ?3 AND r.id <= ?4
              AND coalesce(r.ended, 4611686018427387904) > ?4 AND r.not_after >= ?5 AND NOT (r.reason = 8 AND ?3 = 0)",
         )?;
         let parameters = (stored.authority, stored.shard, behind, stored.edge, expired_before);

@@ -35,7 +35,7 @@ pub use check::{Counts, DeepFinding};
 pub use decision::{About, ApprovalShown, Decision, GrantShown, Line, RightUsed, Said};
 pub use issuance::Synthetic;
 pub use mode::LastModes;
-pub use open::Server;
+pub use open::{Database, Server};
 pub use overview::{ListShown, RightShown};
 pub use purge::{Purge, Purged};
 pub use recall::{ReadBack, marks_of_list};

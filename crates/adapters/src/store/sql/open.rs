@@ -3,7 +3,7 @@
 pub(super) mod file;
 mod server;
 
-pub use server::Server;
+pub use server::{Database, Server};
 
 use super::engine::Connection;
 use super::{OpenFault, Opening, Place, SCHEMA, SqlStore, audit, entry, migrate};

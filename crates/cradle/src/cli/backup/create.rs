@@ -50,7 +50,7 @@ pub(super) fn run(common: &Common, file: &Path) -> Result {
     }
     let keystore = compose::keystore(&places, compose::passphrase(&places, common.passphrase_file.as_deref())?);
     let key = compose::checked_audit_key(&places, &keystore)?;
-    let store = SqlStore::open_to_read(&common.data)?;
+    let store = crate::compose::open_to_read(&common.data)?;
     if store.is_quarantined()? {
         common
             .out()

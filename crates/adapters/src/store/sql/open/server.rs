@@ -16,6 +16,51 @@ pub struct Server {
     pub process: String,
 }
 
+/// A database that is made for a measurement, and removed when this is dropped.
+pub struct Database {
+    server: Place,
+    name: String,
+    url: String,
+}
+
+impl Database {
+    /// Makes one beside the database that the URL names; its user must be allowed to.
+    ///
+    /// # Errors
+    /// [`OpenFault`]
+    pub fn make(url: &str) -> Result<Self, OpenFault> {
+        let server = Server { url: url.to_owned(), password: None, process: String::new() };
+        let (server, session) = open(&server)?;
+        let name = format!("cradle_bench_{}", std::process::id());
+        let made = session
+            .batch(&format!("DROP DATABASE IF EXISTS {name}"))
+            .and_then(|()| session.batch(&format!("CREATE DATABASE {name}")));
+        made.map_err(|e| OpenFault::of(&e))?;
+        // The last word of a kind counts; a URL takes it behind a question mark.
+        let url = match (url.contains("://"), url.contains('?')) {
+            (true, true) => format!("{url}&dbname={name}"),
+            (true, false) => format!("{url}?dbname={name}"),
+            (false, _) => format!("{url} dbname={name}"),
+        };
+        Ok(Self { server, name, url })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // If it cannot be removed it stays; the next measurement has another.
+        if let Ok(session) = Session::open(self.server.clone()) {
+            let _stays = session.batch(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        }
+    }
+}
+
 /// What only a server has. An intent is its process's own; whoever takes a process's place raises its epoch.
 const ADDED: &str = "
 CREATE TABLE schema_version (value BIGINT NOT NULL);
