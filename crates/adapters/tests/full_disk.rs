@@ -14,9 +14,9 @@
 #[path = "store/support.rs"]
 mod support;
 
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::marks::{Mark, Marks, read};
-use adapters::store::sqlite::OpenFault;
+use adapters::store::sql::OpenFault;
 use model::Fault;
 use model::contract::authority::RevocationReason;
 use ports::StoreFault;
@@ -95,9 +95,9 @@ fn what_was_held_is_given_back_and_all_is_taken_into_the_database() {
     assert!(rustix::fs::statvfs(&room).unwrap().f_bavail > 0);
     std::fs::remove_file(filler).unwrap();
     fill(&room);
-    let reader = SqliteStore::open_to_read(&b.dir).unwrap();
+    let reader = SqlStore::open_to_read(&b.dir).unwrap();
     assert!(reader.certificate(&serial(1)).unwrap().is_some(), "what is settled is read without any room");
-    assert_eq!(SqliteStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Full));
+    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Full));
 }
 
 #[test]

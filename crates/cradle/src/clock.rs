@@ -3,7 +3,6 @@
 //! Prevents: one command under a clock that is a year ahead, after which nothing is issued or revoked for a year.
 
 use crate::fault::{Exit, Failure, Result};
-use adapters::store::SqliteStore;
 use model::UnixTime;
 use std::path::Path;
 
@@ -21,7 +20,7 @@ pub(crate) fn is_ahead(now: UnixTime, latest: UnixTime) -> bool {
 /// Fails before anything is recorded under a clock that may be wrong.
 pub(crate) fn check(data: &Path, now: UnixTime) -> Result {
     // What cannot be read says so when it is opened for writing.
-    let Ok(store) = SqliteStore::open_to_read(data) else { return Ok(()) };
+    let Ok(store) = crate::compose::open_to_read(data) else { return Ok(()) };
     let latest = store.totals()?.latest;
     if !is_ahead(now, latest) {
         return Ok(());

@@ -9,8 +9,8 @@ use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::store::room::Reserve;
-use adapters::store::sqlite::{OpenFault, Opening};
-use adapters::store::{SqliteStore, marks};
+use adapters::store::sql::{OpenFault, Opening, Server};
+use adapters::store::{SqlStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::Setting;
 use issue::Profile;
@@ -50,7 +50,7 @@ pub(crate) const PROFILE_LEN_MAX: u64 = 1024 * 1024;
 pub(crate) struct Workshop {
     pub(crate) places: Places,
     pub(crate) config: Config,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqlStore>,
     pub(crate) keystore: Arc<FileKeystore>,
     /// The keys of authorities: in files, divided or not, and in tokens.
     pub(crate) keys: Arc<dyn Keystore>,
@@ -143,7 +143,7 @@ impl Workshop {
         let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
         let marks = places.marks(&config);
         let there = marks::are_there(&marks, &marks::name_of(&log_name(&config), &audit_key(&places)?));
-        let workshop = Self::assemble(places, config, keystore, marks, SqliteStore::open)?;
+        let workshop = Self::assemble(places, config, keystore, marks, SqlStore::open)?;
         if !there {
             // They were made anew just now; what went before can be restored by two operators only, and somebody should know.
             workshop.store.note_lost_marks(workshop.store.audit_len()?, workshop.believed_now()?)?;
@@ -159,13 +159,18 @@ impl Workshop {
 
     /// Opens what is being restored, whose marks are not beside it yet.
     pub(crate) fn open_restored(data: &Path, keystore: Arc<FileKeystore>, marks: PathBuf) -> Result<Self> {
-        Self::assemble(Places::of(data), Config::read(data)?, keystore, marks, SqliteStore::open)
+        Self::assemble(Places::of(data), Config::read(data)?, keystore, marks, SqlStore::open)
     }
 
     /// Makes the records of a new installation, with keys that are open already.
     pub(crate) fn make(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
         let marks = places.marks(&config);
-        Self::assemble(places, config, keystore, marks, SqliteStore::make)
+        Self::assemble(places, config, keystore, marks, SqlStore::make)
+    }
+
+    /// The server that has the records, if they are not in a file.
+    fn server(config: &Config) -> std::result::Result<Option<Server>, OpenFault> {
+        config.store.as_ref().map(|store| store.server(config.name.as_str())).transpose()
     }
 
     fn assemble(
@@ -173,7 +178,7 @@ impl Workshop {
         config: Config,
         keystore: Arc<FileKeystore>,
         marks: PathBuf,
-        open: impl FnOnce(&Path, &Opening) -> std::result::Result<SqliteStore, OpenFault>,
+        open: impl FnOnce(&Path, &Opening) -> std::result::Result<SqlStore, OpenFault>,
     ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
@@ -184,6 +189,7 @@ impl Workshop {
             entropy: Arc::clone(&entropy),
             marks: Some(marks),
             reserve: Reserve::default(),
+            server: Self::server(&config)?,
         };
         let store = Arc::new(open(places.data(), &opening)?);
         let tokens = config.token.clone().into();
@@ -280,12 +286,21 @@ impl Workshop {
     }
 }
 
+/// Opens the records of an installation for reading, wherever they are.
+pub(crate) fn open_to_read(data: &Path) -> std::result::Result<SqlStore, OpenFault> {
+    // What is wrong with the settings, whoever needs them says.
+    match Config::read(data).ok().as_ref().map(Workshop::server).transpose()?.flatten() {
+        Some(server) => SqlStore::open_server_to_read(&server),
+        None => SqlStore::open_to_read(data),
+    }
+}
+
 pub(crate) fn module_authority() -> Result<AuthorityName> {
     MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))
 }
 
 /// The module authority's certificate, and who is who by its word.
-fn directory(store: &SqliteStore, at: UnixTime) -> Result<Directory> {
+fn directory(store: &SqlStore, at: UnixTime) -> Result<Directory> {
     let authority = module_authority()?;
     let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
     let row = row.ok_or_else(|| broken("there is no module authority"))?;

@@ -2,6 +2,7 @@
 
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
+use adapters::store::sql::{OpenFault, Server};
 use model::{Digest, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub(crate) struct Config {
     /// How many operators must approve before authorities are made or changed: from two on only in a ceremony.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(crate) operators_needed: usize,
+    /// The server that has the records; without one they are in a file beside the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<StoreConfig>,
     /// How PKCS #11 tokens are reached, where the URI of a key does not say it.
     #[serde(default, skip_serializing_if = "TokenConfig::is_default")]
     pub(crate) token: TokenConfig,
@@ -100,6 +104,35 @@ impl From<TokenConfig> for adapters::keystore::Tokens {
     fn from(config: TokenConfig) -> Self {
         let TokenConfig { module, pin_file, sessions_max } = config;
         Self { module, pin_file, sessions_max }
+    }
+}
+
+/// The PostgreSQL server that has the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreConfig {
+    /// Where it is: `postgres://USER@HOST/DATABASE`, or words as libpq takes them. No password.
+    pub(crate) url: String,
+    /// The file that holds the password, and that nobody else may read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// Longest password, in octets.
+const PASSWORD_LEN_MAX: u64 = 1024;
+
+impl StoreConfig {
+    /// The server, for a process of this name.
+    pub(crate) fn server(&self, process: &str) -> std::result::Result<Server, OpenFault> {
+        let unread = |e: std::io::Error| OpenFault::Engine(format!("the file of its password cannot be read: {e}"));
+        let password = match &self.password_file {
+            Some(path) => {
+                let octets = files::read_bounded(path, PASSWORD_LEN_MAX).map_err(unread)?;
+                Some(String::from_utf8_lossy(&octets).trim_end_matches(['\r', '\n']).to_owned())
+            }
+            None => None,
+        };
+        Ok(Server { url: self.url.clone(), password, process: process.to_owned() })
     }
 }
 

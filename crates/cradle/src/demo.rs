@@ -95,8 +95,13 @@ fn begin(dir: &Path) -> Result {
 
 fn make_installation(dir: &Path, operator: &OperatorName) -> Result<Installation> {
     let places = Places::of(&dir.join("data"));
-    let settings =
-        Settings { organization: "Demo Devices".into(), maker_pen: 32473, name: parse("line-1")?, demo: true };
+    let settings = Settings {
+        organization: "Demo Devices".into(),
+        maker_pen: 32473,
+        name: parse("line-1")?,
+        demo: true,
+        store: None,
+    };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
     let workshop = make(&places, &plan)?;

@@ -2,7 +2,7 @@
 
 use crate::compose::{Installation, Workshop, module_authority};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
-use adapters::store::sqlite::survey::Holder;
+use adapters::store::sql::survey::Holder;
 use model::contract::authority::{Answer, Certify, CertifyRequest, Evidence, GrantOffer};
 use model::mode::Binding;
 use model::{Entity, Fault, Mode, ProfileName, Reason, TransactionId};
@@ -88,6 +88,6 @@ pub(crate) fn certify(
 }
 
 /// The certificates of modules and operators that are not revoked.
-pub(crate) fn holders(store: &adapters::store::SqliteStore) -> Result<Vec<Holder>> {
+pub(crate) fn holders(store: &adapters::store::SqlStore) -> Result<Vec<Holder>> {
     Ok(store.holders(&module_authority()?)?)
 }

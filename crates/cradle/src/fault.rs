@@ -1,6 +1,6 @@
 //! What the command line says when something does not work: what, why, what next, and an exit status.
 
-use adapters::store::sqlite::OpenFault;
+use adapters::store::sql::OpenFault;
 use model::{Fault, Reason};
 use ports::keystore::KeyFault;
 use ports::store::{DISK_FULL, StoreFault};

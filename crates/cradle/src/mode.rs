@@ -8,7 +8,7 @@ use crate::fault::{Exit, Failure, Result, While, of_fault};
 use crate::lapsed::{self, Lapse};
 use adapters::bus::LocalBus;
 use adapters::sockets;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use authority::Authority;
 use identity::registry::{Registry, Unsigned};
 use model::audit::Event;
@@ -185,7 +185,7 @@ impl Drop for Supervisor {
 }
 
 /// The mode of this box, if the audit log says the same: a row of the table could have been put back.
-fn recorded_mode(store: &SqliteStore) -> Result<ModeRow> {
+fn recorded_mode(store: &SqlStore) -> Result<ModeRow> {
     let forged = |why: &str| {
         Failure::new(Exit::Failed, "records-disagree", "the mode of this box is not the one that was recorded last")
             .because(why)

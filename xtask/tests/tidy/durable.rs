@@ -21,7 +21,7 @@ fn the_definition_is_no_call() {
 }
 #[test]
 fn the_store_may() {
-    source("crates/adapters/src/store/sqlite.rs", CALL, &[]);
+    source("crates/adapters/src/store/sql.rs", CALL, &[]);
     source("crates/adapters/src/store.rs", CALL, &[]);
 }
 #[test]

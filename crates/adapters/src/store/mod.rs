@@ -5,9 +5,9 @@ pub mod marks;
 pub mod merkle;
 pub mod note;
 pub mod room;
-pub mod sqlite;
+pub mod sql;
 
-pub use sqlite::SqliteStore;
+pub use sql::SqlStore;
 
 /// Ends the process because going on could lose or falsify records: a failed fsync, or no randomness.
 ///

@@ -1,8 +1,8 @@
 //! What km relies on: grants, intents, records, revocations, lists, authorities; and the opening itself.
 
 use crate::support::*;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::OpenFault;
+use adapters::store::SqlStore;
+use adapters::store::sql::OpenFault;
 use model::audit::{Entry, Event};
 use model::contract::authority::{RevocationReason, Verdict};
 use model::{Digest, Module, Reason, UnixTime};
@@ -265,21 +265,21 @@ fn an_epoch_is_new_at_each_opening() {
 fn a_second_process_is_kept_out() {
     let b = Box_::new();
     let _store = b.open();
-    assert_eq!(SqliteStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::InUse));
-    SqliteStore::open_to_read(&b.dir).unwrap();
+    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::InUse));
+    b.read().unwrap();
 }
 #[test]
 fn a_newer_schema_is_left_alone() {
     let b = Box_::new();
     drop(b.open());
-    b.sql("PRAGMA user_version = 3");
-    assert_eq!(SqliteStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(3)));
-    assert_eq!(SqliteStore::open_to_read(&b.dir).err(), Some(OpenFault::Newer(3)));
+    b.sql(if b.server.is_some() { "UPDATE schema_version SET value = 3" } else { "PRAGMA user_version = 3" });
+    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(3)));
+    assert_eq!(b.read().err(), Some(OpenFault::Newer(3)));
 }
 #[test]
 fn a_store_that_was_opened_to_read_writes_nothing() {
     let b = Box_::new();
     drop(b.open());
-    let store = SqliteStore::open_to_read(&b.dir).unwrap();
+    let store = b.read().unwrap();
     assert!(store.deposit("x", &[offer(1)], NOW).is_err());
 }

@@ -1,7 +1,7 @@
 //! On what a decision rests.
 
 use crate::support::*;
-use adapters::store::sqlite::About;
+use adapters::store::sql::About;
 use model::contract::authority::GrantOffer;
 use ports::StoreFault;
 use ports::store::AuthorityStore;

@@ -1,24 +1,32 @@
 //! The bulk path of the benches leaves the same records as the normal one.
 
 use crate::support::*;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{FILE, Synthetic};
+use adapters::store::SqlStore;
+use adapters::store::sql::{FILE, Synthetic};
 use ports::store::AuthorityStore;
 use ports::store::authority::{IntentDraft, RecordDraft};
 use rusqlite::types::Value;
 
 /// Everything in a table, but what differs by chance: epochs, and the log's signature and its grouping.
-fn contents(b: &Box_, table: &str) -> Vec<Vec<Value>> {
+fn contents(b: &Box_, table: &str) -> Vec<String> {
+    if let Some(server) = &b.server {
+        let mut client = postgres::Client::connect(&server.url, postgres::NoTls).unwrap();
+        let rows = client.query(&format!("SELECT t::text FROM cradle.{table} t ORDER BY 1"), &[]).unwrap();
+        return rows.iter().map(|row| row.get(0)).collect();
+    }
     let connection = rusqlite::Connection::open(b.dir.join(FILE)).unwrap();
     let mut statement = connection.prepare(&format!("SELECT * FROM {table}")).unwrap();
     let columns = statement.column_count();
-    let rows = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect());
+    let rows = statement.query_map([], |row| {
+        let values = (0..columns).map(|column| row.get(column)).collect::<rusqlite::Result<Vec<Value>>>()?;
+        Ok(format!("{values:?}"))
+    });
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 fn certificate(n: u8) -> Vec<u8> {
     vec![0x30, n]
 }
-fn prepared(b: &Box_) -> (SqliteStore, u64) {
+fn prepared(b: &Box_) -> (SqlStore, u64) {
     let store = b.open();
     let (name, profile) = ("factory".parse().unwrap(), "factory".parse().unwrap());
     let key = ports::keystore::KeyUri("file:factory".into());

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use adapters::keystore::memory::MemoryKey;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::marks;
 use model::audit::Event;
 use model::contract::identity::{BoardSeen, Change, Step, StepDone};
@@ -41,23 +41,23 @@ fn seen(board: &str, n: u32) -> BoardSeen {
     let serial = format!("SN{n:04}").parse().unwrap();
     BoardSeen { board: board.parse().unwrap(), serial, device_type: "sensor".parse().unwrap() }
 }
-fn trust(store: &SqliteStore, supplier: &str) {
+fn trust(store: &SqlStore, supplier: &str) {
     let key = MemoryKey::generate(KeyType::Ed25519);
     store.set_supplier(&supplier.parse().unwrap(), Some(key.public_key()), NOW).unwrap();
 }
 /// A store that takes lists of two suppliers.
-fn trusting(b: &Box_) -> SqliteStore {
+fn trusting(b: &Box_) -> SqlStore {
     let store = b.open();
     trust(&store, "acme");
     trust(&store, "zenith");
     store
 }
-fn all(store: &SqliteStore) -> Vec<DeviceRow> {
+fn all(store: &SqlStore) -> Vec<DeviceRow> {
     store.devices(&DeviceFilter { limit: 1000, ..Default::default() }).unwrap()
 }
 /// New, known, changed and removed devices.
 #[track_caller]
-fn taken(store: &SqliteStore, list: &List, expected: [u64; 4]) {
+fn taken(store: &SqlStore, list: &List, expected: [u64; 4]) {
     let compared = store.compare(list).unwrap();
     let outcome = store.import(list, NOW).unwrap();
     assert_eq!(compared, outcome, "a dry run says what will be");
@@ -68,7 +68,7 @@ fn taken(store: &SqliteStore, list: &List, expected: [u64; 4]) {
 }
 /// Refused, in a dry run too, and nothing changed.
 #[track_caller]
-fn contradicts(store: &SqliteStore, list: &List, expected: &[(u64, &str)]) {
+fn contradicts(store: &SqlStore, list: &List, expected: &[(u64, &str)]) {
     let before = (all(store), store.suppliers().unwrap(), store.lists().unwrap(), store.audit_len().unwrap());
     let outcome = store.import(list, NOW).unwrap();
     assert_eq!(store.compare(list).unwrap(), outcome);
@@ -81,14 +81,14 @@ fn contradicts(store: &SqliteStore, list: &List, expected: &[(u64, &str)]) {
     assert_eq!(before, after);
 }
 #[track_caller]
-fn is_refused(store: &SqliteStore, list: &List, reason: Reason) {
+fn is_refused(store: &SqlStore, list: &List, reason: Reason) {
     let before = (all(store), store.audit_len().unwrap());
     assert_eq!(store.import(list, NOW).unwrap(), ListOutcome::Refused(reason));
     assert_eq!(store.compare(list).unwrap(), ListOutcome::Refused(reason));
     assert_eq!((all(store), store.audit_len().unwrap()), before);
 }
 /// Leaves at km what waits; how many grants that were.
-fn deposit(store: &SqliteStore) -> usize {
+fn deposit(store: &SqlStore) -> usize {
     let mut count = 0;
     while let Some(pending) = store.pending(512).unwrap() {
         store.deposit(&pending.origin, &pending.offers, NOW).unwrap();
@@ -97,11 +97,11 @@ fn deposit(store: &SqliteStore) -> usize {
     }
     count
 }
-fn until(store: &SqliteStore, n: u32) -> UnixTime {
+fn until(store: &SqlStore, n: u32) -> UnixTime {
     grant(store, n).until
 }
 /// Takes a device through the line.
-fn provision(store: &SqliteStore, board: &str, n: u32) {
+fn provision(store: &SqlStore, board: &str, n: u32) {
     let id = store.admit(&[seen(board, n)], NOW).unwrap().remove(0).unwrap();
     let flashed = Step::Flashed { image: digest(1), duration_ms: 5, retries: 0 };
     for step in [flashed, Step::Provisioned { serial: "01".into(), key: digest(2) }] {
@@ -110,7 +110,7 @@ fn provision(store: &SqliteStore, board: &str, n: u32) {
     }
 }
 #[track_caller]
-fn is_sound(b: &Box_, store: &SqliteStore) {
+fn is_sound(b: &Box_, store: &SqlStore) {
     assert!(store.check_audit(&[], b.key.public_key(), &mut |_| ()).unwrap().is_ok());
     let found = store.check_deep(&mut |_| ()).unwrap();
     assert!(found.is_ok(), "{found:?}");
@@ -330,19 +330,16 @@ fn an_earlier_end_holds_for_what_was_left_at_km_already() {
 }
 #[test]
 fn after_a_restore_no_number_comes_again() {
-    let b = Box_::new();
+    let mut b = Box_::new();
     let store = trusting(&b);
     taken(&store, &acme(7, None, &[(1, None)]), [1, 0, 0, 0]);
-    store.snapshot(&b.dir.join("backup.db")).unwrap();
+    b.back_up(&store);
     let entries = store.audit_len().unwrap();
     trust(&store, "later");
     taken(&store, &acme(8, None, &[(2, None)]), [1, 0, 0, 0]);
     taken(&store, &of("later", 5, None, &[(3, None)]), [1, 0, 0, 0]);
     drop(store);
-    for name in ["cradle.db-wal", "cradle.db-shm"] {
-        let _not_there = std::fs::remove_file(b.dir.join(name));
-    }
-    std::fs::rename(b.dir.join("backup.db"), b.dir.join(adapters::store::sqlite::FILE)).unwrap();
+    b.restore();
     let mut found = Vec::new();
     let name = marks::name_of("test", b.key.public_key());
     marks::read(&b.dir.join("marks"), &name, entries, &mut |mark| found.push(mark)).unwrap();

@@ -1,8 +1,8 @@
 //! What may be taken out, what may not, and that checks tell them apart.
 
 use crate::support::*;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{Purge, Purged};
+use adapters::store::SqlStore;
+use adapters::store::sql::{Purge, Purged};
 use model::contract::authority::{GrantOffer, RevocationReason};
 use model::{Entity, Reason, UnixTime};
 use ports::StoreFault;
@@ -13,7 +13,7 @@ use x509::sha256;
 /// Long after everything here has expired.
 const LATER: UnixTime = NOW.plus_s(2000);
 
-fn purge(store: &SqliteStore, before: UnixTime) -> Purged {
+fn purge(store: &SqlStore, before: UnixTime) -> Purged {
     let mut purge = Purge::new(before, "ann");
     let mut all = Purged::default();
     loop {
@@ -26,18 +26,18 @@ fn purge(store: &SqliteStore, before: UnixTime) -> Purged {
         all.requests += gone.requests;
     }
 }
-fn whole(store: &SqliteStore, n: u8) -> bool {
+fn whole(store: &SqlStore, n: u8) -> bool {
     !store.certificate(&serial(n)).unwrap().unwrap().der.is_empty()
 }
 /// What the check of all records finds, but for certificates that are none.
 fn found(b: &Box_) -> Vec<&'static str> {
-    let store = SqliteStore::open_to_read(&b.dir).unwrap();
+    let store = b.read().unwrap();
     let found = store.check_deep(&mut |_| ()).unwrap().err().unwrap_or_default();
     let known = |what: &str| what.contains("cannot be read") || what.contains("not signed by its authority");
     found.into_iter().map(|f| f.what).filter(|what| !known(what)).collect()
 }
 /// Certificates of the devices 1 to 3, which expire one second after another.
-fn three() -> (Box_, SqliteStore, u64) {
+fn three() -> (Box_, SqlStore, u64) {
     let b = Box_::new();
     let store = b.open();
     let ca = ready(&store);
@@ -94,13 +94,13 @@ fn it_goes_on_after_an_interruption_while_others_issue() {
     drop(store);
     let store = b.open();
     let rest = purge(&store, LATER);
-    assert!(store.free_pages().unwrap() > 0, "their room is used again");
+    assert!(b.server.is_some() || store.free_pages().unwrap() > 0, "their room is used again");
     assert_eq!(gone.certificates + rest.certificates, 1200);
     drop(store);
     assert_eq!(found(&b), [""; 0]);
 }
-fn b_fill(store: &SqliteStore, ca: u64, numbers: std::ops::Range<u32>) {
-    use adapters::store::sqlite::Synthetic;
+fn b_fill(store: &SqlStore, ca: u64, numbers: std::ops::Range<u32>) {
+    use adapters::store::sql::Synthetic;
     let one = |n: u32| {
         let (high, low) = (n.to_be_bytes()[2], n.to_be_bytes()[3]);
         let mut intent = draft(store, ca, 9);

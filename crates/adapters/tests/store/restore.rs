@@ -1,9 +1,9 @@
 //! Yesterday's backup and today's marks: nothing that was used up is used again.
 
 use crate::support::*;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::marks::{self, Mark};
-use adapters::store::sqlite::{FILE, marks_of_list};
+use adapters::store::sql::marks_of_list;
 use model::Reason;
 use model::contract::authority::RevocationReason as R;
 use ports::store::AuthorityStore;
@@ -17,13 +17,13 @@ struct Restored {
 }
 
 fn restored() -> Restored {
-    let b = Box_::new();
+    let mut b = Box_::new();
     let store = b.open();
     let authority = ready(&store);
     (0..3).for_each(|n| issue(&store, authority, n));
     store.revoke(&serial(0), R::KeyCompromise, NOW).unwrap().unwrap();
     crl(&store, 1);
-    store.snapshot(&b.dir.join("backup.db")).unwrap();
+    b.back_up(&store);
     let entries = store.audit_len().unwrap();
     // What the backup does not know.
     (3..6).for_each(|n| issue(&store, authority, n));
@@ -33,13 +33,10 @@ fn restored() -> Restored {
     crl(&store, 3);
     row(one(&store, draft(&store, authority, 6)));
     drop(store);
-    for name in ["cradle.db-wal", "cradle.db-shm"] {
-        let _not_there = std::fs::remove_file(b.dir.join(name));
-    }
-    std::fs::rename(b.dir.join("backup.db"), b.dir.join(FILE)).unwrap();
+    b.restore();
     Restored { b, entries, authority }
 }
-fn crl(store: &SqliteStore, number: u64) {
+fn crl(store: &SqlStore, number: u64) {
     let authority = store.authorities().unwrap().remove(0);
     store.intend_crl(&authority, number, digest(1), NOW).unwrap().unwrap();
     store.record_crl(&authority, CrlRow { edge: 1, ..list(authority.id, number) }).unwrap();
@@ -168,7 +165,7 @@ fn a_certificate_that_was_recalled_in_silence_is_found() {
     store.recall(&marks, NOW).unwrap();
     drop(store);
     restored.b.sql("UPDATE issuance SET state = 0 WHERE state = 4");
-    let store = SqliteStore::open_to_read(&restored.b.dir).unwrap();
+    let store = restored.b.read().unwrap();
     let found = store.check_deep(&mut |_| ()).unwrap().unwrap_err();
     assert!(found.iter().any(|f| f.what.contains("recalled")), "{found:?}");
 }
@@ -201,17 +198,17 @@ fn a_published_list_tells_its_number_and_who_is_revoked() {
 }
 #[test]
 fn a_backup_is_taken_while_others_write() {
-    let b = Box_::new();
+    let mut b = Box_::new();
     let store = b.open();
     let authority = ready(&store);
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| (0..8).for_each(|n| issue(&store, authority, n)));
-        store.snapshot(&b.dir.join("backup.db")).unwrap();
+        b.back_up(&store);
         writing.join().unwrap();
     });
-    std::fs::create_dir(b.dir.join("copy")).unwrap();
-    std::fs::rename(b.dir.join("backup.db"), b.dir.join("copy").join(FILE)).unwrap();
-    let copy = SqliteStore::open_to_read(&b.dir.join("copy")).unwrap();
+    drop(store);
+    b.restore();
+    let copy = b.read().unwrap();
     let key = b.key.public_key();
     assert!(copy.check_audit(&[], key, &mut |_| ()).unwrap().is_ok(), "one moment of the log");
 }

@@ -6,7 +6,7 @@ use model::{Reason, UnixTime};
 use ports::store::AuthorityStore;
 use ports::store::authority::{AuthorityLimits, CrlContents, CrlRow, IntentDraft, Standing};
 
-fn ready_with(n: u8) -> (Box_, adapters::store::SqliteStore, u64) {
+fn ready_with(n: u8) -> (Box_, adapters::store::SqlStore, u64) {
     let b = Box_::new();
     let store = b.open();
     let ca = ready(&store);

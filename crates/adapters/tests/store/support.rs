@@ -2,9 +2,9 @@
 
 use adapters::clock::SystemEntropy;
 use adapters::keystore::memory::MemoryKey;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::room::Reserve;
-use adapters::store::sqlite::{FILE, Opening};
+use adapters::store::sql::{FILE, OpenFault, Opening, Server};
 use model::contract::authority::GrantOffer;
 use model::{Digest, Entity, Module, Reason, TransactionId, UnixTime};
 use ports::directory::Caller;
@@ -32,6 +32,27 @@ pub(crate) static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Box_ {
     pub(crate) dir: PathBuf,
     pub(crate) key: Arc<dyn Signer>,
+    /// A database of its own, where the suite runs against a server.
+    pub(crate) server: Option<Server>,
+}
+
+#[track_caller]
+fn run(program: &str, arguments: &[&str]) {
+    let ran = std::process::Command::new(program).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// The server that the suite runs against, as `rigs/with-postgres` says; without one it runs against files.
+fn server(n: u64) -> Option<Server> {
+    let url = std::env::var("CRADLE_TEST_POSTGRES").ok()?;
+    let name = format!("store_{}_{n}", std::process::id());
+    let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    Some(Server {
+        url: url.replace("dbname=postgres", &format!("dbname={name}")),
+        password: None,
+        process: "one".into(),
+    })
 }
 
 impl Box_ {
@@ -41,7 +62,8 @@ impl Box_ {
     }
     pub(crate) fn at(dir: PathBuf) -> Self {
         std::fs::create_dir_all(&dir).unwrap();
-        Self { dir, key: Arc::new(MemoryKey::generate(KeyType::Ed25519)) }
+        let server = server(NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { dir, key: Arc::new(MemoryKey::generate(KeyType::Ed25519)), server }
     }
     pub(crate) fn opening(&self) -> Opening {
         Opening {
@@ -51,13 +73,52 @@ impl Box_ {
             entropy: Arc::new(SystemEntropy::default()),
             marks: Some(self.dir.join("marks")),
             reserve: Reserve::default(),
+            server: self.server.clone(),
         }
     }
-    pub(crate) fn open(&self) -> SqliteStore {
-        SqliteStore::make(&self.dir, &self.opening()).unwrap()
+    pub(crate) fn open(&self) -> SqlStore {
+        SqlStore::make(&self.dir, &self.opening()).unwrap()
+    }
+    /// Takes a backup while the store is in use: of a server by its own tools.
+    pub(crate) fn back_up(&self, store: &SqlStore) {
+        match &self.server {
+            None => store.snapshot(&self.dir.join("backup.db")).unwrap(),
+            Some(server) => run("pg_dump", &["--format=custom", "--file", &self.dump(), "--dbname", &server.url]),
+        }
+    }
+    /// Puts the backup in the place of the records.
+    pub(crate) fn restore(&mut self) {
+        if self.server.is_some() {
+            self.server = server(NEXT.fetch_add(1, Ordering::Relaxed));
+            run("pg_restore", &["--dbname", &self.server.as_ref().unwrap().url, &self.dump()]);
+            return;
+        }
+        for name in ["cradle.db-wal", "cradle.db-shm"] {
+            let _not_there = std::fs::remove_file(self.dir.join(name));
+        }
+        std::fs::rename(self.dir.join("backup.db"), self.dir.join(FILE)).unwrap();
+    }
+    fn dump(&self) -> String {
+        self.dir.join("backup.dump").to_str().unwrap().to_owned()
+    }
+    pub(crate) fn read(&self) -> Result<SqlStore, OpenFault> {
+        match &self.server {
+            Some(server) => SqlStore::open_server_to_read(server),
+            None => SqlStore::open_to_read(&self.dir),
+        }
     }
     pub(crate) fn sql(&self, sql: &str) {
-        rusqlite::Connection::open(self.dir.join(FILE)).unwrap().execute_batch(sql).unwrap();
+        let Some(server) = &self.server else {
+            rusqlite::Connection::open(self.dir.join(FILE)).unwrap().execute_batch(sql).unwrap();
+            return;
+        };
+        let mut client = postgres::Client::connect(&server.url, postgres::NoTls).unwrap();
+        client
+            .batch_execute(&format!(
+                "SET search_path = cradle; SET cradle.process = 1; {}",
+                sql.replace("x'", "'\\x").replace("zeroblob(32)", "decode(repeat('00', 32), 'hex')")
+            ))
+            .unwrap();
     }
 }
 impl Drop for Box_ {

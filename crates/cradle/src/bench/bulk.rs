@@ -4,7 +4,7 @@
 use super::issue::Rig;
 use crate::fault::{Exit, Failure, Result};
 use adapters::keystore::memory::MemoryKey;
-use adapters::store::sqlite::Synthetic;
+use adapters::store::sql::Synthetic;
 use indicatif::ProgressBar;
 use model::contract::authority::{GrantOffer, RevocationReason};
 use model::{Entity, Module, TransactionId};

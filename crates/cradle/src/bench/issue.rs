@@ -5,9 +5,10 @@ use super::limit::{IssueLimit, cores, fsync_ns};
 use super::{Measurement, Said, Scratch, number, octets_in, peak_memory, per_s};
 use crate::cli::init::{Plan, Settings, make};
 use crate::compose::{Installation, Workshop};
-use crate::config::Places;
+use crate::config::{Places, StoreConfig};
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::clock::Stopwatch;
+use adapters::store::sql::Database;
 use issue::{Issuer, Profile};
 use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, GrantOffer};
@@ -31,6 +32,9 @@ pub(crate) struct Arguments {
     /// Clients that ask at the same time; four for each core if not given.
     #[arg(long)]
     clients: Option<usize>,
+    /// Keep the records at this PostgreSQL server; a database is made there, and removed.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// A directory on the disk to be measured; a directory in it is made and removed.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -45,22 +49,26 @@ pub(crate) struct Rig {
     pub(crate) station: Arc<Link>,
     profile: ProfileName,
     _scratch: Option<Scratch>,
+    // Dropped last: nobody is connected to it then.
+    _database: Option<Database>,
 }
 
 impl Rig {
     /// Makes the installation, in the mode in which devices are certified; it is removed in the end.
-    pub(crate) fn new(dir: &Path, key_type: KeyType) -> Result<Self> {
+    pub(crate) fn new(dir: &Path, key_type: KeyType, server: Option<&str>) -> Result<Self> {
         let scratch = Scratch::new(dir)?;
         let data = scratch.0.join("data");
-        Ok(Self { _scratch: Some(scratch), ..Self::kept(&data, key_type)? })
+        let database = server.map(Database::make).transpose()?;
+        let store = database.as_ref().map(|made| StoreConfig { url: made.url(), password_file: None });
+        Ok(Self { _scratch: Some(scratch), _database: database, ..Self::kept(&data, key_type, store)? })
     }
 
     /// The same in a directory that stays.
-    pub(crate) fn kept(data: &Path, key_type: KeyType) -> Result<Self> {
+    pub(crate) fn kept(data: &Path, key_type: KeyType, store: Option<StoreConfig>) -> Result<Self> {
         let places = Places::of(data);
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
-        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true };
+        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store };
         let plan =
             Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;
@@ -68,7 +76,7 @@ impl Rig {
         installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;
         let station = installation.supervisor.link(Module::Provisioning)?;
         let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
-        Ok(Self { installation, station, profile, _scratch: None })
+        Ok(Self { installation, station, profile, _scratch: None, _database: None })
     }
 
     /// An installation that was made by [`Rig::kept`] before.
@@ -76,7 +84,7 @@ impl Rig {
         let installation = Installation::open(data, common.passphrase_file.as_deref())?;
         let station = installation.supervisor.link(Module::Provisioning)?;
         let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
-        Ok(Self { installation, station, profile, _scratch: None })
+        Ok(Self { installation, station, profile, _scratch: None, _database: None })
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {
@@ -184,7 +192,7 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
 
 /// Many clients, many requests.
 fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Result<Measurement> {
-    let rig = Rig::new(&arguments.dir, key_type)?;
+    let rig = Rig::new(&arguments.dir, key_type, arguments.store.as_deref())?;
     let warm = rig.requests("WARM", 512, key_type, kind)?;
     let requests = rig.requests("SN", arguments.count, key_type, kind)?;
     let limit = rig.limit(key_type, kind)?;
@@ -204,7 +212,7 @@ fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Res
 
 /// One client, one request at a time. The limit is one fsync and the primitives on one core.
 fn single(name: &str, key_type: KeyType, arguments: &Arguments) -> Result<Measurement> {
-    let rig = Rig::new(&arguments.dir, key_type)?;
+    let rig = Rig::new(&arguments.dir, key_type, arguments.store.as_deref())?;
     let count = arguments.count.min(300);
     let requests = rig.requests("ONE", count, key_type, Kind::Csr)?;
     let limit = rig.limit(key_type, Kind::Csr)?;

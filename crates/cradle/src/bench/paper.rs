@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// How often each is repeated.
     #[arg(long, default_value_t = 15)]
     repeat: u64,
+    /// Keep the records at this PostgreSQL server; a database is made there, and removed.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// A directory on the disk to be measured; a directory in it is made and removed.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -44,7 +47,7 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
     said.say(measurement("paper 500 csr on the device", REQUESTS, &device))?;
     let station = repeat(arguments.repeat, || at_the_station(REQUESTS))?;
     said.say(measurement("paper 500 crmf at the station", REQUESTS, &station))?;
-    let rig = Rig::new(&arguments.dir, KeyType::P256)?;
+    let rig = Rig::new(&arguments.dir, KeyType::P256, arguments.store.as_deref())?;
     certify(&rig.station, rig.requests("WARM", 100, KeyType::P256, Kind::CrmfVouched)?)?;
     let mut points = Vec::new();
     for count in CERTIFICATES {

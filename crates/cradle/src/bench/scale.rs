@@ -13,7 +13,7 @@ use crate::fault::{Exit, Failure, Result};
 use crate::progress;
 use crate::survey::{PAGE, device_not_after, module_authority_row};
 use adapters::clock::Stopwatch;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::{Digest, Entity};
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow};
@@ -81,7 +81,7 @@ pub(crate) fn fill(common: &Common, arguments: &Fill) -> Result {
         Failure::new(Exit::Usage, "usage", format!("there is no key type {key_type:?}"))
             .because("the key types are p256, p384, ed25519, rsa2048, rsa3072, rsa4096")
     })?;
-    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256)? };
+    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256, None)? };
     let before = if goes_on { rig.workshop().store.totals()?.intents } else { 0 };
     let bar = progress::bar(common.out(), "certificates", *count);
     let watch = Stopwatch::start();
@@ -129,7 +129,7 @@ pub(crate) fn start(said: &mut Said, common: &Common, arguments: &Start) -> Resu
     let mut whole = Vec::new();
     for _ in 0..rounds {
         let watch = Stopwatch::start();
-        let store = SqliteStore::open_to_read(&common.data)?;
+        let store = crate::compose::open_to_read(&common.data)?;
         let _found = store.point_read(1)?;
         bare.push(watch.ns());
         drop(store);
@@ -155,7 +155,7 @@ struct Known {
 }
 
 /// Certificates that stand all over the records, in an order in which nobody reads.
-fn sample(store: &SqliteStore, count: u64) -> Result<Vec<Known>> {
+fn sample(store: &SqlStore, count: u64) -> Result<Vec<Known>> {
     /// A prime near the golden ratio of 2^32: multiples of it fall everywhere.
     const STRIDE: u64 = 2_654_435_761;
     let rows = store.totals()?.intents.max(1);

@@ -5,9 +5,9 @@ use crate::compose;
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::note::Checkpoint;
-use adapters::store::sqlite::AuditEntry;
+use adapters::store::sql::AuditEntry;
 use serde::Serialize;
 use std::path::PathBuf;
 use x509::PublicKey;
@@ -88,7 +88,7 @@ fn read_checkpoint(path: &PathBuf, key: &PublicKey) -> Result<String> {
 }
 
 /// Checks the log, or fails with the places.
-pub(crate) fn verify_log(common: &Common, store: &SqliteStore, kept: &[String]) -> Result<(u64, String)> {
+pub(crate) fn verify_log(common: &Common, store: &SqlStore, kept: &[String]) -> Result<(u64, String)> {
     let key = compose::audit_key(&Places::of(&common.data))?;
     let bar = progress::bar(common.out(), "audit log", 0);
     let result = store.check_audit(kept, &key, &mut |n| {
@@ -107,7 +107,7 @@ pub(crate) fn verify_log(common: &Common, store: &SqliteStore, kept: &[String]) 
     }
 }
 
-fn verify(common: &Common, store: &SqliteStore, kept: &[String]) -> Result<Sound> {
+fn verify(common: &Common, store: &SqlStore, kept: &[String]) -> Result<Sound> {
     let (entries, root) = verify_log(common, store, kept)?;
     Ok(Sound { entries, root, checkpoints: kept.len() + 1 })
 }
@@ -117,7 +117,7 @@ const SHOWN: i64 = 20;
 /// Entries that are read at a time.
 const PAGE: u32 = 1000;
 
-fn list(common: &Common, store: &SqliteStore, from: Option<i64>, limit: u32) -> Result {
+fn list(common: &Common, store: &SqlStore, from: Option<i64>, limit: u32) -> Result {
     let out = common.out();
     let from = from.unwrap_or(if out.is_human() { -SHOWN } else { 0 });
     let size = u64::try_from(from).map_or_else(|_| log_size(store), |_| Ok(0))?;
@@ -151,7 +151,7 @@ fn shown(entry: &AuditEntry, for_people: bool) -> Row {
     Row { number: entry.number, at: at.map(|at| at.to_string()), by, event }
 }
 
-fn log_size(store: &SqliteStore) -> Result<u64> {
+fn log_size(store: &SqlStore) -> Result<u64> {
     let note = store.checkpoint()?.unwrap_or_default();
     Ok(note.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 use super::Common;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::contract::identity::Mark;
 use model::lifecycle::Custody;
 use model::{DeviceId, DeviceSerial, Entity};
@@ -137,7 +137,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-fn all(store: &SqliteStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {
+fn all(store: &SqlStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {
     let mut left = limit;
     let (mut rows, mut after) = (Vec::new(), 0);
     while left > 0 {
@@ -151,7 +151,7 @@ fn all(store: &SqliteStore, custody: Option<Custody>, limit: u32) -> Result<Vec<
 }
 
 /// A device by its serial number or its name.
-pub(super) fn find(store: &SqliteStore, text: &str) -> Result<DeviceRow> {
+pub(super) fn find(store: &SqlStore, text: &str) -> Result<DeviceRow> {
     let serial = match text.parse::<DeviceId>() {
         Ok(id) => id.serial,
         Err(_) => text.parse::<DeviceSerial>().map_err(|e| {

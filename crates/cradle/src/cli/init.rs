@@ -2,13 +2,15 @@
 
 use super::Common;
 use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label, vault_label};
-use crate::config::{Config, Places, StationConfig, VaultConfig, check_organization};
+use crate::config::{Config, Places, StationConfig, StoreConfig, VaultConfig, check_organization};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{record_order, sign_order};
 use adapters::clock::SystemEntropy;
 use adapters::files;
 use adapters::keystore::FileKeystore;
+use adapters::store::SqlStore;
+use adapters::store::sql::OpenFault;
 use adapters::vault::VaultPrivateKey;
 use authority::Authority;
 use model::contract::hierarchy::CreateAuthority;
@@ -20,7 +22,7 @@ use ports::directory::Caller;
 use ports::store::ModeStore;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use x509::{KeyType, pem};
 use zeroize::Zeroizing;
 
@@ -45,6 +47,12 @@ pub(crate) struct Arguments {
     /// Keep the keys of authorities in this PKCS #11 token: `pkcs11:token=...?module-path=...&pin-source=file:...`.
     #[arg(long, env = "CRADLE_TOKEN", value_name = "URI")]
     token: Option<String>,
+    /// Keep the records at this PostgreSQL server: `postgres://USER@HOST/DATABASE`, without the password.
+    #[arg(long, env = "CRADLE_STORE", value_name = "URL")]
+    store: Option<String>,
+    /// The file that holds its password.
+    #[arg(long, env = "CRADLE_STORE_PASSWORD_FILE", value_name = "FILE", requires = "store")]
+    store_password_file: Option<PathBuf>,
     /// Make no root and no factory authority; make them later with `cradle ca create`.
     #[arg(long)]
     bare: bool,
@@ -71,11 +79,13 @@ pub(crate) struct Settings {
     pub(crate) maker_pen: u32,
     pub(crate) name: StationName,
     pub(crate) demo: bool,
+    /// The server that keeps the records; in a file if absent.
+    pub(crate) store: Option<StoreConfig>,
 }
 
 impl Settings {
     fn config(&self, vault: VaultConfig) -> Config {
-        let Self { organization, maker_pen, name, demo } = self;
+        let Self { organization, maker_pen, name, demo, store } = self;
         let (organization, name, station) = (organization.clone(), name.clone(), StationConfig::default());
         Config {
             organization,
@@ -88,6 +98,7 @@ impl Settings {
             signed_lists_only: false,
             retention: None,
             operators_needed: 1,
+            store: store.clone(),
             station,
             vault,
         }
@@ -115,6 +126,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let places = Places::of(&common.data);
     refuse_existing(&places)?;
     let plan = plan(common, arguments)?;
+    refuse_used(&plan.settings)?;
     let out = common.out();
     make(&places, &plan)?;
     let made = Made {
@@ -198,8 +210,23 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
         common.out().say("32473 is the enterprise number for examples. Device certificates are for ever, and name it: use --maker-pen.");
     }
     let Arguments { name, key_type, bare, token, .. } = arguments;
-    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false };
+    let store =
+        arguments.store.clone().map(|url| StoreConfig { url, password_file: arguments.store_password_file.clone() });
+    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store };
     Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, token: token.clone(), passphrase })
+}
+
+/// A database that holds records already is somebody's.
+fn refuse_used(settings: &Settings) -> Result {
+    let Some(store) = &settings.store else { return Ok(()) };
+    let server = store.server(settings.name.as_str())?;
+    match SqlStore::open_server_to_read(&server) {
+        Err(OpenFault::Missing) => Ok(()),
+        Err(other) => Err(other.into()),
+        Ok(_) => Err(Failure::new(Exit::Usage, "database-used", "the database holds the records of an installation")
+            .because("a new installation begins with an empty one")
+            .next("name another database with --store, or drop the schema `cradle` in it if nobody needs it")),
+    }
 }
 
 fn question(text: &str, default: &str) -> Result<String> {

@@ -4,8 +4,7 @@ use super::Common;
 use crate::compose::Workshop;
 use crate::config::Config;
 use crate::fault::{Failure, Result};
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{OpenFault, SCHEMA};
+use adapters::store::sql::{OpenFault, SCHEMA};
 use serde::Serialize;
 
 /// Bring records that an older version wrote up to date.
@@ -24,12 +23,12 @@ struct Migrated {
 
 pub(crate) fn run(common: &Common, Arguments {}: &Arguments) -> Result {
     Config::read(&common.data)?;
-    let (from, store) = match SqliteStore::open_to_read(&common.data) {
+    let (from, store) = match crate::compose::open_to_read(&common.data) {
         Ok(store) => (SCHEMA, store),
         Err(OpenFault::Older(from)) => {
             // Whoever opens for writing brings them up to date, behind the check that nobody touched the log.
             drop(Workshop::open(&common.data, common.passphrase_file.as_deref())?);
-            (from, SqliteStore::open_to_read(&common.data)?)
+            (from, crate::compose::open_to_read(&common.data)?)
         }
         Err(fault) => return Err(Failure::from(fault)),
     };

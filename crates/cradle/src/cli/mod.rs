@@ -34,8 +34,8 @@ use crate::fault::{DISK_FULL_CODE, Exit, Failure, Result};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::output::{Format, Output};
 use adapters::clock::Stopwatch;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::survey::room;
+use adapters::store::SqlStore;
+use adapters::store::sql::survey::room;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use model::UnixTime;
 use std::path::{Path, PathBuf};
@@ -193,9 +193,9 @@ impl Common {
     }
 
     /// The records of an installation that was finished, for reading.
-    pub(crate) fn records(&self) -> Result<SqliteStore> {
+    pub(crate) fn records(&self) -> Result<SqlStore> {
         Config::read(&self.data)?;
-        Ok(SqliteStore::open_to_read(&self.data)?)
+        Ok(crate::compose::open_to_read(&self.data)?)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
 use crate::lapsed;
 use adapters::clock::SystemClock;
-use adapters::store::sqlite::survey::Holder;
+use adapters::store::sql::survey::Holder;
 use model::contract::authority::{RevocationReason, Revoke};
 use model::{Entity, Module, OperatorName, Reason, UnixTime};
 use ports::Clock;

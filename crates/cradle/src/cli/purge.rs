@@ -6,8 +6,7 @@ use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
 use adapters::clock::SystemClock;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{Purge, Purged};
+use adapters::store::sql::{Purge, Purged};
 use model::{OperatorName, UnixTime};
 use ports::Clock;
 use serde::Serialize;
@@ -48,7 +47,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     })?;
     let before = retention.edge(SystemClock.now());
     if arguments.dry_run {
-        let due = SqliteStore::open_to_read(&common.data)?.purgeable(before)?;
+        let due = crate::compose::open_to_read(&common.data)?.purgeable(before)?;
         return say(common, before, due, false);
     }
     let workshop = Workshop::open(&common.data, common.passphrase_file.as_deref())?;

@@ -6,8 +6,8 @@ use crate::config::Places;
 use crate::doctor::files;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::Counts;
+use adapters::store::SqlStore;
+use adapters::store::sql::Counts;
 use serde_json::json;
 
 /// Check all records against each other.
@@ -53,7 +53,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     })
 }
 
-fn deep(common: &Common, store: &SqliteStore) -> Result<Counts> {
+fn deep(common: &Common, store: &SqlStore) -> Result<Counts> {
     let bar = progress::bar(common.out(), "records", 0);
     let result = store.check_deep(&mut |n| {
         bar.set_length(n + 1);

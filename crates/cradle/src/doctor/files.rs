@@ -5,7 +5,7 @@ use crate::compose::{self, module_label, operator_label, vault_label};
 use crate::config::Places;
 use adapters::files::open_to_others;
 use adapters::keystore::file::SCHEME;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::{Entity, Module};
 use ports::StoreFault;
 use ports::store::AuthorityStore;
@@ -79,7 +79,7 @@ pub(super) fn passphrase(places: &Places, named: Option<&Path>, demo: bool) -> C
 }
 
 /// A key file for each authority and module, closed to others.
-pub(super) fn keys(places: &Places, store: &SqliteStore) -> Vec<Check> {
+pub(super) fn keys(places: &Places, store: &SqlStore) -> Vec<Check> {
     const CHECK: &str = "key files";
     let holders = compose::module_authority().and_then(|name| Ok(store.holders(&name)?));
     let (Ok(authorities), Ok(holders)) = (store.authorities(), holders) else {
@@ -133,7 +133,7 @@ fn key(check: &'static str, path: &Path, if_missing: State) -> Option<Check> {
 }
 
 /// Releases whose image is not in the vault, each with the file that is missing.
-pub(crate) fn missing_images(places: &Places, store: &SqliteStore) -> Result<Vec<String>, StoreFault> {
+pub(crate) fn missing_images(places: &Places, store: &SqlStore) -> Result<Vec<String>, StoreFault> {
     let rows = store.releases()?.into_iter();
     let missing = rows.filter(|row| !places.vault().join(&row.image.0).is_file());
     Ok(missing
@@ -149,7 +149,7 @@ pub(crate) const IMPORT_AGAIN: &str =
     "in the mode software-import, `cradle release import RELEASE IMAGE` of the same files puts it there again";
 
 /// The image of each release.
-pub(super) fn images(places: &Places, store: &SqliteStore) -> Check {
+pub(super) fn images(places: &Places, store: &SqlStore) -> Check {
     const CHECK: &str = "images in the vault";
     match missing_images(places, store) {
         Ok(missing) if missing.is_empty() => Check::ok(CHECK, "each release has its own"),
@@ -161,7 +161,7 @@ pub(super) fn images(places: &Places, store: &SqliteStore) -> Check {
 }
 
 /// Profiles: all can be read, and which of them are in use as they stand.
-pub(super) fn profiles(places: &Places, store: &SqliteStore) -> Check {
+pub(super) fn profiles(places: &Places, store: &SqlStore) -> Check {
     const CHECK: &str = "profiles";
     let profiles = match compose::profiles(places) {
         Ok(profiles) => profiles,

@@ -6,7 +6,7 @@ use crate::cli::status::octets;
 use crate::survey;
 use adapters::clock::{Stopwatch, SystemEntropy};
 use adapters::memory::{Locked, is_hidden, lock};
-use adapters::store::sqlite::survey::room;
+use adapters::store::sql::survey::room;
 use ports::clock::random;
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -10,7 +10,6 @@ use crate::compose;
 use crate::config::{Config, Places};
 use crate::fault::Failure;
 use adapters::clock::SystemClock;
-use adapters::store::SqliteStore;
 use ports::Clock;
 use serde::Serialize;
 use std::path::Path;
@@ -97,11 +96,11 @@ pub(crate) fn examine(patient: Patient<'_>) -> Vec<Check> {
     }
     all.push(files::passphrase(&places, patient.passphrase_file, config.as_ref().is_ok_and(|config| config.demo)));
     all.push(records::lock(patient.data));
-    let store = SqliteStore::open_to_read(patient.data).map_err(Failure::from);
+    let store = crate::compose::open_to_read(patient.data).map_err(Failure::from);
     let now = SystemClock.now();
     match (&config, &store) {
         (Ok(config), Ok(store)) => {
-            all.push(Check::ok("records", format!("they open; schema {}", adapters::store::sqlite::SCHEMA)));
+            all.push(Check::ok("records", format!("they open; schema {}", adapters::store::sql::SCHEMA)));
             all.extend(records::checks(patient, config, store, now));
             all.extend(files::keys(&places, store));
             all.push(files::profiles(&places, store));

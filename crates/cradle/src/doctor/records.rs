@@ -6,7 +6,7 @@ use crate::compose;
 use crate::config::{Config, Places};
 use crate::machine;
 use crate::survey::{Counting, Finding, Severity, Survey};
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::UnixTime;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn lock(data: &Path) -> Check {
 }
 
 /// What the records say of themselves.
-pub(super) fn checks(patient: Patient<'_>, config: &Config, store: &SqliteStore, now: UnixTime) -> Vec<Check> {
+pub(super) fn checks(patient: Patient<'_>, config: &Config, store: &SqlStore, now: UnixTime) -> Vec<Check> {
     let mut all = vec![pages(patient, store), audit(patient.data, config, store)];
     match Survey::take(patient.data, now, Counting::Few) {
         Ok(survey) => all.extend(of_findings(&survey)),
@@ -33,7 +33,7 @@ pub(super) fn checks(patient: Patient<'_>, config: &Config, store: &SqliteStore,
 }
 
 /// Whether the engine finds its pages in order.
-fn pages(patient: Patient<'_>, store: &SqliteStore) -> Check {
+fn pages(patient: Patient<'_>, store: &SqlStore) -> Check {
     const CHECK: &str = "database";
     let len = match store.totals() {
         Ok(totals) => totals.octets,
@@ -57,7 +57,7 @@ fn broken(check: &'static str, why: &str) -> Check {
 }
 
 /// Whether the audit log is the one that was signed last.
-fn audit(data: &Path, config: &Config, store: &SqliteStore) -> Check {
+fn audit(data: &Path, config: &Config, store: &SqlStore) -> Check {
     const CHECK: &str = "audit log";
     let key = match compose::audit_key(&Places::of(data)) {
         Ok(key) => key,

@@ -4,7 +4,6 @@ use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use crate::survey::{COUNTED_MAX, Counted, Survey};
 use adapters::clock::{Stopwatch, SystemClock};
-use adapters::store::SqliteStore;
 use ports::Clock;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,7 +73,7 @@ impl Watch {
 impl Looking {
     fn look(&self) -> Result<Survey> {
         let config = Config::read(&self.data)?;
-        let store = SqliteStore::open_to_read(&self.data)?;
+        let store = crate::compose::open_to_read(&self.data)?;
         let totals = store.totals()?;
         let now = SystemClock.now();
         let mut held = self.counted.lock().unwrap_or_else(PoisonError::into_inner);

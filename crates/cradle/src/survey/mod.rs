@@ -10,9 +10,9 @@ use crate::compose::{self, MODULE_AUTHORITY};
 use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::machine;
-use adapters::store::sqlite::Purged;
-use adapters::store::sqlite::survey::{Devices, LastList, Tally, Totals, room};
-use adapters::store::{SqliteStore, marks};
+use adapters::store::sql::Purged;
+use adapters::store::sql::survey::{Devices, LastList, Tally, Totals, room};
+use adapters::store::{SqlStore, marks};
 use model::{Entity, Module, UnixTime};
 use ports::store::authority::AuthorityRow;
 use ports::store::{AuthorityStore, ModeStore};
@@ -207,14 +207,14 @@ pub(crate) struct Counted {
 
 impl Counted {
     /// Walks intents and devices; and certificates, which takes longest, if that is wanted.
-    pub(crate) fn of(store: &SqliteStore, now: UnixTime, with_expiry: bool) -> Result<Self> {
+    pub(crate) fn of(store: &SqlStore, now: UnixTime, with_expiry: bool) -> Result<Self> {
         let expiring = if with_expiry { Some(expiring(store, now)?) } else { None };
         Ok(Self { tallies: store.tally()?, devices: store.count_devices()?, expiring })
     }
 }
 
 /// Counts the certificates of devices that expire soon.
-fn expiring(store: &SqliteStore, now: UnixTime) -> Result<[u64; HORIZON_DAYS.len()]> {
+fn expiring(store: &SqlStore, now: UnixTime) -> Result<[u64; HORIZON_DAYS.len()]> {
     let modules = module_authority_row(&store.authorities()?);
     let mut counts = HORIZON_DAYS.map(|_| 0);
     let mut after = Some(0);
@@ -236,7 +236,7 @@ impl Survey {
     /// Looks at an installation.
     pub(crate) fn take(data: &Path, now: UnixTime, counting: Counting) -> Result<Self> {
         let config = Config::read(data)?;
-        let store = SqliteStore::open_to_read(data)?;
+        let store = crate::compose::open_to_read(data)?;
         let totals = store.totals()?;
         let few = counting == Counting::All || totals.intents <= COUNTED_MAX;
         let counted = if few { Some(Counted::of(&store, now, true)?) } else { None };
@@ -247,7 +247,7 @@ impl Survey {
     pub(crate) fn with(
         data: &Path,
         config: &Config,
-        store: &SqliteStore,
+        store: &SqlStore,
         now: UnixTime,
         totals: &Totals,
         counted: Option<&Counted>,
@@ -316,7 +316,7 @@ impl TallyNow {
     }
 }
 
-fn marks(data: &Path, config: &Config, store: &SqliteStore) -> Result<MarksNow> {
+fn marks(data: &Path, config: &Config, store: &SqlStore) -> Result<MarksNow> {
     let places = Places::of(data);
     let directory = places.marks(config);
     // Whose key is gone is found elsewhere; here it must not hide the rest.
@@ -330,7 +330,7 @@ fn marks(data: &Path, config: &Config, store: &SqliteStore) -> Result<MarksNow> 
     })
 }
 
-fn mode(store: &SqliteStore) -> Result<Option<ModeNow>> {
+fn mode(store: &SqlStore) -> Result<Option<ModeNow>> {
     let row = store.mode()?;
     Ok(row.map(|row| ModeNow {
         order: row.order.to_string(),
@@ -342,7 +342,7 @@ fn mode(store: &SqliteStore) -> Result<Option<ModeNow>> {
 }
 
 /// All authorities, each behind the one that issued it.
-fn authorities(store: &SqliteStore, now: UnixTime, counted: Option<&Counted>) -> Result<Vec<AuthorityNow>> {
+fn authorities(store: &SqlStore, now: UnixTime, counted: Option<&Counted>) -> Result<Vec<AuthorityNow>> {
     let rows = store.authorities()?;
     let lists = store.last_lists()?;
     let mut all = Vec::with_capacity(rows.len());
@@ -388,7 +388,7 @@ fn tree(rows: &[AuthorityRow]) -> Vec<(&AuthorityRow, usize)> {
 }
 
 /// Modules and operators that hold a certificate which is not revoked.
-fn holders(store: &SqliteStore) -> Result<(Vec<HolderNow>, Vec<HolderNow>)> {
+fn holders(store: &SqlStore) -> Result<(Vec<HolderNow>, Vec<HolderNow>)> {
     let (mut modules, mut operators) = (BTreeMap::new(), BTreeMap::new());
     for row in store.holders(&compose::module_authority()?)? {
         let Ok(certificate) = Certificate::decode(&row.der) else { continue };
@@ -430,14 +430,14 @@ fn horizon(
     HORIZON_DAYS.into_iter().enumerate().map(within).collect()
 }
 
-fn audit(store: &SqliteStore, totals: &Totals) -> Result<AuditNow> {
+fn audit(store: &SqlStore, totals: &Totals) -> Result<AuditNow> {
     let note = store.checkpoint()?;
     let root = note.as_deref().and_then(|note| note.lines().nth(2)).map(ToOwned::to_owned);
     Ok(AuditNow { entries: totals.audit_entries, latest: totals.latest, root })
 }
 
 /// What could be purged; not looked for where there is so much that it takes a while.
-fn purgeable(config: &Config, store: &SqliteStore, now: UnixTime, few: bool) -> Result<Option<PurgeableNow>> {
+fn purgeable(config: &Config, store: &SqlStore, now: UnixTime, few: bool) -> Result<Option<PurgeableNow>> {
     let Some(before) = config.retention.filter(|_| few).map(|kept| kept.edge(now)) else { return Ok(None) };
     let Purged { certificates, lists, requests } = store.purgeable(before)?;
     Ok(Some(PurgeableNow { before, certificates, lists, requests }))

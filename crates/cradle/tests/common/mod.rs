@@ -3,9 +3,9 @@
 
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::keystore::FileKeystore;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use adapters::store::room::Reserve;
-use adapters::store::sqlite::Opening;
+use adapters::store::sql::{Opening, Server};
 use ports::Keystore;
 use ports::keystore::KeyUri;
 use serde_json::Value;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// If this is set, every box keeps the keys of its authorities in a token.
 const TOKEN: &str = "CRADLE_TEST_TOKEN";
+/// If this is set, every box keeps its records at the server that it names.
+const SERVER: &str = "CRADLE_TEST_POSTGRES";
 
 pub struct Box_ {
     pub dir: PathBuf,
@@ -29,7 +31,29 @@ impl Box_ {
         if std::env::var_os(TOKEN).is_some() {
             b.make_token();
         }
+        b.make_database();
         b
+    }
+
+    /// Where its records are, if they are at a server.
+    fn url(&self) -> Option<String> {
+        let url = std::env::var(SERVER).ok()?;
+        Some(url.replace("dbname=postgres", &format!("dbname={}", self.database())))
+    }
+    fn server(&self) -> Option<Server> {
+        self.url().map(|url| Server { url, password: None, process: "line-1".into() })
+    }
+
+    /// A database of its own, where the suite runs against a server.
+    fn make_database(&self) {
+        let Some(url) = std::env::var_os(SERVER) else { return };
+        let create = format!("CREATE DATABASE \"{}\"", self.database());
+        let made = Command::new("psql").args(["--quiet", "--dbname"]).arg(url).args(["--command", &create]).output();
+        let made = made.expect("postgresql is not there; install it");
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    }
+    fn database(&self) -> String {
+        self.dir.file_name().unwrap().to_str().unwrap().chars().rev().take(60).collect::<String>()
     }
 
     /// A token of its own, in which authorities keep their keys.
@@ -103,7 +127,7 @@ impl Box_ {
         self.dir.join("data")
     }
     /// The records, opened as the program opens them.
-    pub fn store(&self) -> SqliteStore {
+    pub fn store(&self) -> SqlStore {
         let passphrase = std::fs::read(self.data().join("secrets/passphrase")).unwrap();
         let entropy = Arc::new(SystemEntropy::default());
         let keystore = FileKeystore::new(self.data().join("keys"), passphrase.into(), entropy.clone());
@@ -111,8 +135,16 @@ impl Box_ {
         let note = self.ok(&["audit", "checkpoint"]);
         let log_name = note.lines().next().unwrap().to_owned();
         let clock = Arc::new(SystemClock);
-        let opening = Opening { log_name, audit_key, clock, entropy, marks: None, reserve: Reserve::default() };
-        SqliteStore::open(&self.data(), &opening).unwrap()
+        let opening = Opening {
+            log_name,
+            audit_key,
+            clock,
+            entropy,
+            marks: None,
+            reserve: Reserve::default(),
+            server: self.server(),
+        };
+        SqlStore::open(&self.data(), &opening).unwrap()
     }
 
     pub fn write(&self, name: &str, octets: impl AsRef<[u8]>) {
@@ -124,6 +156,9 @@ impl Box_ {
 
     /// The token of this box, if its authorities keep their keys in one.
     fn with_token(&self, mut command: Command) -> Command {
+        if let Some(url) = self.url() {
+            command.env("CRADLE_STORE", url);
+        }
         if std::env::var_os(TOKEN).is_some() {
             let (module, pin) = ("/usr/lib/softhsm/libsofthsm2.so", self.dir.join("pin"));
             let token = format!("pkcs11:token=box?module-path={module}&pin-source=file:{}", pin.display());
@@ -221,8 +256,20 @@ impl Box_ {
     }
 
     pub fn sql(&self, sql: &str) {
-        let status = Command::new("sqlite3").arg("data/cradle.db").arg(sql).current_dir(&self.dir).status().unwrap();
-        assert!(status.success());
+        let mut command = match self.url() {
+            Some(url) => {
+                let sql = format!("SET search_path = cradle; {}", sql.replace("AS BLOB)", "AS BYTEA)"));
+                let mut psql = Command::new("psql");
+                psql.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", &url, "--command", &sql]);
+                psql
+            }
+            None => {
+                let mut sqlite = Command::new("sqlite3");
+                sqlite.arg("data/cradle.db").arg(sql);
+                sqlite
+            }
+        };
+        assert!(command.current_dir(&self.dir).status().unwrap().success());
     }
 }
 

@@ -8,7 +8,7 @@ use crate::progress;
 use adapters::backup::{Manifest, RECORDS};
 use adapters::clock::SystemClock;
 use adapters::files;
-use adapters::store::{SqliteStore, marks};
+use adapters::store::{SqlStore, marks};
 use ports::Clock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ impl Drop for Snapshot {
 }
 
 impl Snapshot {
-    fn take(places: &Places, store: &SqliteStore) -> Result<Self> {
+    fn take(places: &Places, store: &SqlStore) -> Result<Self> {
         let directory = places.data().join(SNAPSHOT);
         let _nothing_left = std::fs::remove_dir_all(&directory);
         let snapshot = Self(directory.clone());
@@ -50,7 +50,7 @@ pub(super) fn run(common: &Common, file: &Path) -> Result {
     }
     let keystore = compose::keystore(&places, compose::passphrase(&places, common.passphrase_file.as_deref())?);
     let key = compose::checked_audit_key(&places, &keystore)?;
-    let store = SqliteStore::open_to_read(&common.data)?;
+    let store = crate::compose::open_to_read(&common.data)?;
     if store.is_quarantined()? {
         common
             .out()
@@ -58,7 +58,7 @@ pub(super) fn run(common: &Common, file: &Path) -> Result {
     }
     let snapshot = Snapshot::take(&places, &store)?;
     // The snapshot says itself how far it goes: the records go on meanwhile.
-    let taken = SqliteStore::open_to_read(&snapshot.0)?;
+    let taken = SqlStore::open_to_read(&snapshot.0)?;
     let entries = taken.audit_len()?;
     let manifest = Manifest {
         version: 0,

@@ -8,7 +8,7 @@ use crate::fault::{Exit, Failure, Result};
 use crate::{operators, progress};
 use adapters::backup::Manifest;
 use adapters::store::marks::{self, BadMarks, Mark, Marks};
-use adapters::store::sqlite::{ReadBack, marks_of_list};
+use adapters::store::sql::{ReadBack, marks_of_list};
 use model::audit::{Entry, Event};
 use model::{OperatorName, UnixTime};
 use ports::store::AuthorityStore;

@@ -2,7 +2,7 @@
 
 use crate::cli::Common;
 use crate::fault::{Exit, Failure, Result};
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::AuthorityName;
 use ports::store::AuthorityStore;
 use ports::store::authority::AuthorityRow;
@@ -73,7 +73,7 @@ pub(super) fn chain(common: &Common, name: &AuthorityName, with_links: bool) -> 
 }
 
 /// An authority's certificate and those above it, in DER.
-pub(crate) fn chain_of(store: &SqliteStore, name: &AuthorityName) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn chain_of(store: &SqlStore, name: &AuthorityName) -> Result<Vec<Vec<u8>>> {
     let rows = store.authorities()?;
     let find = |name: &AuthorityName| rows.iter().find(|row| row.name == *name && !row.certificate.is_empty());
     let first = find(name).ok_or_else(|| {
@@ -86,7 +86,7 @@ pub(crate) fn chain_of(store: &SqliteStore, name: &AuthorityName) -> Result<Vec<
 }
 
 /// The certificates that connect the keys of a root: old with new, new with old, of every rollover that it had.
-fn links_of(store: &SqliteStore, root: Option<&Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+fn links_of(store: &SqlStore, root: Option<&Vec<u8>>) -> Result<Vec<Vec<u8>>> {
     let subject = |der: &[u8]| Certificate::decode(der).ok().map(|certificate| certificate.tbs().subject.clone());
     let wanted = root.and_then(|der| subject(der));
     let mut links = Vec::new();

@@ -5,7 +5,7 @@ use crate::config::{Config, Places};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use ceremony::{Finding, INPUT_LEN_MAX, Known, KnownProfile, PLAN_LEN_MAX, Plan, Step, Surroundings};
 use model::FileName;
 use ports::store::AuthorityStore;
@@ -78,7 +78,7 @@ pub(super) fn known(row: &AuthorityRow) -> Known {
 }
 
 /// The installation in a data directory.
-pub(super) fn surroundings(data: &Path, config: &Config, store: &SqliteStore) -> Result<Surroundings> {
+pub(super) fn surroundings(data: &Path, config: &Config, store: &SqlStore) -> Result<Surroundings> {
     let profiles = compose::profiles(&Places::of(data))?.into_iter().map(|(name, profile)| {
         let (issuers, key_types) = (profile.issuers().to_vec(), profile.key_types().to_vec());
         (name, KnownProfile { is_authority: profile.is_authority(), issuers, key_types })

@@ -10,7 +10,7 @@ use crate::config::{Config, Places};
 use crate::fault::{Exit, Failure, Result};
 use adapters::clock::SystemEntropy;
 use adapters::files;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use ceremony::{Journal, Plan, Step};
 use issue::Profile;
 use model::contract::hierarchy::CreateAuthority;
@@ -48,7 +48,7 @@ impl Drop for Throwaway {
 pub(super) struct Real<'a> {
     pub(super) data: &'a Path,
     pub(super) config: &'a Config,
-    pub(super) store: &'a SqliteStore,
+    pub(super) store: &'a SqlStore,
 }
 
 /// Carries out a plan in `throwaway`, with outputs to `to`.
@@ -74,7 +74,7 @@ fn installation(real: &Real<'_>, plan: &Plan, places: &Places) -> Result<Install
         None => return Err(Failure::new(Exit::Usage, "plan", "the plan names no operators")),
     };
     let wanted = init::Plan {
-        settings: Settings { organization, maker_pen, name, demo: true },
+        settings: Settings { organization, maker_pen, name, demo: true, store: None },
         operator: operator.clone(),
         key_type: "p256".into(),
         bare: true,

@@ -7,7 +7,7 @@ use crate::config::{Config, Places};
 use crate::fault::{Exit, Failure, Result, While};
 use crate::operators;
 use adapters::files;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use ceremony::{Anchor, Approver, Event, Kept, Report, SEAL, Seal, Signer, Step, TRANSCRIPT_LEN_MAX};
 use model::Digest;
 use ports::jws;
@@ -73,7 +73,7 @@ fn make(run: &Run<'_>) -> Result<String> {
 }
 
 /// The certificate of the authority that certifies operators.
-fn operators_authority(store: &SqliteStore) -> Result<Vec<u8>> {
+fn operators_authority(store: &SqlStore) -> Result<Vec<u8>> {
     let name = module_authority()?;
     let row = store.authorities()?.into_iter().find(|row| row.name == name && !row.certificate.is_empty());
     Ok(row.map(|row| row.certificate).unwrap_or_default())

@@ -6,7 +6,7 @@ use crate::fault::Result;
 use crate::progress;
 use crate::survey::{PAGE, module_authority_row};
 use adapters::clock::SystemClock;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::UnixTime;
 use ports::Clock;
 use ports::store::AuthorityStore;
@@ -73,7 +73,7 @@ pub(super) fn run(common: &Common, svg: Option<&Path>) -> Result {
     Ok(())
 }
 
-fn count(common: &Common, store: &SqliteStore) -> Result<Histogram> {
+fn count(common: &Common, store: &SqlStore) -> Result<Histogram> {
     let modules = module_authority_row(&store.authorities()?);
     let bar = progress::bar(common.out(), "certificates", store.totals()?.intents);
     let mut histogram = Histogram::default();

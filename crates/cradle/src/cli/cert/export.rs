@@ -6,7 +6,7 @@ use crate::fault::{Exit, Failure, Result};
 use crate::output::{Format, Rows};
 use crate::progress;
 use adapters::files;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::AuthorityName;
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow};
@@ -61,11 +61,11 @@ pub(super) fn run(common: &Common, filter: CertificateFilter, written: Written, 
 }
 
 /// Writes certificates as PEM files, one for each. Gives their number.
-pub(crate) fn export_all(store: &SqliteStore, to: &Path, authority: Option<AuthorityName>) -> Result<u64> {
+pub(crate) fn export_all(store: &SqlStore, to: &Path, authority: Option<AuthorityName>) -> Result<u64> {
     files_of(store, to, CertificateFilter { authority, ..CertificateFilter::default() })
 }
 
-fn files_of(store: &SqliteStore, to: &Path, filter: CertificateFilter) -> Result<u64> {
+fn files_of(store: &SqlStore, to: &Path, filter: CertificateFilter) -> Result<u64> {
     std::fs::create_dir_all(to).map_err(|e| Failure::file(to, &e))?;
     octets_of_each(store, filter, |row| {
         let path = to.join(format!("{}.pem", row.serial));
@@ -76,7 +76,7 @@ fn files_of(store: &SqliteStore, to: &Path, filter: CertificateFilter) -> Result
 
 /// As [`each`], but for those whose octets nobody has: they were purged, or read back after a restore.
 fn octets_of_each(
-    store: &SqliteStore,
+    store: &SqlStore,
     filter: CertificateFilter,
     mut see: impl FnMut(&CertificateRow) -> Result,
 ) -> Result<u64> {
@@ -94,7 +94,7 @@ fn octets_of_each(
 /// Sees each certificate that a filter lets through, a page at a time: nobody who writes waits for a long reader, and
 /// the memory that is needed does not grow. Gives their number.
 pub(super) fn each(
-    store: &SqliteStore,
+    store: &SqlStore,
     mut filter: CertificateFilter,
     mut see: impl FnMut(&CertificateRow) -> Result,
 ) -> Result<u64> {
@@ -111,19 +111,13 @@ pub(super) fn each(
     }
 }
 
-fn to_standard_output(common: &Common, store: &SqliteStore, filter: CertificateFilter, written: Written) -> Result {
+fn to_standard_output(common: &Common, store: &SqlStore, filter: CertificateFilter, written: Written) -> Result {
     let out = common.out();
     write(common, store, filter, written, |text| out.print(text)).map(|_| ())
 }
 
 /// Writes to a file that is there, whole and durable, or not there.
-fn to_file(
-    common: &Common,
-    store: &SqliteStore,
-    filter: CertificateFilter,
-    written: Written,
-    to: &Path,
-) -> Result<u64> {
+fn to_file(common: &Common, store: &SqlStore, filter: CertificateFilter, written: Written, to: &Path) -> Result<u64> {
     if std::fs::symlink_metadata(to).is_ok() {
         return Err(Failure::file(to, &std::io::ErrorKind::AlreadyExists.into()));
     }
@@ -138,7 +132,7 @@ fn to_file(
 
 fn write(
     common: &Common,
-    store: &SqliteStore,
+    store: &SqlStore,
     filter: CertificateFilter,
     written: Written,
     mut sink: impl FnMut(&str) -> Result,

@@ -10,7 +10,7 @@ use super::Common;
 use super::inspect;
 use crate::fault::{Exit, Failure, Result};
 use crate::output::Output;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::{AuthorityName, Digest, Entity, ProfileName, UnixTime};
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow, Kept};
@@ -193,7 +193,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
 const COLUMNS: [&str; 8] =
     ["serial", "subject", "profile", "authority", "issued_at", "not_after", "state", "revocation_reason"];
 
-fn list(out: Output, store: &SqliteStore, mut filter: CertificateFilter, limit: u32) -> Result {
+fn list(out: Output, store: &SqlStore, mut filter: CertificateFilter, limit: u32) -> Result {
     let mut left = limit;
     let mut rows = out.stream(&COLUMNS);
     while left > 0 {
@@ -231,7 +231,7 @@ fn shown(row: &CertificateRow) -> Row {
     }
 }
 
-fn find(store: &SqliteStore, serial: &str) -> Result<CertificateRow> {
+fn find(store: &SqlStore, serial: &str) -> Result<CertificateRow> {
     let number = SerialNumber::from_hex(serial).ok_or_else(|| {
         Failure::new(Exit::Usage, "serial", format!("{serial:?} is no serial number"))
             .because("it is 1 to 20 octets in hexadecimal digits, and not zero")

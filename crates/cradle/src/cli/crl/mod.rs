@@ -7,7 +7,7 @@ use crate::compose::{self, Installation};
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use model::AuthorityName;
 use model::contract::authority::{CrlIssued, IssueCrl, IssueFilter};
 use ports::store::AuthorityStore;
@@ -211,7 +211,7 @@ fn opened(common: &Common, authority: &AuthorityName) -> Result<Installation> {
     Ok(installation)
 }
 
-fn authority_of(store: &SqliteStore, name: &AuthorityName) -> Result<AuthorityRow> {
+fn authority_of(store: &SqlStore, name: &AuthorityName) -> Result<AuthorityRow> {
     let row = store.authorities()?.into_iter().find(|row| row.name == *name && !row.certificate.is_empty());
     row.ok_or_else(|| {
         Failure::new(Exit::NotFound, "issuer-unknown", format!("there is no authority {name}"))

@@ -4,7 +4,7 @@ use super::{list_at, shards_of, title};
 use crate::cli::Common;
 use crate::fault::{Exit, Failure, Result};
 use adapters::files::{DirectoryLock, publish};
-use adapters::store::SqliteStore;
+use adapters::store::SqlStore;
 use ports::store::AuthorityStore;
 use ports::store::authority::{AuthorityRow, CrlRow, CrlScope};
 use serde::Serialize;
@@ -69,7 +69,7 @@ fn scopes(common: &Common, authority: &AuthorityRow) -> Result<Vec<(u32, bool)>>
 }
 
 fn plan(
-    store: &SqliteStore,
+    store: &SqlStore,
     authorities: &[AuthorityRow],
     authority: &AuthorityRow,
     directory: &Path,

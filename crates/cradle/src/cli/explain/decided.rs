@@ -1,8 +1,8 @@
 //! On what a decision rests, in plain words.
 
 use crate::fault::Result;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::{About, ApprovalShown, Decision, Line};
+use adapters::store::SqlStore;
+use adapters::store::sql::{About, ApprovalShown, Decision, Line};
 use model::UnixTime;
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ struct Said {
 }
 
 /// What was decided, for people and for programs.
-pub(super) fn decided(store: &SqliteStore, about: About<'_>) -> Result<(Vec<String>, Vec<Decided>)> {
+pub(super) fn decided(store: &SqlStore, about: About<'_>) -> Result<(Vec<String>, Vec<Decided>)> {
     let decisions = store.decisions(about)?;
     let words = decisions.iter().flat_map(words).collect();
     Ok((words, decisions.into_iter().map(shown).collect()))

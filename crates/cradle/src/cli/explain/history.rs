@@ -6,8 +6,8 @@ use crate::compose;
 use crate::config::Places;
 use crate::fault::{Exit, Failure, Result};
 use crate::progress;
-use adapters::store::SqliteStore;
-use adapters::store::sqlite::About;
+use adapters::store::SqlStore;
+use adapters::store::sql::About;
 use model::audit::{Entry, Event};
 use model::contract::authority::RevocationReason;
 use model::{Entity, TransactionId};
@@ -104,7 +104,7 @@ fn unknown(text: &str) -> Failure {
     )
 }
 
-fn find(store: &SqliteStore, text: &str) -> Result<Subject> {
+fn find(store: &SqlStore, text: &str) -> Result<Subject> {
     let mut subject = Subject::default();
     if let Some(serial) = SerialNumber::from_hex(text)
         && let Some(row) = store.certificate(&serial)?
@@ -155,7 +155,7 @@ impl Subject {
 }
 
 /// How a certificate stands now.
-fn standing(common: &Common, store: &SqliteStore, row: &CertificateRow) -> Result<Vec<String>> {
+fn standing(common: &Common, store: &SqlStore, row: &CertificateRow) -> Result<Vec<String>> {
     let profiles = compose::profiles(&Places::of(&common.data))?;
     let file = match profiles.get(&row.profile) {
         _ if row.is_read_back() => "as the high-water marks say",
@@ -185,7 +185,7 @@ fn standing(common: &Common, store: &SqliteStore, row: &CertificateRow) -> Resul
 }
 
 /// What the audit log says of these words, oldest first; and whether all of it was looked through.
-fn history(common: &Common, store: &SqliteStore, words: &[String]) -> Result<(Vec<Line>, bool)> {
+fn history(common: &Common, store: &SqlStore, words: &[String]) -> Result<(Vec<Line>, bool)> {
     let len = store.audit_len()?;
     let first = len.saturating_sub(ENTRIES_MAX);
     let bar = progress::bar(common.out(), "audit log", len - first);

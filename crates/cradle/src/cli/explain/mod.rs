@@ -84,6 +84,7 @@ const CODES: [(&str, Exit, &str, &str); 44] = [
         "an installation was not finished",
         "remove the data directory and run `cradle init` again",
     ),
+    ("database-used", Exit::Usage, "the database holds the records of an installation already", "name an empty one"),
     ("in-use", Exit::TryAgain, "another command holds the data directory", "wait until it has ended"),
     ("key", Exit::Usage, "a key cannot be opened or used", "check the passphrase, and the file's form"),
     ("listen", Exit::Unavailable, "an address cannot be listened on", "name another port, or 0 for any"),

@@ -1,0 +1,190 @@
+//! The audit log in the database.
+
+use super::engine::{self, Connection, OptionalExtension};
+use super::read::fit;
+use super::writer::Tx;
+use super::{OpenFault, SqlStore, WriteFault};
+use crate::store::audit_log::{Check, Finding, Sound};
+use crate::store::merkle::{Edge, TILE, TileRoot, leaf};
+use crate::store::note::Checkpoint;
+use model::Digest;
+use ports::{Signer, StoreFault};
+use std::collections::HashMap;
+use x509::PublicKey;
+
+/// One entry of the log as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Counted from 0.
+    pub number: u64,
+    /// One line of JSON.
+    pub entry: Vec<u8>,
+}
+
+/// Checks that the tree as it is stored is the one that was signed last, under this name and by this key.
+///
+/// Not looked at here are the entries themselves: `cradle audit verify` walks them.
+pub(super) fn check_edge(
+    connection: &Connection,
+    edge: &Edge,
+    origin: &str,
+    key: &PublicKey,
+) -> engine::Result<Result<(), OpenFault>> {
+    let note: Option<String> = connection.query_row("SELECT note FROM checkpoint", (), |row| row.get(0)).optional()?;
+    let Some(note) = note else {
+        return Ok(if edge.size() == 0 { Ok(()) } else { Err(OpenFault::Tampered("its checkpoint is gone")) });
+    };
+    let Some(signed) = Checkpoint::verify(&note, key).filter(|signed| signed.origin == origin) else {
+        return Ok(Err(OpenFault::Tampered("its checkpoint is not signed by its key")));
+    };
+    if signed.size != edge.size() {
+        return Ok(Err(OpenFault::Tampered("it has more entries, or fewer")));
+    }
+    Ok(if signed.root == edge.root() { Ok(()) } else { Err(OpenFault::Tampered("its entries are others")) })
+}
+
+/// The last entry that tells of an operation mode, as the checkpoint says. Its signature is verified when a store is
+/// opened for writing.
+pub(super) fn last_mode(connection: &Connection) -> engine::Result<Option<u64>> {
+    let note: Option<String> = connection.query_row("SELECT note FROM checkpoint", (), |row| row.get(0)).optional()?;
+    Ok(note.as_deref().and_then(Checkpoint::mode_of))
+}
+
+/// The name of the row that keeps the latest time of the log: later entries may be earlier, if a clock goes back.
+pub(super) const LATEST: &str = "latest_ms";
+
+/// Puts the tree together from the stored roots of tiles and the entries behind the last full tile. Gives the latest
+/// time of all entries too, in milliseconds.
+pub(super) fn restore(connection: &Connection) -> engine::Result<(Edge, u64)> {
+    let mut edge = Edge::default();
+    let highest: Option<u32> =
+        connection.query_row("SELECT max(level) FROM audit_root", (), |row| row.get(0)).optional()?.flatten();
+    for level in (1..=highest.unwrap_or(0)).rev() {
+        // What stands in a full tile of this level is counted by the level above.
+        let mut roots = connection.statement(
+            "SELECT hash FROM audit_root WHERE level = ?1
+             AND number >= (SELECT count(*) FROM audit_root WHERE level = ?1) / ?2 * ?2 ORDER BY number",
+        )?;
+        let roots = roots.query_map((level, u64::try_from(TILE).unwrap_or(256)), |row| fit::<Digest>(row, 0))?;
+        for root in roots {
+            edge.push_subtree(level, root?);
+        }
+    }
+    let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
+    for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
+        edge.push(hash?);
+    }
+    Ok((edge, latest_ms(connection)?))
+}
+
+/// The latest time of all entries, in milliseconds.
+pub(super) fn latest_ms(connection: &Connection) -> engine::Result<u64> {
+    let latest = connection.query_row("SELECT value FROM counter WHERE name = ?1", [LATEST], |row| row.get(0));
+    Ok(latest.optional()?.unwrap_or(0))
+}
+
+/// Takes in the entries behind an edge. What full tiles they end, whoever wrote them has recorded.
+pub(super) fn catch_up(connection: &Connection, edge: &mut Edge) -> engine::Result<()> {
+    let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
+    for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
+        edge.push(hash?);
+    }
+    Ok(())
+}
+
+pub(super) fn append(tx: &mut Tx<'_>, octets: &[u8]) -> Result<(), WriteFault> {
+    let hash = leaf(octets);
+    let number = tx.edge().size();
+    if tx.connection().server().is_some() {
+        // A server is told of all of them at the end: nothing in a transaction reads them before.
+        let roots = tx.edge().push(hash);
+        tx.keep(octets.to_vec(), hash, roots);
+        return Ok(());
+    }
+    tx.statement("INSERT INTO audit (number, entry, leaf) VALUES (?1, ?2, ?3)")?.execute((
+        number,
+        octets,
+        hash.octets(),
+    ))?;
+    for root in tx.edge().push(hash) {
+        put_root(tx.connection(), &root)?;
+    }
+    Ok(())
+}
+
+pub(super) fn put_root(connection: &Connection, root: &TileRoot) -> Result<(), WriteFault> {
+    let sql = "INSERT INTO audit_root (level, number, hash) VALUES (?1, ?2, ?3)";
+    connection.execute(sql, (root.level, root.index, root.hash.octets()))?;
+    Ok(())
+}
+
+/// Signs the log as it will be when the transaction is committed.
+pub(super) fn checkpoint(
+    connection: &Connection,
+    edge: &Edge,
+    mode: Option<u64>,
+    origin: &str,
+    key: &dyn Signer,
+) -> Result<(), StoreFault> {
+    let checkpoint = Checkpoint { origin: origin.to_owned(), size: edge.size(), root: edge.root(), mode };
+    let note = checkpoint.sign(key).map_err(|_| StoreFault::Engine("the audit key cannot sign"))?;
+    let written = connection
+        .statement("INSERT INTO checkpoint (id, note) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET note = ?1")
+        .and_then(|mut statement| statement.execute([note]));
+    written.map(|_| ()).map_err(|e| super::fault(&e))
+}
+
+impl SqlStore {
+    /// The last signed checkpoint of the audit log.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn checkpoint(&self) -> Result<Option<String>, StoreFault> {
+        self.read(|c| c.query_row("SELECT note FROM checkpoint", (), |row| row.get(0)).optional())
+    }
+
+    /// Entries of the audit log from a number on, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    pub fn audit_entries(&self, from: u64, limit: u32) -> Result<Vec<AuditEntry>, StoreFault> {
+        self.read(|c| {
+            let mut statement =
+                c.statement("SELECT number, entry FROM audit WHERE number >= ?1 ORDER BY number LIMIT ?2")?;
+            let rows =
+                statement.query_map((from, limit), |row| Ok(AuditEntry { number: row.get(0)?, entry: row.get(1)? }))?;
+            rows.collect()
+        })
+    }
+
+    /// Checks the whole audit log against its own last checkpoint and those that were kept elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; the inner error is what was found.
+    pub fn check_audit(
+        &self,
+        kept: &[String],
+        key: &PublicKey,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Result<Sound, Vec<Finding>>, StoreFault> {
+        self.read(|c| {
+            // One snapshot: the log may grow meanwhile.
+            let snapshot = c.snapshot()?;
+            let own: Option<String> =
+                snapshot.query_row("SELECT note FROM checkpoint", (), |row| row.get(0)).optional()?;
+            let mut roots = snapshot.statement("SELECT level, number, hash FROM audit_root")?;
+            let roots = roots.query_map((), |row| Ok(((row.get(0)?, row.get(1)?), fit::<Digest>(row, 2)?)))?;
+            let roots = roots.collect::<engine::Result<HashMap<_, _>>>()?;
+            let mut check = Check::new(&own.unwrap_or_default(), kept, roots, key);
+            let mut statement = snapshot.statement("SELECT number, entry, leaf FROM audit ORDER BY number")?;
+            let mut rows = statement.query(())?;
+            while let Some(row) = rows.next()?.as_ref() {
+                let number = row.get(0)?;
+                let entry: Vec<u8> = row.get(1)?;
+                check.entry(number, &entry, Digest::from_slice(&row.get::<Vec<u8>>(2)?));
+                progress(number);
+            }
+            Ok(check.finish())
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! From the schema of an older version to ours, in one transaction: a crash leaves the old one.
+
+use super::{OpenFault, SCHEMA};
+use rusqlite::Connection;
+use x509::{Certificate, sha256};
+
+/// Rows that are worked off at a time.
+const PAGE: u32 = 1024;
+
+/// Brings a database of an older schema up to date. Gives the version that it had, if that was another.
+pub(super) fn migrate(connection: &mut Connection) -> Result<Option<u32>, OpenFault> {
+    match super::open::file::schema_version(connection)? {
+        SCHEMA => Ok(None),
+        0 => Err(OpenFault::Missing),
+        old if old < SCHEMA => {
+            from_1(connection)
+                .map_err(|e| OpenFault::Engine(format!("the records cannot be brought up to date: {e}")))?;
+            Ok(Some(old))
+        }
+        newer => Err(OpenFault::Newer(newer)),
+    }
+}
+
+fn from_1(connection: &mut Connection) -> rusqlite::Result<()> {
+    let tx = connection.transaction()?;
+    tx.execute_batch(include_str!("schema-2.sql"))?;
+    expiries(&tx)?;
+    tx.execute(
+        "UPDATE revocation SET not_after = (SELECT i.not_after FROM issuance i WHERE i.id = revocation.issuance)",
+        [],
+    )?;
+    digests(&tx)?;
+    tx.pragma_update(None, "user_version", SCHEMA)?;
+    tx.commit()
+}
+
+/// When each certificate expires, from its octets.
+fn expiries(tx: &Connection) -> rusqlite::Result<()> {
+    let mut page = tx.prepare("SELECT id, der FROM certificate WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut set = tx.prepare("UPDATE issuance SET not_after = ?2 WHERE id = ?1")?;
+    let mut last = 0;
+    loop {
+        let rows = page.query_map((last, PAGE), |row| Ok((row.get::<_, u64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let Some((end, _)) = rows.last() else { return Ok(()) };
+        last = *end;
+        for (id, der) in rows {
+            // What cannot be read lasts for ever: it stays on every list, and `verify --deep` names it.
+            if let Ok(certificate) = Certificate::decode(&der) {
+                set.execute((id, certificate.tbs().not_after.s()))?;
+            }
+        }
+    }
+}
+
+fn digests(tx: &Connection) -> rusqlite::Result<()> {
+    let mut keys = tx.prepare("SELECT authority, number FROM crl")?;
+    let keys = keys.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?)))?;
+    let keys = keys.collect::<rusqlite::Result<Vec<_>>>()?;
+    for key in keys {
+        let digest = tx.query_row("SELECT der FROM crl WHERE authority = ?1 AND number = ?2", key, |row| {
+            Ok(sha256(row.get_ref(0)?.as_blob()?))
+        })?;
+        tx.execute("UPDATE crl SET digest = ?3 WHERE authority = ?1 AND number = ?2", (key.0, key.1, digest.octets()))?;
+    }
+    Ok(())
+}
+
+/// The tables and indexes of a database and their columns, for comparing.
+#[cfg(test)]
+fn shape(connection: &Connection) -> Vec<String> {
+    let mut statement = connection
+        .prepare(
+            "SELECT s.type || ' ' || s.name || ' ' || coalesce((SELECT group_concat(c.name || ' ' || c.type || ' ' ||
+             c.\"notnull\" || ' ' || coalesce(c.dflt_value, '-') || ' ' || c.pk, ', ') FROM pragma_table_info(s.name) c), '')
+             FROM sqlite_schema s WHERE s.name NOT LIKE 'sqlite_%' ORDER BY s.type, s.name",
+        )
+        .unwrap();
+    statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> (crate::testing::Temporary, Connection) {
+        let dir = crate::testing::Temporary::new();
+        let path = dir.path().join(super::super::FILE);
+        let from = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/installations/schema-1/cradle.db");
+        std::fs::copy(from, &path).unwrap();
+        (dir, super::super::open::file::connect_to_write(&path).unwrap())
+    }
+    fn one<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> T {
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_was_brought_up_to_date_looks_like_what_is_made_new() {
+        let (dir, mut old) = fixture();
+        assert_eq!(migrate(&mut old), Ok(Some(1)));
+        let path = dir.path().join("new.db");
+        std::fs::write(&path, b"").unwrap();
+        let mut new = super::super::open::file::connect_to_write(&path).unwrap();
+        super::super::open::file::create(&mut new).unwrap();
+        assert_eq!(shape(&old), shape(&new));
+    }
+    #[test]
+    fn it_is_done_once() {
+        let (_dir, mut old) = fixture();
+        assert_eq!(migrate(&mut old), Ok(Some(1)));
+        assert_eq!(migrate(&mut old), Ok(None));
+    }
+    #[test]
+    fn certificates_have_their_ends_and_lists_their_digests() {
+        let (_dir, mut old) = fixture();
+        migrate(&mut old).unwrap();
+        let ends: u64 = one(&old, "SELECT count(DISTINCT not_after) FROM issuance");
+        assert!(ends > 2, "root without an end, modules of five years, an operator of three");
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM crl WHERE length(digest) = 32 AND edge = 1"), 2);
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM revocation WHERE reason = 1 AND ended IS NULL"), 1);
+    }
+    #[test]
+    fn a_newer_schema_is_left_alone() {
+        let (_dir, mut old) = fixture();
+        old.pragma_update(None, "user_version", SCHEMA + 1).unwrap();
+        assert_eq!(migrate(&mut old), Err(OpenFault::Newer(SCHEMA + 1)));
+    }
+}

@@ -1,0 +1,499 @@
+//! The one writer: whoever wants to write queues, and the first in the queue writes for all who wait, commits once, and
+//! answers each.
+//!
+//! So the records of one batch and the intents of the next share an fsync without knowing of each other, and one who is
+//! alone writes on his own thread: a thread that only writes would cost him two changes of thread for each commit, which
+//! take longer than the fsync.
+
+use super::engine::{self, Connection, Params, Statement};
+use super::{OpenFault, Opening, Place, WriteFault, fault};
+use crate::store::marks::{Mark, Marks};
+use crate::store::merkle::{Edge, TileRoot};
+use crate::store::room::{Held, Reserve};
+use model::Digest;
+use model::audit::{Entry, Event};
+use ports::{Signer, StoreFault};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use x509::SerialNumber;
+
+/// When a transaction has so many rows it is committed, even if more wait: an fsync shared by so many is cheap already,
+/// and while one batch is written the cores sign and verify the next. (Taking all that wait makes everybody wait
+/// together, and the cores idle: measured, 15 % of the throughput.)
+const ROWS_ENOUGH: usize = 256;
+/// The one who wrote for others broke down; nothing was committed.
+const ABANDONED: StoreFault = StoreFault::Engine("the transaction was abandoned");
+
+/// Something to write.
+trait Job: Send {
+    /// Writes it. May be asked again, if the transaction was rolled back for somebody else's sake.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), WriteFault>;
+    /// How many rows it writes, about.
+    fn rows(&self) -> usize;
+    /// Tells the caller what became of it.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFault>);
+}
+
+struct Work<F, R> {
+    rows: usize,
+    write: F,
+    value: Option<R>,
+    tell: SyncSender<Result<R, StoreFault>>,
+}
+
+impl<F, R> Job for Work<F, R>
+where
+    F: Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send,
+    R: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), WriteFault> {
+        self.value = Some((self.write)(tx)?);
+        Ok(())
+    }
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn answer(self: Box<Self>, outcome: Result<(), StoreFault>) {
+        let Self { value, tell, .. } = *self;
+        let none = StoreFault::Engine("the transaction was rolled back");
+        // A caller that went away needs no answer.
+        let _gone = tell.send(outcome.and_then(|()| value.ok_or(none)));
+    }
+}
+
+/// Writes for all. What waits is bounded by the threads that wait.
+pub(super) struct Writer {
+    queue: Mutex<Queue>,
+    // Told whenever a transaction ends: somebody's job is done, and somebody may write next.
+    ended: Condvar,
+    pen: Mutex<Pen>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    writing: bool,
+}
+
+/// What it takes to write: held by one thread at a time.
+struct Pen {
+    // Given back before the connection is closed, which takes the log into the database.
+    room: Option<Room>,
+    connection: Connection,
+    known: Known,
+    log: Log,
+    marks: Option<Marks>,
+}
+
+struct Log {
+    name: String,
+    key: Arc<dyn Signer>,
+}
+
+/// The room that is held for the ends of open intents.
+struct Room {
+    reserve: Reserve,
+    log: Held,
+    marks: Option<Held>,
+}
+
+/// What the writer knows of what is committed.
+#[derive(Default)]
+struct Known {
+    edge: Edge,
+    words: HashMap<String, i64>,
+    profiles: HashMap<Digest, i64>,
+    open: BTreeMap<u64, SerialNumber>,
+    highest: u64,
+    latest_ms: u64,
+    /// The last entry of the log that tells of an operation mode.
+    mode_entry: Option<u64>,
+}
+
+/// A transaction that is being written, and what will be known when it is committed.
+pub(super) struct Tx<'c> {
+    connection: &'c Connection,
+    known: &'c Known,
+    learnt: Learnt,
+    keeps_marks: bool,
+}
+
+/// What a transaction changes of what is known.
+#[derive(Default)]
+struct Learnt {
+    words: Vec<(String, i64)>,
+    profiles: Vec<(Digest, i64)>,
+    opened: BTreeMap<u64, SerialNumber>,
+    closed: HashSet<u64>,
+    edge: Edge,
+    latest_ms: u64,
+    marks: Vec<Mark>,
+    mode_entry: Option<u64>,
+    /// Entries of the log that a server was not told of yet: octets and leaves; and the tiles that they fill.
+    entries: (Vec<Vec<u8>>, Vec<Vec<u8>>),
+    tiles: Vec<TileRoot>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        opening: &Opening,
+        edge: Edge,
+        latest_ms: u64,
+        (place, marks): (&Place, Option<Marks>),
+    ) -> Result<Self, OpenFault> {
+        let mut known = Known { edge, latest_ms, ..Known::default() };
+        known.mode_entry = super::audit::last_mode(&connection).map_err(|e| OpenFault::of(&e))?;
+        (known.open, known.highest) = super::issuance::restore(&connection).map_err(|e| OpenFault::of(&e))?;
+        let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
+        let room = match place {
+            Place::File(path) => Some(Room::open(path, marks.as_ref(), opening.reserve)),
+            // What the server's disk holds, the server knows.
+            Place::Server(_) => None,
+        };
+        let room = room.transpose().map_err(|e| OpenFault::of_file(&e))?;
+        let pen = Mutex::new(Pen { room, connection, known, log, marks });
+        Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
+    }
+
+    pub(super) fn run<R: Send + 'static>(
+        self: &Arc<Self>,
+        rows: usize,
+        f: impl Fn(&mut Tx<'_>) -> Result<R, WriteFault> + Send + 'static,
+    ) -> Result<R, StoreFault> {
+        let (tell, told) = sync_channel(1);
+        let mut queue = self.queue();
+        queue.jobs.push_back(Box::new(Work { rows, write: f, value: None, tell }));
+        if cfg!(feature = "control-answer-before-commit") {
+            drop(queue);
+            let writer = Arc::clone(self);
+            std::thread::spawn(move || writer.write_all());
+            return told.recv().unwrap_or(Err(ABANDONED));
+        }
+        loop {
+            match told.try_recv() {
+                Ok(outcome) => return outcome,
+                Err(TryRecvError::Disconnected) => return Err(ABANDONED),
+                Err(TryRecvError::Empty) => queue = self.turn(queue),
+            }
+        }
+    }
+
+    /// Writes what waits, or waits until another has written.
+    fn turn<'w>(&'w self, mut queue: MutexGuard<'w, Queue>) -> MutexGuard<'w, Queue> {
+        if queue.writing {
+            return self.ended.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.writing = true;
+        let jobs = queue.enough();
+        drop(queue);
+        let turn = Turn(self);
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner).write(jobs);
+        drop(turn);
+        self.queue()
+    }
+
+    /// For the control of `rigs/kill9`: writes in a thread of its own, so that the answer overtakes the commit.
+    fn write_all(&self) {
+        let mut queue = self.queue();
+        while !queue.jobs.is_empty() {
+            queue = self.turn(queue);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Those who have waited longest, and enough of them for one transaction.
+    fn enough(&mut self) -> Vec<Box<dyn Job>> {
+        let (mut jobs, mut rows) = (Vec::new(), 0);
+        while rows < ROWS_ENOUGH
+            && let Some(job) = self.jobs.pop_front()
+        {
+            rows += job.rows();
+            jobs.push(job);
+        }
+        jobs
+    }
+}
+
+// Ends a turn, also when a job panics.
+struct Turn<'w>(&'w Writer);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.queue().writing = false;
+        self.0.ended.notify_all();
+    }
+}
+
+impl Known {
+    fn learn(&mut self, learnt: Learnt) {
+        self.edge = learnt.edge;
+        self.latest_ms = learnt.latest_ms;
+        self.mode_entry = learnt.mode_entry.or(self.mode_entry);
+        if self.words.len() < WORDS_MAX {
+            self.words.extend(learnt.words);
+        }
+        if self.profiles.len() < WORDS_MAX {
+            self.profiles.extend(learnt.profiles);
+        }
+        self.highest = learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.highest);
+        self.open.extend(learnt.opened);
+        for id in learnt.closed {
+            self.open.remove(&id);
+        }
+    }
+}
+
+impl Pen {
+    fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        match self.together(&mut jobs) {
+            Ok(learnt) => {
+                self.known.learn(learnt);
+                jobs.into_iter().for_each(|job| job.answer(Ok(())));
+            }
+            // One of them cannot be written. Which one is found by writing each on its own.
+            Err(_) if jobs.len() > 1 => jobs.into_iter().for_each(|job| self.alone(job)),
+            Err(failure) => jobs.into_iter().for_each(|job| job.answer(Err(failure))),
+        }
+    }
+
+    fn together(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Result<Learnt, StoreFault> {
+        self.transaction(|tx| {
+            jobs.iter_mut().try_for_each(|job| job.run(tx))?;
+            #[cfg(feature = "control-answer-before-commit")]
+            std::mem::take(jobs).into_iter().for_each(|job| job.answer(Ok(())));
+            Ok(())
+        })
+    }
+
+    fn alone(&mut self, mut job: Box<dyn Job>) {
+        match self.transaction(|tx| job.run(tx)) {
+            Ok(learnt) => {
+                self.known.learn(learnt);
+                job.answer(Ok(()));
+            }
+            Err(failure) => job.answer(Err(failure)),
+        }
+    }
+
+    /// Takes in what other processes have written since.
+    fn catch_up(&mut self) -> engine::Result<()> {
+        super::audit::catch_up(&self.connection, &mut self.known.edge)?;
+        self.known.latest_ms = super::audit::latest_ms(&self.connection)?;
+        self.known.mode_entry = super::audit::last_mode(&self.connection)?;
+        Ok(())
+    }
+
+    fn transaction(&mut self, write: impl FnOnce(&mut Tx<'_>) -> Result<(), WriteFault>) -> Result<Learnt, StoreFault> {
+        if self.connection.begin().map_err(|e| fault(&e))? {
+            self.catch_up().map_err(|e| fault(&e))?;
+        }
+        let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
+        let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
+        let keeps_marks = self.marks.is_some();
+        let before = self.connection.total_changes();
+        let mut tx = Tx { connection: &self.connection, known: &self.known, learnt, keeps_marks };
+        let written = write(&mut tx).map_err(StoreFault::from);
+        let written = written.and_then(|()| match &self.room {
+            Some(room) => room.check(&tx, self.connection.total_changes() - before),
+            None => Ok(()),
+        });
+        let written = written.and_then(|()| self.mark(&tx.learnt.marks));
+        let committed = written.and_then(|()| tx.commit(&self.log));
+        if committed.is_err() {
+            let _nothing_was_committed = self.connection.rollback();
+        }
+        committed.map(|()| tx.learnt)
+    }
+}
+
+impl Room {
+    fn open(path: &Path, marks: Option<&Marks>, reserve: Reserve) -> io::Result<Self> {
+        let log = Held::open(path.with_extension("db-wal"))?;
+        let marks = marks.map(|marks| Held::open(marks.path().to_owned())).transpose()?;
+        Ok(Self { reserve, log, marks })
+    }
+
+    /// Whether there is room for a transaction that changed so many rows, and behind it for the ends of all that is open
+    /// then. What ends an intent needs no leave: it writes into the room that was held for it.
+    fn check(&self, tx: &Tx<'_>, changes: u64) -> Result<(), StoreFault> {
+        let Learnt { opened, closed, .. } = &tx.learnt;
+        let open = u64::try_from(tx.open_ids().count()).unwrap_or(u64::MAX);
+        let ends_only = opened.is_empty() && !closed.is_empty();
+        if open == 0 || ends_only || cfg!(feature = "control-answer-before-commit") {
+            return Ok(());
+        }
+        let own = self.reserve.fixed.saturating_add(changes.saturating_mul(CHANGE_LEN));
+        let held = self.log.hold(self.reserve.of(open).saturating_add(own)).and_then(|()| match &self.marks {
+            Some(marks) => marks.hold(open.saturating_mul(crate::store::marks::LINE_LEN_MAX)),
+            None => Ok(()),
+        });
+        held.map_err(|e| full_or(&e, "the room for records cannot be held"))
+    }
+}
+
+/// A changed row dirties its own page and one of an index, of 4 KiB each.
+const CHANGE_LEN: u64 = 2 * 4096;
+
+fn full_or(error: &io::Error, what: &'static str) -> StoreFault {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreFault::Full,
+        _ => StoreFault::Engine(what),
+    }
+}
+
+impl Pen {
+    /// Makes the marks of a transaction durable before it: what it does may not be forgotten with the database.
+    fn mark(&self, marks: &[Mark]) -> Result<(), StoreFault> {
+        match &self.marks {
+            Some(file) if !marks.is_empty() => {
+                file.append(marks).map_err(|e| full_or(&e, "the high-water marks cannot be written"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<'c> Tx<'c> {
+    /// Marks something that must not happen twice.
+    pub(super) fn mark(&mut self, mark: impl FnOnce() -> Mark) {
+        if self.keeps_marks {
+            self.learnt.marks.push(mark());
+        }
+    }
+
+    /// Whether marks are kept: what only they need is not looked up otherwise.
+    pub(super) const fn keeps_marks(&self) -> bool {
+        self.keeps_marks
+    }
+
+    fn write_counter(&self, name: &str, value: u64) -> engine::Result<usize> {
+        self.statement("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")?
+            .execute((name, value))
+    }
+
+    fn commit(&self, log: &Log) -> Result<(), StoreFault> {
+        if !self.learnt.opened.is_empty() || !self.learnt.closed.is_empty() {
+            let highest = self.learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.known.highest);
+            let floor = self.open_ids().next().unwrap_or(highest + 1);
+            self.write_counter(&super::issuance::floor_name(self.connection), floor).map_err(|e| fault(&e))?;
+        }
+        if self.learnt.latest_ms > self.known.latest_ms {
+            self.write_counter(super::audit::LATEST, self.learnt.latest_ms).map_err(|e| fault(&e))?;
+        }
+        self.tell_log().map_err(StoreFault::from)?;
+        let mode = self.learnt.mode_entry.or(self.known.mode_entry);
+        super::audit::checkpoint(self.connection, &self.learnt.edge, mode, &log.name, log.key.as_ref())?;
+        self.connection.commit().map_err(|e| fault(&e))
+    }
+
+    /// Keeps an entry of the log until the transaction ends.
+    pub(super) fn keep(&mut self, octets: Vec<u8>, leaf: Digest, tiles: Vec<TileRoot>) {
+        self.learnt.entries.0.push(octets);
+        self.learnt.entries.1.push(leaf.octets().to_vec());
+        self.learnt.tiles.extend(tiles);
+    }
+
+    fn tell_log(&self) -> Result<(), WriteFault> {
+        let (entries, leaves) = &self.learnt.entries;
+        let Some(session) = self.connection.server().filter(|_| !entries.is_empty()) else { return Ok(()) };
+        super::batch::append(session, self.known.edge.size(), entries, leaves)?;
+        self.learnt.tiles.iter().try_for_each(|tile| super::audit::put_root(self.connection, tile))
+    }
+
+    fn open_ids(&self) -> impl Iterator<Item = u64> {
+        // Rows grow, so what was opened now comes behind what was open before.
+        let ids = self.known.open.keys().chain(self.learnt.opened.keys());
+        ids.filter(|id| !self.learnt.closed.contains(id)).copied()
+    }
+
+    /// The intents that are open.
+    pub(super) fn open_intents(&self) -> Vec<u64> {
+        self.open_ids().collect()
+    }
+
+    /// Whether the intent of this row is open, and for this serial number.
+    pub(super) fn is_open(&self, id: u64, serial: SerialNumber) -> bool {
+        let open = self.known.open.get(&id).or_else(|| self.learnt.opened.get(&id));
+        open == Some(&serial) && !self.learnt.closed.contains(&id)
+    }
+
+    /// A prepared statement.
+    pub(super) fn statement(&self, sql: &str) -> engine::Result<Statement<'c>> {
+        self.connection.statement(sql)
+    }
+
+    /// Adds a row, and gives its number; `None` if it is there already.
+    pub(super) fn insert(&self, sql: &str, params: impl Params) -> engine::Result<Option<u64>> {
+        self.connection.insert(sql, params)
+    }
+
+    /// The connection, for what is read in the transaction.
+    pub(super) const fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Appends an entry to the audit log.
+    pub(super) fn audit(&mut self, entry: &Entry) -> Result<(), WriteFault> {
+        let octets = serde_json::to_vec(entry).map_err(|_| WriteFault::Corrupt("an audit entry cannot be written"))?;
+        self.learnt.latest_ms = self.learnt.latest_ms.max(entry.at.ms());
+        if matches!(entry.event, Event::ModeOrdered { .. } | Event::ModeEntered { .. } | Event::Sealed { .. }) {
+            self.learnt.mode_entry = Some(self.learnt.edge.size());
+        }
+        super::audit::append(self, &octets)
+    }
+
+    /// The tree over the audit log.
+    pub(super) const fn edge(&mut self) -> &mut Edge {
+        &mut self.learnt.edge
+    }
+
+    /// The latest time in the audit log, in milliseconds.
+    pub(super) const fn latest_ms(&self) -> u64 {
+        self.learnt.latest_ms
+    }
+
+    /// The row of a word, which is made if there is none.
+    pub(super) fn word(&mut self, text: &str) -> Result<i64, WriteFault> {
+        let fresh = || self.learnt.words.iter().find(|(word, _)| word == text).map(|(_, id)| *id);
+        if let Some(id) = self.known.words.get(text).copied().or_else(fresh) {
+            return Ok(id);
+        }
+        self.statement("INSERT INTO word (text) VALUES (?1) ON CONFLICT DO NOTHING")?.execute([text])?;
+        let id = self.connection.query_row("SELECT id FROM word WHERE text = ?1", [text], |row| row.get(0))?;
+        self.learnt.words.push((text.to_owned(), id));
+        Ok(id)
+    }
+
+    /// The row of a profile's version, if it was met before.
+    pub(super) fn known_profile(&self, digest: &Digest) -> Option<i64> {
+        let fresh = || self.learnt.profiles.iter().find(|(known, _)| known == digest).map(|(_, id)| *id);
+        self.known.profiles.get(digest).copied().or_else(fresh)
+    }
+
+    /// Remembers the row of a profile's version.
+    pub(super) fn learn_profile(&mut self, digest: Digest, id: i64) {
+        self.learnt.profiles.push((digest, id));
+    }
+
+    /// Remembers that an intent is open.
+    pub(super) fn opened(&mut self, id: u64, serial: SerialNumber) {
+        self.learnt.opened.insert(id, serial);
+    }
+
+    /// Remembers that an intent is completed or closed.
+    pub(super) fn closed(&mut self, id: u64) {
+        self.learnt.closed.insert(id);
+    }
+}
+
+/// Words that the writer remembers: profiles, stations, lists of a day.
+const WORDS_MAX: usize = 1024;
