@@ -7,6 +7,7 @@ use crate::{oids, sha256};
 use const_oid::ObjectIdentifier;
 use der::{Decode, Reader, SliceReader, Tag};
 use model::Digest;
+use std::sync::Arc;
 
 /// Longest SubjectPublicKeyInfo in octets: ML-DSA-87 needs 2614.
 pub const SPKI_LEN_MAX: usize = 3 * 1024;
@@ -21,7 +22,8 @@ const ML_DSA_87_LEN: usize = 2592;
 /// the first verification with it ([`crate::signature::verify`]), or by [`crate::weak::check`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicKey {
-    spki: Vec<u8>,
+    // Shared, because a key goes from the request into the certificate and into the proofs about it.
+    spki: Arc<[u8]>,
     key_at: usize,
     key_type: KeyType,
 }
@@ -89,7 +91,7 @@ impl PublicKey {
             read::inside(contents, |r| Ok((read::contents(r, Tag::Sequence)?, read::bit_string_octets(r)?)))?;
         let Some(key_type) = read::inside(algorithm, |r| key_type(r, key))? else { return bad(reader) };
         // The key is the tail of the structure.
-        Ok(Self { spki: spki.to_vec(), key_at: spki.len().saturating_sub(key.len()), key_type })
+        Ok(Self { spki: spki.into(), key_at: spki.len().saturating_sub(key.len()), key_type })
     }
 
     /// The octets of the `SubjectPublicKeyInfo`.

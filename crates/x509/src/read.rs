@@ -1,5 +1,6 @@
 //! Strict reading: what every decoder of this crate shares.
 
+use crate::write::Writer;
 use const_oid::ObjectIdentifier;
 use der::asn1::BitStringRef;
 use der::{Decode, Header, Reader, SliceReader, Tag};
@@ -58,6 +59,21 @@ pub(crate) fn any<'a>(reader: &mut SliceReader<'a>) -> Result<(Tag, &'a [u8])> {
     Ok((header.tag(), reader.read_slice(header.length())?))
 }
 
+/// A structure that is kept as its own copy, or that lies in the octets which it was read from. The same octets are
+/// refused in both forms.
+pub(crate) trait Held<'a>: Sized {
+    fn read(reader: &mut SliceReader<'a>) -> Result<Self>;
+    fn write(&self, w: &mut Writer);
+}
+
+/// Contents of what comes next, which must have this tag, and all of its octets.
+pub(crate) fn contents_and_all<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<(&'a [u8], &'a [u8])> {
+    let mut before = reader.clone();
+    let contents = contents(reader, tag)?;
+    let all = before.read_slice((reader.position() - before.position())?)?;
+    Ok((contents, all))
+}
+
 /// Contents of what comes next, which must have this tag.
 pub(crate) fn contents<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<&'a [u8]> {
     let header = Header::decode(reader)?;
@@ -89,15 +105,30 @@ pub(crate) fn each<'a, T>(
     max: usize,
     mut f: impl FnMut(&mut SliceReader<'a>) -> Result<T>,
 ) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    walk(contents, max, |reader| {
+        values.push(f(reader)?);
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+/// The same, and keeps nothing: gives the number of elements.
+pub(crate) fn walk<'a>(
+    contents: &'a [u8],
+    max: usize,
+    mut f: impl FnMut(&mut SliceReader<'a>) -> Result<()>,
+) -> Result<usize> {
     inside(contents, |reader| {
-        let mut values = Vec::new();
+        let mut count = 0;
         while !reader.is_finished() {
-            if values.len() == max {
+            if count == max {
                 return bad(reader);
             }
-            values.push(f(reader)?);
+            f(reader)?;
+            count += 1;
         }
-        Ok(values)
+        Ok(count)
     })
 }
 
