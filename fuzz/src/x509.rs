@@ -1,6 +1,6 @@
 //! What the decoders of `x509` must keep to: no octets make them panic, and what they read is written the same again.
 
-use ::x509::certificate::TbsCertificate;
+use ::x509::certificate::{TbsCertificate, TbsRef};
 use ::x509::constraints::NameConstraints;
 use ::x509::crl::{CertificateList, CrlEntry, CrlHead, CrlScope, EntriesChanged};
 use ::x509::extension::{self, AuthorityKeyIdentifier, BasicConstraints, KeyUsage};
@@ -56,8 +56,14 @@ pub fn certificate(octets: &[u8]) {
 
 /// What an issuer signs.
 pub fn tbs_certificate(octets: &[u8]) {
-    let Ok(read) = TbsCertificate::decode(octets) else { return };
-    rewrite(&read, octets);
+    let (own, lying) = (TbsCertificate::decode(octets), TbsRef::decode(octets));
+    assert_eq!(own.as_ref().err(), lying.as_ref().err(), "refused in one form only");
+    let (Ok(own), Ok(lying)) = (own, lying) else { return };
+    rewrite(&own, octets);
+    assert_eq!(lying.write(), own.write());
+    assert_eq!((lying.issuer.is_empty(), lying.subject.is_empty()), (own.issuer.is_empty(), own.subject.is_empty()));
+    assert_eq!(lying.subject_public_key, own.subject_public_key);
+    assert!(lying.extensions.iter().eq(&own.extensions), "other extensions");
 }
 
 fn rewrite(tbs: &TbsCertificate, octets: &[u8]) {

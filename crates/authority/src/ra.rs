@@ -49,7 +49,7 @@ enum Inspected {
 /// How far one request of a batch has come.
 enum Progress {
     Failed(Fault),
-    Prepared(Box<Prepared>),
+    Prepared(ToBeSigned<Linted>, Arc<Ca>),
     Intended(ToBeSigned<Intended>, Arc<Ca>),
     Signed(Signed, Arc<Ca>),
     Done(Vec<u8>, Arc<Ca>),
@@ -229,25 +229,26 @@ impl Ra {
 
     /// Intends, signs, records and releases what was prepared; says why of what was not.
     fn finish(&self, call: &Certify, inspected: Vec<Result<Inspected, Fault>>) -> Certified {
+        let mut drafts = Vec::with_capacity(inspected.len());
         let begun = inspected.into_iter().map(|i| match i {
-            Ok(Inspected::Prepared(prepared)) => Progress::Prepared(prepared),
+            Ok(Inspected::Prepared(prepared)) => {
+                let Prepared { linted, ca, draft } = *prepared;
+                drafts.push(draft);
+                Progress::Prepared(linted, ca)
+            }
             Ok(Inspected::Repeated(certificate, ca)) => Progress::Done(certificate, ca),
             Err(fault) => Progress::Failed(fault),
         });
-        let intended = self.intend(begun.collect());
+        let begun = begun.collect();
+        let intended = self.intend(begun, drafts);
         let signed = self.sign(intended);
         let recorded = self.record(signed);
         self.remember_refusals(call, &recorded);
         answers(recorded)
     }
 
-    /// Commit A.
-    fn intend(&self, batch: Vec<Progress>) -> Vec<Progress> {
-        let drafts = batch.iter().filter_map(|p| match p {
-            Progress::Prepared(prepared) => Some(prepared.draft.clone()),
-            _ => None,
-        });
-        let drafts = drafts.collect::<Vec<_>>();
+    /// Commit A: the drafts are those of what is prepared, in its order.
+    fn intend(&self, batch: Vec<Progress>, drafts: Vec<IntentDraft>) -> Vec<Progress> {
         if drafts.is_empty() {
             return batch;
         }
@@ -256,23 +257,23 @@ impl Ra {
             Err(fault) => return fail_prepared(batch, &fault.into()),
         };
         let step = |progress| match progress {
-            Progress::Prepared(prepared) => {
-                let Some(outcome) = outcomes.next() else { return Progress::Failed(SHORT) };
-                self.take_outcome(*prepared, outcome)
-            }
+            Progress::Prepared(linted, ca) => match outcomes.next() {
+                Some(outcome) => self.take_outcome(linted, ca, outcome),
+                None => Progress::Failed(SHORT),
+            },
             other => other,
         };
         batch.into_iter().map(step).collect()
     }
 
-    fn take_outcome(&self, prepared: Prepared, outcome: IntentOutcome) -> Progress {
+    fn take_outcome(&self, linted: ToBeSigned<Linted>, ca: Arc<Ca>, outcome: IntentOutcome) -> Progress {
         match outcome {
-            IntentOutcome::Durable(token) => bind(prepared, token),
+            IntentOutcome::Durable(token) => bind(linted, ca, token),
             IntentOutcome::Refused(reason) => Progress::Failed(reason.into()),
             IntentOutcome::InProgress => Progress::Failed(Fault::unavailable("this transaction is being worked on")),
             // The authority that issued it then may not be the one that would issue it now.
             IntentOutcome::Repeated { certificate, authority } => {
-                let ca = if prepared.ca.row().id == authority { Some(prepared.ca) } else { self.cas.by_id(authority) };
+                let ca = if ca.row().id == authority { Some(ca) } else { self.cas.by_id(authority) };
                 ca.map_or(Progress::Failed(SHORT), |ca| Progress::Done(certificate, ca))
             }
         }
@@ -365,9 +366,9 @@ fn admit(profile: &Profile, caller: &Caller) -> Result<(), Reason> {
 
 const SHORT: Fault = Fault::unavailable("the store answered for fewer requests than it was asked");
 
-fn bind(prepared: Prepared, token: DurableIntent) -> Progress {
-    match prepared.linted.intend(token) {
-        Ok(intended) => Progress::Intended(intended, prepared.ca),
+fn bind(linted: ToBeSigned<Linted>, ca: Arc<Ca>, token: DurableIntent) -> Progress {
+    match linted.intend(token) {
+        Ok(intended) => Progress::Intended(intended, ca),
         Err(fault) => Progress::Failed(fault),
     }
 }
@@ -375,7 +376,7 @@ fn bind(prepared: Prepared, token: DurableIntent) -> Progress {
 // A commit that failed concerns those who waited for it; the others keep what they have.
 fn fail_prepared(batch: Vec<Progress>, fault: &Fault) -> Vec<Progress> {
     let step = |progress| match progress {
-        Progress::Prepared(_) | Progress::Intended(..) | Progress::Signed(..) => Progress::Failed(fault.clone()),
+        Progress::Prepared(..) | Progress::Intended(..) | Progress::Signed(..) => Progress::Failed(fault.clone()),
         other => other,
     };
     batch.into_iter().map(step).collect()
@@ -395,7 +396,7 @@ fn answers(batch: Vec<Progress>) -> Certified {
                 Answer::Issued { certificate: certificate.into(), chain: u16::try_from(chain).unwrap_or(u16::MAX) }
             }
             Progress::Failed(fault) => Answer::Failed(fault),
-            Progress::Prepared(_) | Progress::Intended(..) | Progress::Signed(..) => Answer::Failed(SHORT),
+            Progress::Prepared(..) | Progress::Intended(..) | Progress::Signed(..) => Answer::Failed(SHORT),
         });
     }
     let chain = |ca: &Arc<Ca>| ca.chain().iter().cloned().map(Base64::from).collect();

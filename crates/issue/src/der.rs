@@ -30,12 +30,43 @@ pub(crate) fn only(mut octets: &[u8]) -> Option<Value<'_>> {
 }
 
 /// All values in `octets`; `None` if one is not DER, or they are too many.
-pub(crate) fn each(mut octets: &[u8]) -> Option<Vec<Value<'_>>> {
-    let mut values = Vec::new();
-    while !octets.is_empty() && values.len() < VALUES_MAX {
-        values.push(first(&mut octets)?);
+pub(crate) fn each(octets: &[u8]) -> Option<Values<'_>> {
+    let mut rest = octets;
+    for _ in 0..VALUES_MAX {
+        if rest.is_empty() {
+            break;
+        }
+        first(&mut rest)?;
     }
-    octets.is_empty().then_some(values)
+    rest.is_empty().then_some(Values { octets })
+}
+
+/// Values one after another, all of them DER. They are looked up in the octets each time, and kept nowhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Values<'a> {
+    octets: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+    /// The values, if there are so many.
+    pub(crate) fn exactly<const N: usize>(mut self) -> Option<[Value<'a>; N]> {
+        let mut values = [Value { tag: 0, contents: &[], all: &[] }; N];
+        for value in &mut values {
+            *value = self.next()?;
+        }
+        self.is_empty().then_some(values)
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = Value<'a>;
+    fn next(&mut self) -> Option<Value<'a>> {
+        first(&mut self.octets)
+    }
 }
 
 // X.690 §10.1: the definite form in as few octets as possible. Nothing here is longer than 2^24 octets.
@@ -87,7 +118,22 @@ mod tests {
     }
     #[test]
     fn two_hundred_and_fifty_seven_values_are_refused() {
-        assert_eq!(each(&[5, 0].repeat(256)).map(|v| v.len()), Some(256));
+        assert_eq!(each(&[5, 0].repeat(256)).map(Iterator::count), Some(256));
         assert!(each(&[5, 0].repeat(257)).is_none());
+    }
+    #[test]
+    fn values_are_none_if_one_of_them_is_cut() {
+        assert!(each(&[5, 0, 5, 0, 5, 1]).is_none());
+    }
+    #[track_caller]
+    fn check_two(octets: &[u8], expected: Option<[usize; 2]>) {
+        let lens = each(octets).and_then(Values::exactly::<2>).map(|values| values.map(|v| v.contents.len()));
+        assert_eq!(lens, expected);
+    }
+    #[test]
+    fn exactly_two() {
+        check_two(&[5, 0], None);
+        check_two(&[4, 1, 9, 5, 0], Some([1, 0]));
+        check_two(&[5, 0, 5, 0, 5, 0], None);
     }
 }

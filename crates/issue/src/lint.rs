@@ -6,7 +6,8 @@ mod said;
 use crate::profile::Profile;
 use model::UnixTime;
 use std::fmt;
-use x509::certificate::TbsCertificate;
+use x509::certificate::TbsRef;
+use x509::weak::StrongKey;
 use x509::{Extension, KeyType, SignatureAlgorithm};
 
 /// How bad it is.
@@ -102,6 +103,8 @@ pub struct Expected<'a> {
     pub issuer_not_after: UnixTime,
     /// When it was drafted.
     pub now: UnixTime,
+    /// The key that was looked at already.
+    pub strong: Option<&'a StrongKey>,
     /// What was decided, in this order.
     pub extensions: &'a [Extension],
 }
@@ -115,7 +118,7 @@ pub fn findings(tbs: &[u8], expected: &Expected<'_>) -> Vec<Finding> {
     if octets::check(tbs, &mut found).is_none() {
         found.add(Finding::Encoding, true);
     }
-    match TbsCertificate::decode(tbs) {
+    match TbsRef::decode(tbs) {
         Ok(read) => {
             found.add(Finding::NotCanonical, read.write() != tbs);
             said::check(&read, expected, &mut found);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use x509::crmf::ProofOfPossession;
 use x509::csr::CertificationRequest;
 use x509::extension::{BasicConstraints, KeyUsage};
-use x509::{CertReqMsg, Extension, Name, PublicKey, SerialNumber, oids, weak};
+use x509::weak::StrongKey;
+use x509::{CertReqMsg, Extension, Name, PublicKey, SerialNumber, oids};
 
 /// A request for a certificate. `S` says what is proved of it.
 ///
@@ -73,12 +74,14 @@ enum Octets {
 /// Its sender holds the key, or a station that may vouch for it does so.
 #[derive(Debug)]
 pub struct Verified {
+    key: StrongKey,
     right: Option<u64>,
 }
 
 /// A grant leaves it: this subject, this profile, now.
 #[derive(Debug)]
 pub struct Authorised {
+    key: StrongKey,
     right: Option<u64>,
     grant: u64,
     conferred: Conferred,
@@ -131,9 +134,9 @@ impl Request<Parsed> {
     /// # Errors
     /// [`Reason::WeakKey`], [`Reason::TemplateNotAllowed`], [`Reason::ProofMissing`], [`Reason::ProofOfPossession`].
     pub fn verify(self) -> Result<Request<Verified>, Fault> {
-        self.check_shape()?;
+        let key = self.check_shape()?;
         self.check_proof()?;
-        Ok(Request { asked: self.asked, state: Verified { right: None } })
+        Ok(Request { asked: self.asked, state: Verified { key, right: None } })
     }
 
     fn check_proof(&self) -> Result<(), Reason> {
@@ -165,7 +168,7 @@ impl Request<Parsed> {
     /// [`Reason::RightExpired`], [`Reason::RightSpent`]; [`Reason::ProofMissing`] if the request does not say
     /// `raVerified`; otherwise as [`Self::verify`].
     pub fn vouch(self, right: &Right, now: UnixTime) -> Result<Request<Verified>, Fault> {
-        self.check_shape()?;
+        let key = self.check_shape()?;
         if !self.is_vouched_for() {
             return Err(Reason::ProofMissing.into());
         }
@@ -175,15 +178,15 @@ impl Request<Parsed> {
         if right.used >= right.quota {
             return Err(Reason::RightSpent.into());
         }
-        Ok(Request { asked: self.asked, state: Verified { right: Some(right.id) } })
+        Ok(Request { asked: self.asked, state: Verified { key, right: Some(right.id) } })
     }
 
-    fn check_shape(&self) -> Result<(), Reason> {
+    fn check_shape(&self) -> Result<StrongKey, Reason> {
         if self.state.sets_reserved {
             return Err(Reason::TemplateNotAllowed);
         }
         // Before the signature: a weak key's signature proves nothing.
-        weak::check(&self.asked.public_key).map_err(|_| Reason::WeakKey)
+        StrongKey::prove(&self.asked.public_key).map_err(|_| Reason::WeakKey)
     }
 }
 
@@ -216,8 +219,8 @@ impl Request<Verified> {
             judge(&self.asked, self.state.right.is_some(), profile, &grant.subject, organization, &mut reasons);
         match (conferred, reasons.first()) {
             (Some(conferred), None) => {
-                let right = self.state.right;
-                let state = Authorised { right, grant: grant.id, conferred, profile: Arc::clone(profile) };
+                let Verified { key, right } = self.state;
+                let state = Authorised { key, right, grant: grant.id, conferred, profile: Arc::clone(profile) };
                 Ok(Request { asked: self.asked, state })
             }
             (_, reason) => Err(reason.copied().unwrap_or(Reason::ProfileUnknown).into()),
@@ -299,8 +302,8 @@ impl Request<Authorised> {
     /// [`Reason::IssuerNotAllowed`] if the profile does not name this issuer, or its path length forbids it;
     /// [`Reason::OutlivesIssuer`].
     pub fn prepare(self, issuer: &Issuer, serial: SerialNumber, now: UnixTime) -> Result<ToBeSigned<Drafted>, Fault> {
-        let Authorised { conferred, profile, .. } = self.state;
-        ToBeSigned::draft(issuer, serial, now, &profile, conferred, self.asked.public_key)
+        let Authorised { key, conferred, profile, .. } = self.state;
+        ToBeSigned::draft(issuer, serial, now, profile, conferred, key)
     }
 }
 

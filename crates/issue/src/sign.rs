@@ -7,6 +7,7 @@ use ports::{DurableIntent, DurableRecord, Signer};
 use std::sync::Arc;
 use x509::certificate::TbsCertificate;
 use x509::extension::{authority_key_identifier, subject_key_identifier};
+use x509::weak::StrongKey;
 use x509::{Certificate, Extension, KeyType, Name, PublicKey, SerialNumber, SignatureAlgorithm, csr, sha256};
 
 /// Who signs: what of an authority goes into the certificates that it issues.
@@ -140,6 +141,7 @@ pub struct Drafted {
     issuer_key_type: KeyType,
     issuer_algorithm: SignatureAlgorithm,
     now: UnixTime,
+    key: StrongKey,
     extensions: Vec<Extension>,
 }
 /// Breaks no rule.
@@ -170,12 +172,12 @@ impl ToBeSigned<Drafted> {
         issuer: &Issuer,
         serial: SerialNumber,
         now: UnixTime,
-        profile: &Arc<Profile>,
+        profile: Arc<Profile>,
         conferred: Conferred,
-        public_key: PublicKey,
+        key: StrongKey,
     ) -> Result<Self, Fault> {
         let mut reasons = Vec::new();
-        let tbs = compose(issuer, serial, now, profile, conferred, public_key, &mut reasons);
+        let tbs = compose(issuer, serial, now, &profile, conferred, key.key().clone(), &mut reasons);
         if let Some(reason) = reasons.first() {
             return Err((*reason).into());
         }
@@ -186,12 +188,13 @@ impl ToBeSigned<Drafted> {
             serial,
             not_after: tbs.not_after,
             algorithm: issuer.algorithm,
-            profile: Arc::clone(profile),
+            profile,
             state: Drafted {
                 issuer_not_after: issuer.not_after,
                 issuer_key_type: issuer.key_type,
                 issuer_algorithm: issuer.algorithm,
                 now,
+                key,
                 extensions: tbs.extensions,
             },
         })
@@ -212,6 +215,7 @@ impl ToBeSigned<Drafted> {
             issuer_algorithm: self.state.issuer_algorithm,
             issuer_not_after: self.state.issuer_not_after,
             now: self.state.now,
+            strong: Some(&self.state.key),
             extensions: &self.state.extensions,
         }
     }

@@ -42,7 +42,7 @@ pub(crate) fn is_email(text: &str) -> bool {
 
 /// Whether every letter can be seen, so that nobody reads something else than is there.
 pub(crate) fn is_visible(text: &str) -> bool {
-    model::text::printable(text, usize::MAX) == text
+    !text.chars().any(model::text::is_hidden)
 }
 
 /// Whether a PrintableString can write it. Source: X.680 §41.4.

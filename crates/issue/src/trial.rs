@@ -65,6 +65,7 @@ pub fn trial(case: &Case<'_>) -> Result<Trial, Fault> {
                 issuer_algorithm: issuer.algorithm(),
                 issuer_not_after: issuer.not_after(),
                 now,
+                strong: None,
                 extensions: &tbs.extensions,
             };
             let findings = lint::findings(&tbs.write(), &expected);
@@ -152,7 +153,7 @@ const DEPTH_MAX: u8 = 5;
 fn addresses(value: &[u8]) -> Vec<String> {
     fn below(octets: &[u8], depth: u8, found: &mut Vec<String>) {
         const CONSTRUCTED: u8 = 0x20;
-        for value in der::each(octets).unwrap_or_default() {
+        for value in der::each(octets).into_iter().flatten() {
             if value.tag == encode::URI {
                 found.push(model::text::printable(&String::from_utf8_lossy(value.contents), 256));
             } else if value.tag & CONSTRUCTED != 0 && depth < DEPTH_MAX {

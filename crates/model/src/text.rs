@@ -279,6 +279,14 @@ impl<'de> Deserialize<'de> for Entity {
     }
 }
 
+/// Whether a letter cannot be seen where it stands, or changes how others are shown: control, bidirectional and other
+/// invisible characters.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
+}
+
 /// Makes foreign text fit to be shown: control, bidirectional and other invisible characters are escaped, and text
 /// longer than `len_max` characters is cut with `…`.
 #[must_use]
@@ -289,9 +297,7 @@ pub fn printable(text: &str, len_max: usize) -> String {
             out.push('…');
             break;
         }
-        let hidden = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
-        if hidden { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if is_hidden(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
 }

@@ -1,10 +1,11 @@
 //! The answering side of a [`Link`]: what a call must be before anybody acts on it.
 
 use crate::bus::Handler;
-use crate::envelope::{self, ANSWER, BODY_LEN_MAX, CALL, Claims, Opened};
+use crate::envelope::{self, ANSWER, BODY_LEN_MAX, CALL, Claims, Opened, Sealed};
 use crate::link::{Link, Service, UNSET, verify_statement};
 use crate::refusals::Refusal;
 use crate::replay::{Seen, WINDOW_MS};
+use crate::signer::SignFault;
 use model::contract::authority::Done;
 use model::contract::supervisor::Lease;
 use model::contract::{Call, Subject};
@@ -78,22 +79,31 @@ impl Answering {
             answers: Some(call.digest()),
             body: UNSET,
         };
+        let sealed = match body {
+            // What `Result` is in JSON, without another copy of a long answer.
+            Ok(body) if body.get().len() <= BODY_LEN_MAX - OK_HEAD.len() - OK_TAIL.len() => {
+                envelope::seal(ANSWER, claims, &[OK_HEAD, body.get(), OK_TAIL], self.link.signer())
+            }
+            Ok(_) => self.seal_fault(claims, &TOO_LONG),
+            Err(fault) => self.seal_fault(claims, fault),
+        };
         // An empty answer is no answer: the caller finds no seal on it.
-        let Some(body) = written(body) else { return Vec::new() };
-        envelope::seal(ANSWER, claims, &body, self.link.signer()).map(|sealed| sealed.octets).unwrap_or_default()
+        sealed.map(|sealed| sealed.octets).unwrap_or_default()
+    }
+
+    fn seal_fault(&self, claims: Claims, fault: &Fault) -> Result<Sealed, SignFault> {
+        let body =
+            serde_json::to_string(&Err::<(), _>(fault)).map_err(|_| SignFault("the answer cannot be written"))?;
+        envelope::seal(ANSWER, claims, &[&body], self.link.signer())
     }
 }
 
 const NOT_WRITTEN: Fault = Fault::unavailable("the answer cannot be written");
 
-fn written(body: &Result<Box<RawValue>, Fault>) -> Option<Box<RawValue>> {
-    let raw = serde_json::value::to_raw_value(body).ok()?;
-    if raw.get().len() <= BODY_LEN_MAX {
-        return Some(raw);
-    }
-    let too_long: Result<(), Fault> = Err(Fault::unavailable("the answer is longer than a message may be"));
-    serde_json::value::to_raw_value(&too_long).ok()
-}
+const TOO_LONG: Fault = Fault::unavailable("the answer is longer than a message may be");
+
+const OK_HEAD: &str = r#"{"Ok":"#;
+const OK_TAIL: &str = "}";
 
 /// What the caller is told. A refusal is a promise that the call was not and will not be carried out; of a message that
 /// comes a second time, or out of time, the first copy may have been, so that is not promised.

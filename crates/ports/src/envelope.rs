@@ -16,7 +16,7 @@ use model::mode::Binding;
 use model::{Digest, Module, Nonce, Reason, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use x509::sha256;
+use x509::{sha256, sha256_of_parts};
 
 /// The `typ` of a sealed call.
 pub const CALL: &str = "cradle-call";
@@ -104,19 +104,22 @@ pub struct Sealed {
     pub claims: Digest,
 }
 
-/// Seals a message. `typ` is [`CALL`] or [`ANSWER`]; the digest in `claims` is set to that of `body`.
+/// Seals a message. `typ` is [`CALL`] or [`ANSWER`]; the digest in `claims` is set to that of `body`, which is JSON in
+/// one or several parts.
 ///
 /// # Errors
 /// [`SignFault`] if the key cannot be used, or the body is longer than [`BODY_LEN_MAX`].
-pub fn seal(typ: &'static str, mut claims: Claims, body: &RawValue, signer: &dyn Signer) -> Result<Sealed, SignFault> {
-    let body = body.get().as_bytes();
-    if body.len() > BODY_LEN_MAX {
+pub fn seal(typ: &'static str, mut claims: Claims, body: &[&str], signer: &dyn Signer) -> Result<Sealed, SignFault> {
+    let len = body.iter().map(|part| part.len()).sum::<usize>();
+    if len > BODY_LEN_MAX {
         return Err(SignFault("message longer than the limit"));
     }
-    claims.body = sha256(body);
+    claims.body = sha256_of_parts(body.iter().map(|part| part.as_bytes()));
     let payload = serde_json::to_vec(&claims).map_err(|_| SignFault("message cannot be written"))?;
     let seal = jws::sign(typ, &payload, signer)?;
-    let octets = [SEAL_HEAD, &seal, BODY_HEAD, body, TAIL].concat();
+    let mut octets = Vec::with_capacity(SEAL_HEAD.len() + seal.len() + BODY_HEAD.len() + len + TAIL.len());
+    let body = body.iter().map(|part| part.as_bytes());
+    [SEAL_HEAD, &seal, BODY_HEAD].into_iter().chain(body).chain([TAIL]).for_each(|part| octets.extend_from_slice(part));
     Ok(Sealed { octets, claims: sha256(&payload) })
 }
 

@@ -179,7 +179,7 @@ impl Link {
             answers: None,
             body: UNSET,
         };
-        let Sealed { octets, claims } = envelope::seal(CALL, claims, &body, self.signer())?;
+        let Sealed { octets, claims } = envelope::seal(CALL, claims, &[body.get()], self.signer())?;
         let reply = self.parts.bus.call(to, subject, &octets, deadline)?;
         let asked = Asked { to, subject, nonce, mode: held.binding, epoch: held.epoch, claims };
         self.open_answer::<C>(&reply, &asked)

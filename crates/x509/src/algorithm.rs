@@ -4,7 +4,7 @@ use crate::oids;
 use crate::read::{self, Result, bad};
 use crate::write::{Writer, tag};
 use const_oid::ObjectIdentifier;
-use der::{Decode, Reader, SliceReader, Tag};
+use der::{SliceReader, Tag};
 use std::fmt;
 
 /// What kind of key.
@@ -200,14 +200,13 @@ impl SignatureAlgorithm {
     /// Off-spec: RFC 4055 §2.1 wants absent parameters of a hash read like NULL. RFC 4055 §6 and all issuers that we
     /// know write NULL, and one algorithm with one spelling is what makes comparing octets safe.
     pub(crate) fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
-        let der = reader.tlv_bytes()?;
+        let (contents, der) = read::contents_and_all(reader, Tag::Sequence)?;
         let spelled_so = |algorithm: &Self| {
             let mut w = Writer::with_capacity(80);
             algorithm.write(&mut w);
             w.finish() == der
         };
-        let oid = read::inside(der, |r| read::contents(r, Tag::Sequence))?;
-        let oid = ObjectIdentifier::decode(&mut SliceReader::new(oid)?)?;
+        let oid = read::oid(&mut SliceReader::new(contents)?)?;
         let known = Self::ALL.into_iter().filter(|algorithm| algorithm.oid() == oid).find(spelled_so);
         match known {
             Some(algorithm) => Ok(algorithm),

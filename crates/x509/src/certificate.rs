@@ -1,11 +1,11 @@
 //! Certificates.
 
 use crate::algorithm::SignatureAlgorithm;
-use crate::extension::{BasicConstraints, Extension};
+use crate::extension::{self, BasicConstraints, Extension, ExtensionRef};
 use crate::key::PublicKey;
-use crate::name::Name;
+use crate::name::{Name, NameRef};
 use crate::oids;
-use crate::read::{self, BadDer, Result, bad};
+use crate::read::{self, BadDer, Held, Result, bad};
 use crate::serial::SerialNumber;
 use crate::signature::{self, BadSignature};
 use crate::time;
@@ -28,40 +28,57 @@ pub struct Certificate {
     tbs_at: std::ops::Range<usize>,
 }
 
-/// A `TBSCertificate`, version 3.
+/// A `TBSCertificate`, version 3, with names and extensions that are its own, or lie in the octets which it was read
+/// from.
 /// Source: RFC 5280 §4.1.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named as in RFC 5280")]
-pub struct TbsCertificate {
+pub struct Tbs<N, E> {
     pub serial_number: SerialNumber,
     pub signature: SignatureAlgorithm,
-    pub issuer: Name,
+    pub issuer: N,
     pub not_before: UnixTime,
     pub not_after: UnixTime,
-    pub subject: Name,
+    pub subject: N,
     pub subject_public_key: PublicKey,
-    pub extensions: Vec<Extension>,
+    pub extensions: Vec<E>,
+}
+
+/// A `TBSCertificate` of its own.
+pub type TbsCertificate = Tbs<Name, Extension>;
+
+/// A `TBSCertificate` for looking at: names and extensions lie in the octets which it was read from.
+pub type TbsRef<'a> = Tbs<NameRef<'a>, ExtensionRef<'a>>;
+
+impl<'a> TbsRef<'a> {
+    /// Reads the octets that an issuer signs.
+    ///
+    /// # Errors
+    /// As [`TbsCertificate::decode`].
+    pub fn decode(der: &'a [u8]) -> std::result::Result<Self, BadDer> {
+        read::whole(der, CERTIFICATE_LEN_MAX, "TBSCertificate", |r| {
+            read_tbs(r, |extension: &ExtensionRef<'_>| extension.oid)
+        })
+    }
+
+    /// The octets that the issuer signs, written again.
+    #[must_use]
+    pub fn write(&self) -> Vec<u8> {
+        write_tbs(self)
+    }
+
+    /// The value of an extension.
+    #[must_use]
+    pub fn extension(&self, oid: ObjectIdentifier) -> Option<ExtensionRef<'a>> {
+        self.extensions.iter().find(|e| e.oid == oid).copied()
+    }
 }
 
 impl TbsCertificate {
     /// Writes the octets that the issuer signs.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        let mut w = Writer::with_capacity(768);
-        w.sequence(|w| {
-            w.explicit(0, |w| {
-                w.small(2);
-            });
-            w.unsigned(self.serial_number.octets());
-            self.signature.write(w);
-            w.raw(self.issuer.der());
-            w.sequence(|w| {
-                w.time(self.not_before).time(self.not_after);
-            });
-            w.raw(self.subject.der()).raw(self.subject_public_key.spki());
-            w.explicit(3, |w| Extension::write_all(&self.extensions, w));
-        });
-        w.finish()
+        write_tbs(self)
     }
 
     /// Reads the octets that an issuer signs.
@@ -79,35 +96,54 @@ impl TbsCertificate {
     }
 
     fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
-        let contents = read::contents(reader, Tag::Sequence)?;
-        read::inside(contents, |r| {
-            let version = read::optional(r, 0, true)?;
-            if version != Some(&[2, 1, 2]) {
-                return bad(r);
-            }
-            let serial_number = SerialNumber::read(r)?;
-            let signature = SignatureAlgorithm::read(r)?;
-            let issuer = Name::read(r)?;
-            let validity = read::contents(r, Tag::Sequence)?;
-            let (not_before, not_after) = read::inside(validity, |r| Ok((time::time(r)?, time::time(r)?)))?;
-            let subject = Name::read(r)?;
-            let subject_public_key = PublicKey::read(r)?;
-            let extensions = match read::optional(r, 3, true)? {
-                Some(contents) => read::inside(contents, Extension::read_all)?,
-                None => Vec::new(),
-            };
-            Ok(Self {
-                serial_number,
-                signature,
-                issuer,
-                not_before,
-                not_after,
-                subject,
-                subject_public_key,
-                extensions,
-            })
-        })
+        read_tbs(reader, |extension: &Extension| extension.oid)
     }
+}
+
+fn write_tbs<'a, N: Held<'a>, E: Held<'a>>(tbs: &Tbs<N, E>) -> Vec<u8> {
+    let mut w = Writer::with_capacity(768);
+    w.sequence(|w| {
+        w.explicit(0, |w| {
+            w.small(2);
+        });
+        w.unsigned(tbs.serial_number.octets());
+        tbs.signature.write(w);
+        tbs.issuer.write(w);
+        w.sequence(|w| {
+            w.time(tbs.not_before).time(tbs.not_after);
+        });
+        tbs.subject.write(w);
+        w.raw(tbs.subject_public_key.spki());
+        w.explicit(3, |w| {
+            w.sequence(|w| tbs.extensions.iter().for_each(|extension| extension.write(w)));
+        });
+    });
+    w.finish()
+}
+
+fn read_tbs<'a, N: Held<'a>, E: Held<'a>>(
+    reader: &mut SliceReader<'a>,
+    oid: impl Fn(&E) -> ObjectIdentifier,
+) -> Result<Tbs<N, E>> {
+    let contents = read::contents(reader, Tag::Sequence)?;
+    read::inside(contents, |r| {
+        let version = read::optional(r, 0, true)?;
+        if version != Some(&[2, 1, 2]) {
+            return bad(r);
+        }
+        let serial_number = SerialNumber::read(r)?;
+        let signature = SignatureAlgorithm::read(r)?;
+        let issuer = N::read(r)?;
+        let validity = read::contents(r, Tag::Sequence)?;
+        let (not_before, not_after) = read::inside(validity, |r| Ok((time::time(r)?, time::time(r)?)))?;
+        let subject = N::read(r)?;
+        let subject_public_key = PublicKey::read(r)?;
+        let extensions = match read::optional(r, 3, true)? {
+            Some(contents) => read::inside(contents, |r| extension::read_all(r, oid))?,
+            None => Vec::new(),
+        };
+        Ok(Tbs { serial_number, signature, issuer, not_before, not_after, subject, subject_public_key, extensions })
+    })
 }
 
 impl Certificate {

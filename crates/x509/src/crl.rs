@@ -6,7 +6,7 @@ use crate::key::PublicKey;
 use crate::name::Name;
 use crate::oids;
 use crate::points::{self, DistributionPoint, IssuingDistributionPoint};
-use crate::read::{self, BadDer, bad};
+use crate::read::{self, BadDer, Held, bad};
 use crate::serial::SerialNumber;
 use crate::signature::{self, BadSignature};
 use crate::time;

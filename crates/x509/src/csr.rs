@@ -4,7 +4,7 @@ use crate::algorithm::SignatureAlgorithm;
 use crate::extension::Extension;
 use crate::key::PublicKey;
 use crate::name::Name;
-use crate::read::{self, BadDer, Result, bad};
+use crate::read::{self, BadDer, Held, Result, bad};
 use crate::signature::{self, BadSignature};
 use crate::write::{Writer, tag};
 use crate::{oids, read::bit_string_octets};

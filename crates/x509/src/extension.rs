@@ -2,7 +2,7 @@
 
 use crate::name::Name;
 use crate::oids;
-use crate::read::{self, Result, bad};
+use crate::read::{self, Held, Result, bad};
 use crate::serial::SerialNumber;
 use crate::write::{Writer, tag};
 use const_oid::ObjectIdentifier;
@@ -34,15 +34,15 @@ impl Extension {
         Self { oid, critical, value: w.finish() }
     }
 
+    /// The same, lying here.
+    #[must_use]
+    pub fn as_ref(&self) -> ExtensionRef<'_> {
+        ExtensionRef { oid: self.oid, critical: self.critical, value: &self.value }
+    }
+
     /// Writes the `Extension`.
     pub fn write(&self, w: &mut Writer) {
-        w.sequence(|w| {
-            w.oid(self.oid);
-            if self.critical {
-                w.true_();
-            }
-            w.octet_string(&self.value);
-        });
+        self.as_ref().write(w);
     }
 
     /// Writes `Extensions`, in this order.
@@ -52,13 +52,59 @@ impl Extension {
 
     /// Reads `Extensions`: at least one, none twice.
     pub(crate) fn read_all(reader: &mut SliceReader<'_>) -> Result<Vec<Self>> {
-        let contents = read::contents(reader, Tag::Sequence)?;
-        let extensions = read::each(contents, EXTENSIONS_MAX, Self::read)?;
-        let twice = extensions.iter().enumerate().any(|(n, a)| extensions.iter().skip(n + 1).any(|b| a.oid == b.oid));
-        if extensions.is_empty() || twice { bad(reader) } else { Ok(extensions) }
+        read_all(reader, |extension: &Self| extension.oid)
+    }
+}
+
+/// Reads `Extensions` in either form: at least one, none twice.
+pub(crate) fn read_all<'a, E: Held<'a>>(
+    reader: &mut SliceReader<'a>,
+    oid: impl Fn(&E) -> ObjectIdentifier,
+) -> Result<Vec<E>> {
+    let contents = read::contents(reader, Tag::Sequence)?;
+    let extensions = read::each(contents, EXTENSIONS_MAX, E::read)?;
+    let twice = |(n, a): (usize, &E)| extensions.iter().skip(n + 1).any(|b| oid(a) == oid(b));
+    let twice = extensions.iter().enumerate().any(twice);
+    if extensions.is_empty() || twice { bad(reader) } else { Ok(extensions) }
+}
+
+/// An extension that lies in the octets which it was read from. The same octets are refused as for [`Extension`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of an Extension")]
+pub struct ExtensionRef<'a> {
+    pub oid: ObjectIdentifier,
+    pub critical: bool,
+    pub value: &'a [u8],
+}
+
+impl PartialEq<Extension> for ExtensionRef<'_> {
+    fn eq(&self, other: &Extension) -> bool {
+        *self == other.as_ref()
+    }
+}
+
+impl Held<'_> for Extension {
+    fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
+        let ExtensionRef { oid, critical, value } = ExtensionRef::read(reader)?;
+        Ok(Self { oid, critical, value: value.to_vec() })
+    }
+    fn write(&self, w: &mut Writer) {
+        self.as_ref().write(w);
+    }
+}
+
+impl<'a> Held<'a> for ExtensionRef<'a> {
+    fn write(&self, w: &mut Writer) {
+        w.sequence(|w| {
+            w.oid(self.oid);
+            if self.critical {
+                w.true_();
+            }
+            w.octet_string(self.value);
+        });
     }
 
-    fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
+    fn read(reader: &mut SliceReader<'a>) -> Result<Self> {
         let contents = read::contents(reader, Tag::Sequence)?;
         read::inside(contents, |r| {
             let oid = read::oid(r)?;
@@ -70,7 +116,7 @@ impl Extension {
                 },
                 _ => false,
             };
-            Ok(Self { oid, critical, value: read::contents(r, Tag::OctetString)?.to_vec() })
+            Ok(Self { oid, critical, value: read::contents(r, Tag::OctetString)? })
         })
     }
 }

@@ -4,9 +4,9 @@ use crate::algorithm::KeyType;
 use crate::read::{self, BadDer, Result, bad};
 use crate::write::Writer;
 use crate::{oids, sha256};
-use const_oid::ObjectIdentifier;
-use der::{Decode, Reader, SliceReader, Tag};
+use der::{Decode, SliceReader, Tag};
 use model::Digest;
+use std::sync::Arc;
 
 /// Longest SubjectPublicKeyInfo in octets: ML-DSA-87 needs 2614.
 pub const SPKI_LEN_MAX: usize = 3 * 1024;
@@ -21,7 +21,8 @@ const ML_DSA_87_LEN: usize = 2592;
 /// the first verification with it ([`crate::signature::verify`]), or by [`crate::weak::check`].
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicKey {
-    spki: Vec<u8>,
+    // Shared, because a key goes from the request into the certificate and into the proofs about it.
+    spki: Arc<[u8]>,
     key_at: usize,
     key_type: KeyType,
 }
@@ -80,16 +81,15 @@ impl PublicKey {
     }
 
     pub(crate) fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
-        let spki = reader.tlv_bytes()?;
+        let (contents, spki) = read::contents_and_all(reader, Tag::Sequence)?;
         if spki.len() > SPKI_LEN_MAX {
             return bad(reader);
         }
-        let contents = read::inside(spki, |r| read::contents(r, Tag::Sequence))?;
         let (algorithm, key) =
             read::inside(contents, |r| Ok((read::contents(r, Tag::Sequence)?, read::bit_string_octets(r)?)))?;
         let Some(key_type) = read::inside(algorithm, |r| key_type(r, key))? else { return bad(reader) };
         // The key is the tail of the structure.
-        Ok(Self { spki: spki.to_vec(), key_at: spki.len().saturating_sub(key.len()), key_type })
+        Ok(Self { spki: spki.into(), key_at: spki.len().saturating_sub(key.len()), key_type })
     }
 
     /// The octets of the `SubjectPublicKeyInfo`.
@@ -140,8 +140,8 @@ impl std::fmt::Debug for PublicKey {
 
 fn key_type(reader: &mut SliceReader<'_>, key: &[u8]) -> Result<Option<KeyType>> {
     let point_of = |len: usize| key.len() == len && key.first() == Some(&4);
-    Ok(match ObjectIdentifier::decode(reader)? {
-        oids::EC_PUBLIC_KEY => match ObjectIdentifier::decode(reader)? {
+    Ok(match read::oid(reader)? {
+        oids::EC_PUBLIC_KEY => match read::oid(reader)? {
             oids::SECP256R1 if point_of(65) => Some(KeyType::P256),
             oids::SECP384R1 if point_of(97) => Some(KeyType::P384),
             oids::SECP521R1 if point_of(133) => Some(KeyType::P521),

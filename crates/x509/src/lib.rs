@@ -39,7 +39,18 @@ pub use write::Writer;
 /// SHA-256 of some octets.
 #[must_use]
 pub fn sha256(octets: &[u8]) -> model::Digest {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
+    as_digest(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets))
+}
+
+/// SHA-256 of octets in several parts, as if they were one.
+#[must_use]
+pub fn sha256_of_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> model::Digest {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    parts.for_each(|part| context.update(part));
+    as_digest(context.finish())
+}
+
+fn as_digest(digest: aws_lc_rs::digest::Digest) -> model::Digest {
     let Some(digest) = model::Digest::from_slice(digest.as_ref()) else {
         unreachable!("SHA-256 has 32 octets (FIPS 180-4)")
     };

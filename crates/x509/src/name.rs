@@ -1,11 +1,12 @@
 //! Distinguished names.
 
 use crate::oids;
-use crate::read::{self, BadDer, Result, bad};
+use crate::read::{self, BadDer, Held, Result, bad};
 use crate::write::{Writer, tag};
 use const_oid::ObjectIdentifier;
 use der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
 use der::{SliceReader, Tag};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Most attributes in a name; real ones have about five.
@@ -19,6 +20,66 @@ pub const NAME_LEN_MAX: usize = 4096;
 pub struct Name {
     der: Vec<u8>,
     attributes: Vec<Attribute>,
+}
+
+/// A `Name` that lies in the octets which it was read from. The same octets are refused as for [`Name`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NameRef<'a> {
+    der: &'a [u8],
+    attributes: usize,
+}
+
+impl<'a> NameRef<'a> {
+    /// The octets.
+    #[must_use]
+    pub const fn der(&self) -> &'a [u8] {
+        self.der
+    }
+    /// Whether there is no attribute.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.attributes == 0
+    }
+}
+
+impl<'a> Held<'a> for NameRef<'a> {
+    fn read(reader: &mut SliceReader<'a>) -> Result<Self> {
+        let mut attributes = 0;
+        let der = walk(reader, |_, _| attributes += 1)?;
+        Ok(Self { der, attributes })
+    }
+    fn write(&self, w: &mut Writer) {
+        w.raw(self.der);
+    }
+}
+
+impl Held<'_> for Name {
+    fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
+        let mut attributes = Vec::new();
+        let der = walk(reader, |oid, text| attributes.push(Attribute { oid, text: text.into_owned() }))?;
+        Ok(Self { der: der.to_vec(), attributes })
+    }
+    fn write(&self, w: &mut Writer) {
+        w.raw(&self.der);
+    }
+}
+
+/// Reads a name, attribute by attribute; gives its octets.
+fn walk<'a>(reader: &mut SliceReader<'a>, mut f: impl FnMut(ObjectIdentifier, Cow<'a, str>)) -> Result<&'a [u8]> {
+    let (contents, der) = read::contents_and_all(reader, Tag::Sequence)?;
+    if der.len() > NAME_LEN_MAX {
+        return bad(reader);
+    }
+    read::walk(contents, ATTRIBUTES_MAX, |r| {
+        let set = read::contents(r, Tag::Set)?;
+        let count = read::walk(set, ATTRIBUTES_MAX, |r| {
+            let (oid, text) = attribute(r)?;
+            f(oid, text);
+            Ok(())
+        })?;
+        if count == 0 { bad(r) } else { Ok(()) }
+    })?;
+    Ok(der)
 }
 
 /// One attribute of a name, as text.
@@ -58,21 +119,6 @@ impl Name {
         read::whole(der, NAME_LEN_MAX, "Name", Self::read)
     }
 
-    pub(crate) fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
-        use der::Reader;
-        let der = reader.tlv_bytes()?;
-        if der.len() > NAME_LEN_MAX {
-            return bad(reader);
-        }
-        let contents = read::inside(der, |r| read::contents(r, Tag::Sequence))?;
-        let sets = read::each(contents, ATTRIBUTES_MAX, |r| {
-            let set = read::contents(r, Tag::Set)?;
-            let attributes = read::each(set, ATTRIBUTES_MAX, attribute)?;
-            if attributes.is_empty() { bad(r) } else { Ok(attributes) }
-        })?;
-        Ok(Self { der: der.to_vec(), attributes: sets.into_iter().flatten().collect() })
-    }
-
     /// The octets.
     #[must_use]
     pub fn der(&self) -> &[u8] {
@@ -89,7 +135,9 @@ impl Name {
         let sets = read::whole(&self.der, NAME_LEN_MAX, "Name", |r| {
             let contents = read::contents(r, Tag::Sequence)?;
             read::each(contents, ATTRIBUTES_MAX, |r| {
-                read::each(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, attribute)
+                read::each(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, |r| {
+                    attribute(r).map(|(oid, text)| Attribute { oid, text: text.into_owned() })
+                })
             })
         });
         sets.unwrap_or_default()
@@ -139,24 +187,24 @@ fn string_tag(oid: ObjectIdentifier) -> u8 {
     }
 }
 
-fn attribute(reader: &mut SliceReader<'_>) -> Result<Attribute> {
+fn attribute<'a>(reader: &mut SliceReader<'a>) -> Result<(ObjectIdentifier, Cow<'a, str>)> {
     let contents = read::contents(reader, Tag::Sequence)?;
     read::inside(contents, |r| {
         let oid = read::oid(r)?;
         let (tag, value) = read::any(r)?;
         let text = match tag {
-            Tag::Utf8String => Utf8StringRef::new(value)?.as_str().to_owned(),
-            Tag::PrintableString => PrintableStringRef::new(value)?.as_str().to_owned(),
-            Tag::Ia5String => Ia5StringRef::new(value)?.as_str().to_owned(),
+            Tag::Utf8String => Cow::Borrowed(Utf8StringRef::new(value)?.as_str()),
+            Tag::PrintableString => Cow::Borrowed(PrintableStringRef::new(value)?.as_str()),
+            Tag::Ia5String => Cow::Borrowed(Ia5StringRef::new(value)?.as_str()),
             Tag::BmpString => match utf16(value) {
-                Some(text) => text,
+                Some(text) => Cow::Owned(text),
                 None => return bad(r),
             },
             // TeletexString and UniversalString mean different things to different readers: refused.
             _ => return bad(r),
         };
         // An embedded NUL ends the text for some readers and not for others.
-        if text.contains('\0') || text.is_empty() { bad(r) } else { Ok(Attribute { oid, text }) }
+        if text.contains('\0') || text.is_empty() { bad(r) } else { Ok((oid, text)) }
     })
 }
 
@@ -199,6 +247,11 @@ impl fmt::Display for Name {
             f.write_str(&model::text::printable(text, 256).replace('\\', "\\\\").replace(',', "\\,"))?;
         }
         Ok(())
+    }
+}
+impl fmt::Debug for NameRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NameRef({})", model::octets::hex(self.der))
     }
 }
 impl fmt::Debug for Name {

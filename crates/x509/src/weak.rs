@@ -6,6 +6,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519, ParsedPublicKey,
 };
 use model::Digest;
+use model::octets::hex;
 use num_bigint::BigUint;
 use std::fmt;
 
@@ -36,6 +37,29 @@ impl fmt::Display for Weakness {
             Self::Point => "it is no point of its curve, or one of small order",
             Self::Published => "its private half is published: an example of a standard, or a number that people type",
         })
+    }
+}
+
+/// A public key without a known weakness.
+///
+/// Whoever reads the same octets again need not look again: the verdict is on the octets.
+#[derive(Debug)]
+pub struct StrongKey(PublicKey);
+
+impl StrongKey {
+    /// Looks for known weaknesses of a public key.
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn prove(key: &PublicKey) -> Result<Self, Weakness> {
+        check(key)?;
+        Ok(Self(key.clone()))
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> &PublicKey {
+        &self.0
     }
 }
 
@@ -137,9 +161,11 @@ const PUBLISHED: &str = include_str!("published.txt");
 const LINE_LEN: usize = 2 * Digest::LEN + 1;
 
 fn is_published(key: &PublicKey) -> bool {
-    let wanted = format!("{}\n", key.digest());
+    let wanted = hex(key.digest().octets());
     let (lines, _) = PUBLISHED.as_bytes().as_chunks::<LINE_LEN>();
-    lines.binary_search_by(|line| line.as_slice().cmp(wanted.as_bytes())).is_ok()
+    lines
+        .binary_search_by(|line| line.split_last().map_or(&[][..], |(_end, digits)| digits).cmp(wanted.as_bytes()))
+        .is_ok()
 }
 
 /// How many steps of Fermat's method are tried: primes of 1024 bits that differ in their lower half fall in the first.

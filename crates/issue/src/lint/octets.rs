@@ -24,19 +24,18 @@ const UPPER_BOUNDS: [(ObjectIdentifier, usize); 7] = [
 /// `None` if it is not built like a certificate's part.
 pub(super) fn check(tbs: &[u8], found: &mut Found) -> Option<()> {
     let outer = der::only(tbs).filter(|v| v.tag == tag::SEQUENCE)?;
-    let parts = der::each(outer.contents)?;
-    let [_version, serial, _signature, issuer, validity, subject, _key, rest @ ..] = parts.as_slice() else {
-        return None;
-    };
-    serial_number(serial, found);
-    let times = der::each(validity.contents)?;
-    found.add(Finding::TimeEncoding, times.len() != 2 || !times.iter().all(is_time));
-    name(issuer, found)?;
-    name(subject, found)?;
-    match rest {
-        [] => Some(()),
-        [wrapped] => extensions(wrapped, found),
-        _ => None,
+    let mut parts = der::each(outer.contents)?;
+    let (_version, serial, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let (issuer, validity, subject, _key) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    serial_number(&serial, found);
+    let times = der::each(validity.contents)?.exactly::<2>();
+    found.add(Finding::TimeEncoding, !times.is_some_and(|times| times.iter().all(is_time)));
+    name(&issuer, found)?;
+    name(&subject, found)?;
+    match (parts.next(), parts.next()) {
+        (None, _) => Some(()),
+        (Some(wrapped), None) => extensions(&wrapped, found),
+        (Some(_), Some(_)) => None,
     }
 }
 
@@ -62,12 +61,12 @@ fn is_time(time: &Value<'_>) -> bool {
 }
 
 fn name(name: &Value<'_>, found: &mut Found) -> Option<()> {
-    let mut types = Vec::new();
+    let mut types = Vec::with_capacity(8);
     for set in der::each(name.contents)? {
         let attributes = der::each(set.contents)?;
         found.add(Finding::EmptySequence, attributes.is_empty());
         for attribute in attributes {
-            let [kind, value] = der::each(attribute.contents)?[..] else { return None };
+            let [kind, value] = der::each(attribute.contents)?.exactly()?;
             let kind = ObjectIdentifier::from_bytes(kind.contents).ok()?;
             types.push(kind);
             attribute_value(kind, &value, found);
@@ -101,10 +100,13 @@ fn extensions(wrapped: &Value<'_>, found: &mut Found) -> Option<()> {
     let list = der::only(wrapped.contents)?;
     let list = der::each(list.contents)?;
     found.add(Finding::EmptySequence, list.is_empty());
-    let mut types = Vec::with_capacity(list.len());
+    let mut types = Vec::with_capacity(16);
     for extension in list {
         let parts = der::each(extension.contents)?;
-        let ([kind, value] | [kind, _, value]) = parts.as_slice() else { return None };
+        let [kind, value] = match parts.exactly::<3>() {
+            Some([kind, _, value]) => [kind, value],
+            None => parts.exactly()?,
+        };
         let is_empty = der::only(value.contents).is_some_and(|v| v.tag == tag::SEQUENCE && v.contents.is_empty());
         // Only basicConstraints has nothing to say when it says no.
         let may_be_empty = kind.contents == oids::BASIC_CONSTRAINTS.as_bytes();

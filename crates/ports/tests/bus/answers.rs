@@ -266,6 +266,23 @@ fn a_call_that_is_too_long_is_not_sent() {
     assert_eq!(world.link(Module::Console).call(&list).unwrap_err().code(), "malformed");
 }
 
+#[track_caller]
+fn check_len(body_len: usize, expected: Result<Done, Fault>) {
+    let world = World::new();
+    let padding = body_len - r#"{"Ok":{}}"#.len();
+    world.doer.padding.store(padding, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(world.link(Module::Console).call(&mark()), expected);
+}
+#[test]
+fn the_longest_answer() {
+    check_len(ports::envelope::BODY_LEN_MAX, Ok(Done {}));
+}
+#[test]
+fn of_a_longer_answer_is_said_that_it_is_too_long() {
+    let too_long = Fault::unavailable("the answer is longer than a message may be");
+    check_len(ports::envelope::BODY_LEN_MAX + 1, Err(too_long));
+}
+
 // ---- What is in it ----
 
 #[test]

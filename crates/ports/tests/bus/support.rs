@@ -15,7 +15,7 @@ use ports::store::{AuditSink, StoreFault};
 use ports::{Bus, Caller, Clock, Directory, Entropy, Handler, Link, Service, SignFault, Signer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use x509::certificate::TbsCertificate;
 use x509::extension::{BasicConstraints, GeneralName, KeyUsage, subject_alt_name};
@@ -196,15 +196,17 @@ impl Bus for Wire {
     }
 }
 
-/// Answers every call with `Done`, and counts them.
+/// Answers every call with `Done` and so many spaces in it, and counts them.
 #[derive(Default)]
 pub struct Doer {
     pub done: AtomicU64,
+    pub padding: AtomicUsize,
 }
 impl Service for Doer {
     fn answer(&self, _: &Caller, _: Subject, _: &RawValue) -> Result<Box<RawValue>, Fault> {
         self.done.fetch_add(1, Ordering::SeqCst);
-        Ok(serde_json::value::to_raw_value(&Done {}).unwrap())
+        let padding = " ".repeat(self.padding.load(Ordering::SeqCst));
+        Ok(RawValue::from_string(format!("{{{padding}}}")).unwrap())
     }
 }
 
@@ -383,7 +385,7 @@ impl Draft {
     }
     pub fn seal(self) -> Vec<u8> {
         let body = RawValue::from_string(self.body).unwrap();
-        envelope::seal(self.typ, self.claims, &body, &key(self.signed_by)).unwrap().octets
+        envelope::seal(self.typ, self.claims, &[body.get()], &key(self.signed_by)).unwrap().octets
     }
     pub fn arrive(self, world: &World) -> Outcome {
         world.clock.set(self.now);
