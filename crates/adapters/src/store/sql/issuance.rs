@@ -212,17 +212,27 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
             outcome => Ok(outcome),
         };
     };
-    let refused = if key_is_anothers(tx, draft)? { Some(Reason::KeyInUse) } else { reserve(tx, draft)? };
-    let refused = match refused {
-        None => count_issued(tx, draft)?,
-        refused => refused,
+    let refused = if key_is_anothers(tx, draft)? { Err(Reason::KeyInUse) } else { reserve(tx, draft)? };
+    let counted = match refused {
+        Ok((subject, profile)) => count_issued(tx, draft)?.map(|authority| (authority, subject, profile)),
+        Err(reason) => Err(reason),
     };
-    if let Some(reason) = refused {
-        tx.statement("DELETE FROM issuance WHERE id = ?1")?.execute([row])?;
-        return Ok(Reserved::Refused(reason));
-    }
+    let (authority, subject, profile) = match counted {
+        Ok(of) => of,
+        Err(reason) => {
+            tx.statement("DELETE FROM issuance WHERE id = ?1")?.execute([row])?;
+            return Ok(Reserved::Refused(reason));
+        }
+    };
     tx.audit(&entry(draft.at, Module::Authority, intended(draft)))?;
     tx.opened(row, draft.serial);
+    if tx.keeps_marks() {
+        let profile = tx.text_of(profile)?;
+        let IntentDraft { serial, not_after, shard, at, .. } = draft;
+        let (serial, not_after) = (serial.to_string(), UnixTime::from_s(not_after.s()));
+        // With the record of it, which nothing else in the table is needed for.
+        tx.prepare_mark(row, IssuedMark { serial, authority, subject, profile, not_after, shard: *shard, at: *at });
+    }
     Ok(Reserved::Row(row, draft.serial, draft.tbs_digest))
 }
 
@@ -290,52 +300,59 @@ fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault>
 
 /// Holds the authority to its limits. Only one that has any costs a write. What was counted stays counted, also if the
 /// intent is closed: the number may have been signed.
-fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFault> {
+///
+/// Gives its name.
+fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<String, Reason>, WriteFault> {
     let mut limits = tx.statement(
-        "SELECT quota IS NOT NULL AND issued >= quota, coalesce(ends < ?2, FALSE) OR retired <> 0, quota IS NOT NULL
-         FROM authority WHERE id = ?1",
+        "SELECT quota IS NOT NULL AND issued >= quota, coalesce(ends < ?2, FALSE) OR retired <> 0, quota IS NOT NULL,
+         name FROM authority WHERE id = ?1",
     )?;
-    let (spent, ended, counted): (bool, bool, bool) =
-        limits.query_row((draft.authority, draft.at.ms()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (spent, ended, counted, name): (bool, bool, bool, String) = limits
+        .query_row((draft.authority, draft.at.ms()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let refused = match (ended, spent) {
         (true, _) => Some(Reason::AuthorityEnded),
         (false, true) => Some(Reason::AuthoritySpent),
         (false, false) => None,
     };
-    if refused.is_some() {
+    if let Some(reason) = refused {
         give_back(tx, draft.grant, draft.right)?;
-    } else if counted {
+        return Ok(Err(reason));
+    }
+    if counted {
         tx.statement("UPDATE authority SET issued = issued + 1 WHERE id = ?1")?.execute([draft.authority])?;
     }
-    Ok(refused)
+    Ok(Ok(name))
 }
 
-/// Reserves the grant and the right. Gives the reason if one of them does not leave it.
-fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Option<Reason>, WriteFault> {
+/// Reserves the grant and the right. Gives whose it is and the word for its profile, or why one of them does not leave it.
+fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<(String, i64), Reason>, WriteFault> {
     let at = draft.at.ms();
     let reserved = tx
-        .statement("UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
-        .execute((draft.grant, at))?;
-    if reserved == 0 {
+        .statement(
+            "UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota RETURNING subject, profile",
+        )?
+        .query_row((draft.grant, at), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some(of) = reserved else {
         let spent: Option<bool> = tx
             .statement("SELECT used >= quota FROM grant_ WHERE id = ?1")?
             .query_row([draft.grant], |row| row.get(0))
             .optional()?;
-        return Ok(Some(match spent {
+        return Ok(Err(match spent {
             None => Reason::NoGrant,
             Some(true) => Reason::GrantSpent,
             Some(false) => Reason::GrantExpired,
         }));
-    }
-    let Some(right) = draft.right else { return Ok(None) };
+    };
+    let Some(right) = draft.right else { return Ok(Ok(of)) };
     let reserved = tx
         .statement("UPDATE right_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
         .execute((right, at))?;
     if reserved == 0 {
         give_back(tx, draft.grant, None)?;
-        return Ok(Some(Reason::RightSpent));
+        return Ok(Err(Reason::RightSpent));
     }
-    Ok(None)
+    Ok(Ok(of))
 }
 
 /// The intents that are open, and the highest row; where several processes write, those of this one.
@@ -413,7 +430,11 @@ fn mark_issued(tx: &mut Tx<'_>, intent: u64) -> Result<(), WriteFault> {
     if !tx.keeps_marks() {
         return Ok(());
     }
-    let mark = tx.statement(&format!("{MARK} WHERE i.id = ?1"))?.query_row([intent], read_mark)?;
+    let mark = match tx.prepared_mark(intent) {
+        Some(mark) => mark,
+        // Intended before this process was started.
+        None => tx.statement(&format!("{MARK} WHERE i.id = ?1"))?.query_row([intent], read_mark)?,
+    };
     tx.mark(|| Mark::Issued(Box::new(mark)));
     Ok(())
 }

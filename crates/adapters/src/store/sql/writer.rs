@@ -7,7 +7,7 @@
 
 use super::engine::{self, Connection, Params, Statement};
 use super::{OpenFault, Opening, Place, WriteFault, fault};
-use crate::store::marks::{Mark, Marks};
+use crate::store::marks::{IssuedMark, Mark, Marks};
 use crate::store::merkle::{Edge, TileRoot};
 use crate::store::room::{Held, Reserve};
 use model::Digest;
@@ -107,6 +107,8 @@ struct Known {
     words: HashMap<String, i64>,
     profiles: HashMap<Digest, i64>,
     open: BTreeMap<u64, SerialNumber>,
+    /// What the marks will tell of those that are open.
+    marks: HashMap<u64, IssuedMark>,
     highest: u64,
     latest_ms: u64,
     /// The last entry of the log that tells of an operation mode.
@@ -127,6 +129,7 @@ struct Learnt {
     words: Vec<(String, i64)>,
     profiles: Vec<(Digest, i64)>,
     opened: BTreeMap<u64, SerialNumber>,
+    prepared: HashMap<u64, IssuedMark>,
     closed: HashSet<u64>,
     edge: Edge,
     latest_ms: u64,
@@ -246,8 +249,10 @@ impl Known {
         }
         self.highest = learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.highest);
         self.open.extend(learnt.opened);
+        self.marks.extend(learnt.prepared);
         for id in learnt.closed {
             self.open.remove(&id);
+            self.marks.remove(&id);
         }
     }
 }
@@ -473,6 +478,18 @@ impl<'c> Tx<'c> {
         Ok(id)
     }
 
+    /// The word of a row.
+    pub(super) fn text_of(&mut self, id: i64) -> Result<String, WriteFault> {
+        let mut words = self.known.words.iter().map(|(text, id)| (text, *id));
+        let mut fresh = self.learnt.words.iter().map(|(text, id)| (text, *id));
+        if let Some((text, _)) = words.find(|word| word.1 == id).or_else(|| fresh.find(|word| word.1 == id)) {
+            return Ok(text.clone());
+        }
+        let text: String = self.connection.query_row("SELECT text FROM word WHERE id = ?1", [id], |row| row.get(0))?;
+        self.learnt.words.push((text.clone(), id));
+        Ok(text)
+    }
+
     /// The row of a profile's version, if it was met before.
     pub(super) fn known_profile(&self, digest: &Digest) -> Option<i64> {
         let fresh = || self.learnt.profiles.iter().find(|(known, _)| known == digest).map(|(_, id)| *id);
@@ -487,6 +504,16 @@ impl<'c> Tx<'c> {
     /// Remembers that an intent is open.
     pub(super) fn opened(&mut self, id: u64, serial: SerialNumber) {
         self.learnt.opened.insert(id, serial);
+    }
+
+    /// Remembers what the marks will tell of an intent when it is recorded.
+    pub(super) fn prepare_mark(&mut self, id: u64, mark: IssuedMark) {
+        self.learnt.prepared.insert(id, mark);
+    }
+
+    /// What was remembered so.
+    pub(super) fn prepared_mark(&self, id: u64) -> Option<IssuedMark> {
+        self.learnt.prepared.get(&id).or_else(|| self.known.marks.get(&id)).cloned()
     }
 
     /// Remembers that an intent is completed or closed.
