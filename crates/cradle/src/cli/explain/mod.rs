@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 44] = [
+const CODES: [(&str, Exit, &str, &str); 45] = [
     (
         "ocsp",
         Exit::Failed,
@@ -37,6 +37,12 @@ const CODES: [(&str, Exit, &str, &str); 44] = [
         "keep the data directory as it is; restore from a backup of before",
     ),
     ("bench", Exit::Failed, "a measurement could not be made", "look at what is said beside it"),
+    (
+        "bus",
+        Exit::Unavailable,
+        "the broker between modules cannot be used",
+        "what is said beside it names the cause; docs/bus.md says how to run over NATS",
+    ),
     (
         "checkpoint",
         Exit::Failed,
