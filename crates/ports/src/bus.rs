@@ -50,7 +50,10 @@ pub enum BusFault {
 impl From<BusFault> for Fault {
     fn from(fault: BusFault) -> Self {
         match fault {
-            BusFault::Nobody => Fault::Refused(model::Reason::ModuleOff),
+            // Not a refusal, which is a promise that nothing was done: a broker that is not trusted may have said so.
+            BusFault::Nobody => {
+                Fault::unavailable("nobody answers for that module: see whether it runs (`cradle status`)")
+            }
             BusFault::Late => Fault::unavailable("no answer before the deadline"),
             BusFault::Taken => Fault::unavailable("the module is running already"),
             BusFault::TooLong => Fault::malformed("bus message longer than the limit"),

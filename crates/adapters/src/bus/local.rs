@@ -92,7 +92,11 @@ impl Bus for LocalBus {
         let handler = self.enter(to, deadline)?;
         let _busy = Busy(&self.shared, to);
         // A panic in one request must not take the others with it.
-        catch_unwind(AssertUnwindSafe(|| handler.handle(subject, message))).map_err(|_| BusFault::Broken)
+        let answer = catch_unwind(AssertUnwindSafe(|| handler.handle(subject, message)));
+        answer.map_err(|_| BusFault::Broken).and_then(|answer| match answer.len() {
+            0..=MESSAGE_LEN_MAX => Ok(answer),
+            _ => Err(BusFault::TooLong),
+        })
     }
 
     fn serve(&self, module: Module, handler: Arc<dyn Handler>) -> Result<Box<dyn Served>, BusFault> {
@@ -124,105 +128,5 @@ impl Drop for Serving {
             modules = self.shared.changed.wait(modules).unwrap_or_else(PoisonError::into_inner);
         }
         self.shared.changed.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use std::sync::Barrier;
-
-    struct Echo;
-    impl Handler for Echo {
-        fn handle(&self, _: Subject, message: &[u8]) -> Vec<u8> {
-            message.to_vec()
-        }
-    }
-    struct Panics;
-    impl Handler for Panics {
-        fn handle(&self, _: Subject, _: &[u8]) -> Vec<u8> {
-            panic!("a bug in one request")
-        }
-    }
-    struct Holds {
-        entered: Barrier,
-        leave: Barrier,
-    }
-    impl Handler for Holds {
-        fn handle(&self, _: Subject, _: &[u8]) -> Vec<u8> {
-            self.entered.wait();
-            self.leave.wait();
-            vec![1]
-        }
-    }
-
-    const TO: Module = Module::Authority;
-    const SUBJECT: Subject = Subject::AuthorityCertify;
-    fn bus() -> LocalBus {
-        LocalBus::new(Arc::new(SystemClock))
-    }
-    fn soon() -> UnixTime {
-        SystemClock.now().plus_ms(20)
-    }
-    fn later() -> UnixTime {
-        SystemClock.now().plus_s(60)
-    }
-
-    #[test]
-    fn a_call_is_answered() {
-        let bus = bus();
-        let _served = bus.serve(TO, Arc::new(Echo)).unwrap();
-        assert_eq!(bus.call(TO, SUBJECT, b"hello", later()), Ok(b"hello".to_vec()));
-    }
-    #[test]
-    fn nobody_answers_for_a_module_that_is_off() {
-        let bus = bus();
-        drop(bus.serve(TO, Arc::new(Echo)).unwrap());
-        assert_eq!(bus.call(TO, SUBJECT, b"hello", later()), Err(BusFault::Nobody));
-        assert_eq!(bus.serving(), []);
-    }
-    #[test]
-    fn a_module_is_served_once() {
-        let bus = bus();
-        let _served = bus.serve(TO, Arc::new(Echo)).unwrap();
-        assert_eq!(bus.serve(TO, Arc::new(Echo)).err(), Some(BusFault::Taken));
-    }
-    #[test]
-    fn a_panic_is_one_callers_misfortune() {
-        let bus = bus();
-        let served = bus.serve(TO, Arc::new(Panics)).unwrap();
-        assert_eq!(bus.call(TO, SUBJECT, b"", later()), Err(BusFault::Broken));
-        drop(served);
-    }
-    #[test]
-    fn a_long_message_is_refused() {
-        let bus = bus();
-        let _served = bus.serve(TO, Arc::new(Echo)).unwrap();
-        assert!(bus.call(TO, SUBJECT, &vec![0; MESSAGE_LEN_MAX], later()).is_ok());
-        assert_eq!(bus.call(TO, SUBJECT, &vec![0; MESSAGE_LEN_MAX + 1], later()), Err(BusFault::TooLong));
-    }
-    #[test]
-    fn a_crowd_waits_until_its_deadline_and_leaving_waits_for_the_calls() {
-        let bus = Arc::new(bus());
-        let holds = Arc::new(Holds { entered: Barrier::new(CALLS_MAX + 1), leave: Barrier::new(CALLS_MAX + 1) });
-        let handler: Arc<dyn Handler> = holds.clone();
-        let served = bus.serve(TO, handler).unwrap();
-        std::thread::scope(|scope| {
-            let calls: Vec<_> = (0..CALLS_MAX).map(|_| scope.spawn(|| bus.call(TO, SUBJECT, b"", later()))).collect();
-            holds.entered.wait();
-            assert_eq!(bus.call(TO, SUBJECT, b"", soon()), Err(BusFault::Late));
-            let leaving = scope.spawn(move || drop(served));
-            while bus.shared.lock().get(&TO).is_some_and(|seat| !seat.leaving) {
-                std::thread::yield_now();
-            }
-            assert_eq!(bus.call(TO, SUBJECT, b"", later()), Err(BusFault::Nobody));
-            holds.leave.wait();
-            for call in calls {
-                assert_eq!(call.join().unwrap(), Ok(vec![1]));
-            }
-            leaving.join().unwrap();
-        });
-        assert_eq!(bus.serving(), []);
     }
 }

@@ -1,5 +1,7 @@
 //! Carrying messages.
 
 pub mod local;
+pub mod nats;
 
-pub use local::LocalBus;
+pub use local::{CALLS_MAX, LocalBus};
+pub use nats::NatsBus;

@@ -3,6 +3,7 @@
 mod approve;
 mod audit;
 mod backup;
+mod bus;
 pub(crate) mod ca;
 mod ceremony;
 pub(crate) mod cert;
@@ -152,6 +153,8 @@ enum Noun {
     Crl(crl::Arguments),
     /// Whether certificates are revoked, as others ask it.
     Ocsp(ocsp::Arguments),
+    /// The broker over which modules meet that do not share a process.
+    Bus(bus::Arguments),
     /// The operation mode: which modules may be awake.
     Mode(mode::Arguments),
     /// The clock, and what was recorded last.
@@ -308,6 +311,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),
         Noun::Ocsp(arguments) => ocsp::run(common, arguments),
+        Noun::Bus(arguments) => bus::run(common, arguments),
         Noun::Mode(arguments) => mode::run(common, arguments),
         Noun::Clock(arguments) => clock::run(common, arguments),
         Noun::Approve(arguments) => approve::run(common, arguments),

@@ -38,6 +38,12 @@ const CODES: [(&str, Exit, &str, &str); 45] = [
     ),
     ("bench", Exit::Failed, "a measurement could not be made", "look at what is said beside it"),
     (
+        "bus",
+        Exit::Unavailable,
+        "the broker between modules cannot be used",
+        "what is said beside it names the cause; docs/bus.md says how to run over NATS",
+    ),
+    (
         "checkpoint",
         Exit::Failed,
         "a checkpoint that was kept elsewhere cannot be used",

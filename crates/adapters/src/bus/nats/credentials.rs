@@ -1,0 +1,47 @@
+//! The keys with which modules sign in to the broker. They open its door, nothing more: who a caller is, the seal says.
+
+use super::fault::OpenFault;
+use crate::files;
+use nkeys::{KeyPair, KeyPairType};
+use ports::Entropy;
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Longest file of a seed, in octets: a seed is 58.
+const SEED_LEN_MAX: u64 = 256;
+
+/// A fresh key: its seed, and the public key that the server's configuration names.
+pub struct Login {
+    /// Secret.
+    pub seed: Zeroizing<String>,
+    /// Public.
+    pub public_key: String,
+}
+
+impl Login {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// [`OpenFault::Seed`] if the library cannot write it.
+    pub fn make(entropy: &dyn Entropy) -> Result<Self, OpenFault> {
+        let raw = Zeroizing::new(ports::clock::random::<32>(entropy));
+        let pair = KeyPair::new_from_raw(KeyPairType::User, *raw).map_err(bad)?;
+        Ok(Self { seed: Zeroizing::new(pair.seed().map_err(bad)?), public_key: pair.public_key() })
+    }
+}
+
+fn bad(error: impl std::fmt::Display) -> OpenFault {
+    OpenFault::Seed(error.to_string())
+}
+
+/// Reads the seed of a module.
+pub(super) fn read_seed(path: &Path) -> Result<Zeroizing<String>, OpenFault> {
+    let at = |why: &dyn std::fmt::Display| OpenFault::Seed(format!("{}: {why}", path.display()));
+    let octets = Zeroizing::new(files::read_bounded(path, SEED_LEN_MAX).map_err(|e| at(&e))?);
+    let text = std::str::from_utf8(&octets).map_err(|_| at(&"no text"))?.trim();
+    let pair = KeyPair::from_seed(text).map_err(|_| at(&"no seed of a key"))?;
+    match pair.key_pair_type() {
+        KeyPairType::User => Ok(Zeroizing::new(text.to_owned())),
+        _ => Err(at(&"the seed of another kind of key")),
+    }
+}
