@@ -98,9 +98,13 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::of(KeyType::P256)
+    }
+    /// The RA and the server have keys of this type.
+    fn of(kind: KeyType) -> Self {
         let authority = Authority::new(KeyType::P256, "Foreign", BEGIN);
         let appointed = |name: &str, purpose| {
-            let key = Key::generate(KeyType::P256);
+            let key = Key::generate(kind);
             let extensions = vec![KeyUsage::DIGITAL_SIGNATURE.extension(), extension::extended_key_usage(&[purpose])];
             let certificate = authority.issue(name, &key.public, "10", extensions);
             (key, certificate)
@@ -196,6 +200,46 @@ fn a_right_answer_by_mac() {
 #[test]
 fn a_right_answer_by_signature() {
     check(false, |_, _| {}, Ok("offered"));
+}
+#[test]
+fn a_right_answer_by_a_key_of_each_type() {
+    for kind in [KeyType::P384, KeyType::Ed25519, KeyType::Rsa(2048), KeyType::MlDsa65] {
+        let world = World::of(kind);
+        let party = world.with_key();
+        let (transaction, request) = begin(&party, &world, Confirm::Explicitly);
+        let request = Message::decode(&request).unwrap();
+        let algorithm = request.header.protection_alg.and_then(ProtectionAlgorithm::read);
+        assert_eq!(algorithm, Some(ProtectionAlgorithm::Signature(kind.signs_with())));
+        let by = By::Key(&world.server.0, &world.server.1);
+        let reply = world.reply(Body::Cp(rep(response(&world.certificate))), &request, by);
+        assert_eq!(transaction.receive(&reply.octets(), NOW).map(|r| word(&r)), Ok("offered"), "{kind}");
+    }
+}
+#[test]
+fn a_server_that_was_not_appointed_or_may_not_sign() {
+    let world = World::new();
+    let party = world.with_key();
+    let purposes = |purposes: &[_]| extension::extended_key_usage(purposes);
+    let signs = || KeyUsage::DIGITAL_SIGNATURE.extension();
+    let unknown = x509::Extension::of(oids::CONFIRM_WAIT_TIME, true, |w| {
+        w.small(1);
+    });
+    let cases = [
+        (vec![signs()], Err(Broken::Signer)),
+        (vec![signs(), purposes(&[x509::oids::CLIENT_AUTH])], Err(Broken::Signer)),
+        (vec![signs(), purposes(&[x509::oids::ANY_EXTENDED_KEY_USAGE])], Err(Broken::Signer)),
+        (vec![KeyUsage::KEY_AGREEMENT.extension(), purposes(&[oids::CMC_CA])], Err(Broken::Signer)),
+        (vec![signs(), purposes(&[oids::CMC_CA]), unknown], Err(Broken::Signer)),
+        (vec![signs(), purposes(&[oids::CMC_RA])], Ok("offered")),
+    ];
+    for (extensions, expected) in cases {
+        let key = Key::generate(KeyType::P256);
+        let certificate = world.authority.issue("Server", &key.public, "10", extensions);
+        let (transaction, request) = begin(&party, &world, Confirm::Explicitly);
+        let request = Message::decode(&request).unwrap();
+        let reply = world.reply(Body::Cp(rep(response(&world.certificate))), &request, By::Key(&key, &certificate));
+        assert_eq!(transaction.receive(&reply.octets(), NOW).map(|r| word(&r)), expected);
+    }
 }
 #[test]
 fn another_transaction() {
