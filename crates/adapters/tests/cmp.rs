@@ -3,7 +3,7 @@
 
 use adapters::cmp::{Address, HttpLine, TIMEOUT};
 use ports::foreign::{Issuing, LineFault};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -150,7 +150,7 @@ impl Tls {
     }
     /// Serves one connection; whether a request came.
     fn serve(&self) -> (u16, thread::JoinHandle<bool>) {
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.read("server.key")));
+        let key = PrivateKeyDer::try_from(self.read("server.key")).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let chain = vec![CertificateDer::from(self.read("server.der"))];

@@ -308,8 +308,8 @@ impl<'a> Pending<'a> {
 /// By which hash a certificate is confirmed, and whether the message has to name it: that of its signature, or SHA-512
 /// where the signature has none of its own.
 ///
-/// Off-spec: RFC 9810 §5.3.18 wants it named for Ed25519 too. RFC 9481 §3.3 has SHA-512 there, OpenSSL 3.0 takes that, and
-/// it refuses the version of messages that can name it.
+/// Off-spec: RFC 9810 §5.3.18 wants it named for Ed25519 too. SHA-512 is the hash inside of Ed25519 (RFC 8032 §5.1),
+/// OpenSSL 3.0 takes it unnamed, and refuses the version of messages that can name it.
 const fn hash_of(algorithm: SignatureAlgorithm) -> (HashAlgorithm, bool) {
     use SignatureAlgorithm as A;
     match algorithm {
