@@ -16,6 +16,7 @@ use wire::cmp::client::{
 };
 use wire::cmp::header::{PeerName, TypeAndValue, write_directory_name};
 use wire::cmp::protection::{MacAlgorithm, MacKind, ProtectionAlgorithm};
+use wire::cmp::status::FailureInfo;
 use wire::cmp::{Header, Message, PkiStatus, Pvno, StatusInfo, message, oids, template};
 use x509::extension::{self, KeyUsage};
 use x509::{Certificate, KeyType, Name, PublicKey, Writer, crmf, signature};
@@ -332,6 +333,18 @@ fn signed_by_a_server_that_was_named() {
     assert_eq!(transaction.receive(&reply.octets(), NOW).map(|r| word(&r)), Ok("offered"));
 }
 #[test]
+fn after_the_end_of_a_server_that_was_named() {
+    let world = World::new();
+    let servers = [world.server.1.clone()];
+    let party = Party { servers: &servers, ..world.with_key() };
+    let late = world.server.1.tbs().not_after.plus_s(1);
+    let (transaction, request) = begin(&party, &world, Confirm::Explicitly);
+    let request = Message::decode(&request).unwrap();
+    let by = By::Key(&world.server.0, &world.server.1);
+    let reply = world.reply(Body::Cp(rep(response(&world.certificate))), &request, by);
+    assert_eq!(transaction.receive(&reply.octets(), late).map(|r| word(&r)), Err(Broken::Signer));
+}
+#[test]
 fn after_the_end_of_the_servers_certificate() {
     let world = World::new();
     let party = world.with_key();
@@ -589,6 +602,12 @@ fn revoked() {
 fn another_certificate_revoked() {
     revocation(ACCEPTED, Some(("Foreign", "78")), Err(Broken::OtherAnswer));
     revocation(ACCEPTED, Some(("Other", "77")), Err(Broken::OtherAnswer));
+}
+#[test]
+fn revoked_before() {
+    let before = |failure| StatusInfo { fail_info: Some(failure), ..status(PkiStatus::Rejection) };
+    revocation(before(FailureInfo::CERT_REVOKED), None, Ok("revoked"));
+    revocation(before(FailureInfo::INCORRECT_DATA), None, Ok("refused"));
 }
 #[test]
 fn a_revocation_that_is_only_announced_or_refused() {

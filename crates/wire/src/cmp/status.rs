@@ -84,7 +84,10 @@ impl<'a> FailureInfo<'a> {
     /// `incorrectData` (7): the requester declines what it was given.
     pub const INCORRECT_DATA: FailureInfo<'static> = FailureInfo { contents: &[0, 0x01] };
 
-    /// `certRevoked` (10) and nothing else: it was revoked before.
+    /// `certRevoked` (10): it was revoked before.
+    pub const CERT_REVOKED: FailureInfo<'static> = FailureInfo { contents: &[5, 0, 0x20] };
+
+    /// Whether it is [`Self::CERT_REVOKED`] and nothing else.
     #[must_use]
     pub fn cert_revoked(self) -> bool {
         self.names() == ["certRevoked"]
