@@ -47,6 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.put(target, &name, &der)?;
         }
     }
+    for (name, der) in golden("rfc9810/openssl-3.0")? {
+        if !name.ends_with("-certificate") {
+            seeds.put("cmp_message", &name, &der)?;
+        }
+    }
     for (name, octets) in golden("tuf")?.into_iter().filter(|(name, _)| name.ends_with(".json")) {
         seeds.put("release", &name, &octets)?;
         seeds.put("draft", &name, &octets)?;

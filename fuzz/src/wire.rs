@@ -88,3 +88,34 @@ pub fn status_filter(octets: &[u8]) {
     assert_eq!(finish(read.signed.to_vec(), read.algorithm, read.signature, signer), octets, "written otherwise");
     assert_eq!(Filter::parse(read.signed), Some((read.filter, [].as_slice())));
 }
+
+/// CMP messages.
+pub fn cmp_message(octets: &[u8]) {
+    use ::wire::cmp::{Body, Message, ProtectionAlgorithm, message, template};
+    let Ok(read) = Message::decode(octets) else { return };
+    assert_eq!(read.encode(), octets, "written otherwise");
+    assert_eq!(read.protected_part(), message::protected_part(&read.header, &read.body), "protected otherwise");
+    let algorithm = read.header.protection_alg.and_then(ProtectionAlgorithm::read);
+    if let Some(ProtectionAlgorithm::Mac(mac)) = algorithm {
+        let written = mac.write();
+        assert_eq!(ProtectionAlgorithm::read(&written), Some(ProtectionAlgorithm::Mac(mac)));
+    }
+    // What people are shown is short and has no control characters.
+    if let Body::Error(error) = &read.body {
+        let shown = error.status.explanation();
+        assert!(shown.len() < 1000 && !shown.contains(char::is_control));
+    }
+    if let Body::Rr(list) = &read.body {
+        for details in list {
+            let _ = template::reason_of(details.crl_entry_details);
+            if let Some((issuer, serial)) = template::certificate_of(details.cert_details) {
+                let written = template::write_cert_details(&issuer, &serial);
+                assert_eq!(template::certificate_of(&written), Some((issuer, serial)));
+            }
+        }
+    }
+    if let Body::Rp(content) = &read.body {
+        content.rev_certs.iter().for_each(|id| drop(template::cert_id(id)));
+    }
+    let _ = read.header.sender.directory_name();
+}

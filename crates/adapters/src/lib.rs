@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod bus;
 pub mod clock;
+pub mod cmp;
 pub mod files;
 pub mod flasher;
 pub mod images;

@@ -4,6 +4,7 @@
 
 pub mod ca;
 mod contract;
+pub mod foreign;
 mod hierarchy;
 mod limits;
 pub mod lists;

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod directory;
 pub mod envelope;
 pub mod flasher;
+pub mod foreign;
 pub mod gate;
 pub mod jws;
 pub mod keystore;

@@ -12,6 +12,10 @@ fn check(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
+fn cmp_message() {
+    check("cmp_message", wire::cmp_message);
+}
+#[test]
 fn ocsp_request() {
     check("ocsp_request", wire::ocsp_request);
 }

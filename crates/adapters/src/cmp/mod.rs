@@ -1,0 +1,88 @@
+//! CMP over HTTP and HTTPS: one request, one answer, one connection.
+//! Source: RFC 9811 (which took the place of RFC 6712), RFC 9112.
+
+mod address;
+mod answer;
+mod connection;
+
+pub use address::{Address, BadAddress};
+
+use connection::Connection;
+use ports::foreign::{Issuing, LineFault};
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Media type of requests and answers. Source: RFC 9811 §3.
+const MEDIA_TYPE: &str = "application/pkixcmp";
+
+/// How long a whole exchange may take unless it is said otherwise: an authority that signs with a busy token needs
+/// seconds.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The line to a server of CMP.
+pub struct HttpLine {
+    address: Address,
+    tls: Option<Arc<ClientConfig>>,
+    timeout: Duration,
+    answer_len_max: usize,
+}
+
+impl HttpLine {
+    /// A line to `address`. `anchors` are the certificates, in DER, by one of which the server's TLS certificate must be
+    /// issued; the ones of the system are not asked.
+    ///
+    /// Limits: `timeout` for a whole exchange, `answer_len_max` octets of an answer.
+    /// # Errors
+    /// [`BadAddress`] if the address says https and no anchor can be used, or says http and there are some.
+    pub fn new(
+        address: Address,
+        anchors: &[Vec<u8>],
+        timeout: Duration,
+        answer_len_max: usize,
+    ) -> Result<Self, BadAddress> {
+        let tls = match (address.is_https(), anchors.is_empty()) {
+            (true, false) => Some(Arc::new(tls(anchors)?)),
+            (true, true) => return Err(BadAddress("https needs the certificate of whoever issued the server's")),
+            (false, true) => None,
+            (false, false) => return Err(BadAddress("there are certificates for TLS, but the address says http")),
+        };
+        Ok(Self { address, tls, timeout, answer_len_max })
+    }
+}
+
+fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
+    let mut roots = RootCertStore::empty();
+    for anchor in anchors {
+        roots
+            .add(CertificateDer::from(anchor.as_slice()))
+            .map_err(|_| BadAddress("a certificate for TLS cannot be used as an anchor"))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| BadAddress("this build has no version of TLS"))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl Issuing for HttpLine {
+    fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, LineFault> {
+        let mut connection = Connection::open(&self.address, self.tls.as_ref(), self.timeout)?;
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {MEDIA_TYPE}\r\nAccept: {MEDIA_TYPE}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address.path(),
+            self.address.authority(),
+            message.len(),
+        );
+        let sent = [head.as_bytes(), message].concat();
+        connection
+            .write_all(&sent)
+            .and_then(|()| connection.flush())
+            .map_err(|e| LineFault::Unanswered(e.to_string()))?;
+        answer::read(&mut connection, self.answer_len_max)
+    }
+}

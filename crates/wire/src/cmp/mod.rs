@@ -1,0 +1,53 @@
+//! The Certificate Management Protocol.
+//!
+//! [`Message::decode`] reads, and keeps the octets that are protected; [`message::protected_part`] and
+//! [`message::finish`] write. [`protection`] makes and verifies MACs and verifies signatures; who signs stands elsewhere.
+//! [`client`] is one side of a transaction as a value: octets come in, the next octets go out, nothing waits. The types
+//! of messages know neither side.
+//! Source: RFC 9810, RFC 9811, RFC 9481; the profile is RFC 9483.
+
+pub mod body;
+pub mod client;
+pub mod header;
+pub mod message;
+pub mod protection;
+mod shape;
+pub mod status;
+pub mod template;
+
+pub use body::Body;
+pub use header::{Header, Pvno};
+pub use message::{MESSAGE_LEN_MAX, Message};
+pub use protection::ProtectionAlgorithm;
+pub use status::{PkiStatus, StatusInfo};
+
+/// Media type of requests and answers. Source: RFC 9811 §3.
+pub const MEDIA_TYPE: &str = "application/pkixcmp";
+
+/// Object identifiers of CMP.
+pub mod oids {
+    use const_oid::ObjectIdentifier;
+
+    macro_rules! oids {
+        ($($name:ident = $dots:literal, $source:literal;)+) => {
+            $(
+                #[doc = concat!("`", $dots, "`. Source: ", $source, ".")]
+                pub const $name: ObjectIdentifier = ObjectIdentifier::new_unwrap($dots);
+            )+
+        };
+    }
+    oids! {
+        PASSWORD_BASED_MAC = "1.2.840.113533.7.66.13", "RFC 9481 §6.1.1";
+        PBMAC1 = "1.2.840.113549.1.5.14", "RFC 9481 §6.1.2";
+        PBKDF2 = "1.2.840.113549.1.5.12", "RFC 8018 §5.2";
+        HMAC_SHA1 = "1.3.6.1.5.5.8.1.2", "RFC 9481 §6.2.1";
+        HMAC_WITH_SHA1 = "1.2.840.113549.2.7", "RFC 8018 appendix B.1.1";
+        HMAC_WITH_SHA256 = "1.2.840.113549.2.9", "RFC 9481 §6.2.1";
+        HMAC_WITH_SHA384 = "1.2.840.113549.2.10", "RFC 9481 §6.2.1";
+        HMAC_WITH_SHA512 = "1.2.840.113549.2.11", "RFC 9481 §6.2.1";
+        IMPLICIT_CONFIRM = "1.3.6.1.5.5.7.4.13", "RFC 9810 §5.1.1.1";
+        CONFIRM_WAIT_TIME = "1.3.6.1.5.5.7.4.14", "RFC 9810 §5.1.1.2";
+        CMC_CA = "1.3.6.1.5.5.7.3.27", "RFC 6402 §2.10";
+        CMC_RA = "1.3.6.1.5.5.7.3.28", "RFC 6402 §2.10";
+    }
+}
