@@ -14,7 +14,7 @@ use model::{DeviceId, Entity, Fault, Mode, Module, TransactionId};
 use ports::clock::random;
 use ports::flasher::Board;
 use ports::store::{LineStore, SoftwareStore};
-use ports::{Clock, Link, Signer};
+use ports::{Clock, Link};
 use provisioning::{Flashing, Outcome, Setting, Station, Tray, Unwatched};
 use std::sync::{Arc, Mutex};
 use wire::ocsp::{HashAlgorithm, IssuerIds, request};
@@ -298,11 +298,17 @@ impl World {
 /// A request of a board for its own key; now and then the signature is that of something else.
 fn evidence(hardware: &Arc<Mutex<Hardware>>) -> Result<Evidence, Stuck> {
     let key = locked(hardware).key().map_err(|fault| Stuck(fault.to_string()))?;
-    request_of(&key as &dyn Signer).map_err(|fault| Stuck(fault.to_string()))
+    request_of(key.as_ref()).map_err(|fault| Stuck(fault.to_string()))
 }
 
 impl Between for World {
     fn happen(&self, node: &Node, _: &str) {
+        self.bus.unaimed(|| self.happen_beside(node));
+    }
+}
+
+impl World {
+    fn happen_beside(&self, node: &Node) {
         let kind = self.hub.dice().below(9);
         let done = match kind {
             0 => {

@@ -39,7 +39,7 @@ impl Hardware {
     }
 
     /// Its key, if keys can be made at all.
-    pub(crate) fn key(&self) -> Result<MemoryKey, BoardFault> {
+    pub(crate) fn key(&self) -> Result<Arc<MemoryKey>, BoardFault> {
         key(&format!("{} {}", self.id, self.erased)).map_err(|e| BoardFault::Refused(e.to_string()))
     }
 }
@@ -124,7 +124,7 @@ impl Board for Placed {
         if !hardware.signs {
             return Ok(KeyOffer::PublicKey(key.public_key().spki().to_vec()));
         }
-        match request_of(&key) {
+        match request_of(key.as_ref()) {
             Ok(Evidence::Pkcs10(der)) => Ok(KeyOffer::CertificationRequest(der.0)),
             Ok(Evidence::Crmf(_)) => Err(BoardFault::Refused("another request".to_owned())),
             Err(fault) => Err(BoardFault::Refused(fault.to_string())),

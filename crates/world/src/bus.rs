@@ -6,6 +6,7 @@ use model::contract::{MESSAGE_LEN_MAX, Subject};
 use model::{Module, UnixTime};
 use ports::bus::{Bus, BusFault, Handler, Served};
 use ports::{Clock, Link};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Messages that are kept, to be brought again later.
@@ -19,6 +20,16 @@ pub(crate) struct Letter {
     pub(crate) to: Module,
     pub(crate) subject: Subject,
     pub(crate) message: Arc<Vec<u8>>,
+}
+
+/// To whom a message goes that is brought a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Again {
+    /// To the process that had it first, or the one that took its place.
+    #[default]
+    ToTheSame,
+    /// To any that answers for the module.
+    ToAny,
 }
 
 struct Seat {
@@ -36,14 +47,19 @@ pub struct LossyBus {
     late: Mutex<Vec<Letter>>,
     kept: Mutex<Vec<Letter>>,
     aim: Mutex<Option<&'static str>>,
+    again: Again,
+    /// Who had which message first.
+    first: Mutex<BTreeMap<u64, &'static str>>,
+    /// Who answers what just now.
+    busy: Mutex<Vec<(&'static str, Subject)>>,
 }
 
 impl LossyBus {
     /// A bus with nobody on it.
     #[must_use]
-    pub fn new(hub: Arc<Hub>, witness: Witness) -> Arc<Self> {
-        let (seats, late, kept, aim) = Default::default();
-        Arc::new(Self { hub, witness, seats, late, kept, aim })
+    pub fn new(hub: Arc<Hub>, witness: Witness, again: Again) -> Arc<Self> {
+        let (seats, late, kept, aim, busy, first) = Default::default();
+        Arc::new(Self { hub, witness, seats, late, kept, aim, again, first, busy })
     }
 
     /// One process's end of it.
@@ -65,6 +81,13 @@ impl LossyBus {
         called
     }
 
+    /// What happens in the middle of an aimed call is not aimed.
+    pub(crate) fn unaimed(&self, happen: impl FnOnce()) {
+        let aim = locked(&self.aim).take();
+        happen();
+        *locked(&self.aim) = aim;
+    }
+
     /// Brings a message that was held back, or one that arrived before.
     pub(crate) fn bring(&self) {
         let held = {
@@ -80,16 +103,12 @@ impl LossyBus {
 
     /// Hands a message to one of those who answer.
     fn deliver(&self, letter: &Letter) -> Result<Vec<u8>, BusFault> {
-        let asks = letter.subject == Subject::AuthorityOcsp;
-        // Who holds a lock while he asks another is not asked in the middle of it: he would wait for himself.
-        if self.hub.is_between() && (letter.to == Module::Identity || asks && self.hub.is_asking()) {
-            return Err(BusFault::Late);
-        }
-        let (node, handler) = self.answering(letter.to).ok_or(BusFault::Nobody)?;
+        let (node, handler) = self.answering(letter)?;
         self.keep(letter);
-        let before = if asks { self.hub.set_asking(true) } else { self.hub.is_asking() };
+        locked(&self.first).entry(letter.asked).or_insert(node.name);
+        locked(&self.busy).push((node.name, letter.subject));
         let reply = handler.handle(letter.subject, &letter.message);
-        self.hub.set_asking(before);
+        locked(&self.busy).pop();
         if node.is_dead() {
             self.hub.log(|| format!("  {} dies while it answers {}", node.name, letter.subject));
             return Err(BusFault::Late);
@@ -98,14 +117,27 @@ impl LossyBus {
         Ok(reply)
     }
 
-    fn answering(&self, module: Module) -> Option<(Arc<Node>, Arc<dyn Handler>)> {
-        let aim = *locked(&self.aim);
-        let seats = locked(&self.seats);
-        let fit =
-            |seat: &&Seat| seat.module == module && !seat.node.is_dead() && aim.is_none_or(|aim| aim == seat.node.name);
-        let fit: Vec<_> = seats.iter().filter(fit).map(|seat| (&seat.node, &seat.handler)).collect();
-        let (node, handler) = self.hub.dice().pick(&fit).copied()?;
-        Some((Arc::clone(node), Arc::clone(handler)))
+    fn answering(&self, letter: &Letter) -> Result<(Arc<Node>, Arc<dyn Handler>), BusFault> {
+        let first = locked(&self.first).get(&letter.asked).copied().filter(|_| self.again == Again::ToTheSame);
+        let aim = first.or(*locked(&self.aim));
+        let (seats, busy) = (locked(&self.seats), locked(&self.busy));
+        let fit = |seat: &&Seat| {
+            seat.module == letter.to && !seat.node.is_dead() && aim.is_none_or(|aim| aim == seat.node.name)
+        };
+        // Who holds a lock while he answers is not asked for the same in the middle of it: on one thread he would wait
+        // for himself.
+        let is_free = |seat: &&Seat| {
+            let locks = matches!(letter.subject, Subject::AuthorityOcsp | Subject::AuthorityCrl);
+            let same = |(name, subject): &(&str, Subject)| {
+                *name == seat.node.name && (*subject == letter.subject && locks || letter.to == Module::Identity)
+            };
+            !busy.iter().any(same)
+        };
+        let fit: Vec<_> = seats.iter().filter(fit).collect();
+        let free: Vec<_> = fit.iter().copied().filter(is_free).collect();
+        let none = if fit.is_empty() { BusFault::Nobody } else { BusFault::Late };
+        let seat = self.hub.dice().pick(&free).copied().ok_or(none)?;
+        Ok((Arc::clone(&seat.node), Arc::clone(&seat.handler)))
     }
 
     fn keep(&self, letter: &Letter) {

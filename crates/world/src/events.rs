@@ -4,6 +4,8 @@ use crate::hub::locked;
 use crate::oracle::Check;
 use crate::template::Stuck;
 use crate::world::{PLACES, World};
+use model::Mode;
+use model::mode::Order;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::RangeInclusive;
@@ -192,7 +194,8 @@ impl World {
         self.hub.be_calm(true);
         self.hub.jump(self.hub.highest().plus_s(600));
         self.restart()?;
-        self.want_km()?;
+        self.order(Order::Provision)?;
+        self.enter(Mode::ProvisionCertificate)?;
         let requests = locked(&self.requests).clone();
         for request in requests {
             self.keep_awake();

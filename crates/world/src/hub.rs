@@ -92,7 +92,6 @@ pub struct Hub {
     weather: Mutex<Weather>,
     calm: AtomicBool,
     depth: AtomicU8,
-    asks: AtomicBool,
     between: Mutex<Option<Weak<dyn Between>>>,
     log: Option<Mutex<Vec<String>>>,
     verdict: Mutex<Option<Violation>>,
@@ -123,7 +122,6 @@ impl Hub {
             weather: Mutex::new(weather),
             calm: AtomicBool::new(true),
             depth: AtomicU8::new(0),
-            asks: AtomicBool::new(false),
             between: Mutex::new(None),
             log: (logging == Logging::On).then(Mutex::default),
             verdict: Mutex::new(None),
@@ -195,14 +193,6 @@ impl Hub {
         }
     }
 
-    /// A module answers about status just now, and holds locks for it: it is not asked again in the middle.
-    pub fn is_asking(&self) -> bool {
-        self.asks.load(Ordering::Relaxed)
-    }
-    /// See [`Self::is_asking`].
-    pub fn set_asking(&self, asking: bool) -> bool {
-        self.asks.swap(asking, Ordering::Relaxed)
-    }
     /// Whether this happens in the middle of something else.
     #[must_use]
     pub fn is_between(&self) -> bool {

@@ -6,7 +6,7 @@ use adapters::keystore::memory::MemoryKey;
 use ports::keystore::{KeyFault, KeyUri};
 use ports::store::AuthorityStore;
 use ports::{Keystore, SignFault, Signer};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use x509::certificate::TbsCertificate;
 use x509::{KeyType, PublicKey, SignatureAlgorithm};
@@ -18,9 +18,16 @@ const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4
 ///
 /// # Errors
 /// [`KeyFault`]
-pub fn key(name: &str) -> Result<MemoryKey, KeyFault> {
+pub fn key(name: &str) -> Result<Arc<MemoryKey>, KeyFault> {
+    // Each is opened once: what follows from a name does not change.
+    static OPENED: Mutex<BTreeMap<String, Arc<MemoryKey>>> = Mutex::new(BTreeMap::new());
+    if let Some(opened) = locked(&OPENED).get(name) {
+        return Ok(Arc::clone(opened));
+    }
     let secret = x509::sha256(format!("a key of no worth: {name}").as_bytes());
-    MemoryKey::open(&[PKCS8.as_slice(), secret.octets()].concat())
+    let key = Arc::new(MemoryKey::open(&[PKCS8.as_slice(), secret.octets()].concat())?);
+    locked(&OPENED).insert(name.to_owned(), Arc::clone(&key));
+    Ok(key)
 }
 
 /// A keystore of one process. What was made in it is there after a restart.
@@ -77,7 +84,7 @@ impl Keystore for Ring {
 
 /// A key of an authority: the oracle sees what it signs, and it can fail, also after it has signed.
 struct Watched {
-    key: MemoryKey,
+    key: Arc<MemoryKey>,
     hub: Arc<Hub>,
     node: Arc<Node>,
     store: Arc<dyn AuthorityStore>,

@@ -21,7 +21,9 @@ pub mod template;
 pub mod witness;
 pub mod world;
 
+pub use bus::Again;
 pub use hub::Logging;
 pub use oracle::{Check, Counts, Violation};
 pub use run::{Outcome, Runner, STEPS};
 pub use sabotage::Sabotage;
+pub use world::Plan;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 use std::process::ExitCode;
-use world::{Logging, Outcome, Runner, STEPS};
+use world::{Logging, Outcome, Plan, Runner};
 
 const USAGE: &str = "Runs simulated worlds.
 
@@ -14,8 +14,7 @@ const USAGE: &str = "Runs simulated worlds.
 /// What is asked for.
 struct Asked {
     seeds: Range<u64>,
-    steps: u64,
-    logging: Logging,
+    plan: Plan,
 }
 
 fn main() -> ExitCode {
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
 }
 
 fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
-    let mut asked = Asked { seeds: 0..0, steps: STEPS, logging: Logging::Off };
+    let mut asked = Asked { seeds: 0..0, plan: Plan::default() };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -46,8 +45,8 @@ fn asked(arguments: impl Iterator<Item = String>) -> Option<Asked> {
                 let (first, end) = text.split_once("..")?;
                 asked.seeds = first.parse().ok()?..end.parse().ok()?;
             }
-            "--steps" => asked.steps = arguments.next()?.parse().ok()?,
-            "--log" => asked.logging = Logging::On,
+            "--steps" => asked.plan.steps = arguments.next()?.parse().ok()?,
+            "--log" => asked.plan.logging = Logging::On,
             _ => return None,
         }
     }
@@ -65,11 +64,11 @@ fn run(asked: &Asked, out: &mut impl Write) -> io::Result<bool> {
     };
     let is_one = asked.seeds.clone().count() == 1;
     if is_one {
-        let outcome: Outcome = runner.run(asked.seeds.start, asked.steps, None, asked.logging);
+        let outcome: Outcome = runner.run(asked.seeds.start, asked.plan);
         writeln!(out, "{outcome}\n{:?}", outcome.counts)?;
         return Ok(outcome.violation.is_none());
     }
-    match runner.run_all(asked.seeds.clone(), asked.steps) {
+    match runner.run_all(asked.seeds.clone(), asked.plan) {
         Ok(counts) => {
             writeln!(out, "seeds {}..{}: everything holds\n{counts:?}", asked.seeds.start, asked.seeds.end)?;
             Ok(true)

@@ -31,7 +31,7 @@ pub trait Records: AuthorityStore + IdentityStore + LineStore + ModeStore + Soft
 impl Records for SqliteStore {
     fn verify(&self) -> Result<Vec<String>, String> {
         let key = key(AUDIT_KEY).map_err(|e| e.to_string())?;
-        let key = ports::Signer::public_key(&key);
+        let key = ports::Signer::public_key(key.as_ref());
         let audit = self.check_audit(&[], key, &mut |_| {}).map_err(|e| e.to_string())?;
         let deep = self.check_deep(&mut |_| {}).map_err(|e| e.to_string())?;
         let audit =
@@ -58,7 +58,7 @@ impl Kind for Sqlite {
     fn open(&self, directory: &Path, hub: &Arc<Hub>, entropy: Arc<dyn Entropy>) -> Result<Arc<dyn Records>, String> {
         let opening = Opening {
             log_name: LOG.to_owned(),
-            audit_key: Arc::new(key(AUDIT_KEY).map_err(|e: KeyFault| e.to_string())?),
+            audit_key: key(AUDIT_KEY).map_err(|e: KeyFault| e.to_string())?,
             clock: Arc::clone(hub) as Arc<dyn ports::Clock>,
             entropy,
             marks: None,

@@ -4,9 +4,8 @@ use crate::hub::Logging;
 use crate::hub::locked;
 use crate::oracle::{Check, Counts, Violation};
 use crate::records::{Kind, Sqlite};
-use crate::sabotage::Sabotage;
 use crate::template::{Stuck, Template};
-use crate::world::World;
+use crate::world::{Plan, World};
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,20 +71,20 @@ impl Runner {
 
     /// Runs one world.
     #[must_use]
-    pub fn run(&self, seed: u64, steps: u64, sabotage: Option<Sabotage>, logging: Logging) -> Outcome {
+    pub fn run(&self, seed: u64, plan: Plan) -> Outcome {
         let stuck = |what: String| Violation { check: Check::World, what };
-        let world = match World::new(seed, &self.template, &self.kind, sabotage, logging) {
+        let world = match World::new(seed, &self.template, &self.kind, plan) {
             Ok(world) => world,
             Err(Stuck(why)) => {
                 let (counts, log) = Default::default();
                 return Outcome { seed, steps: 0, violation: Some(stuck(why)), counts, log };
             }
         };
-        let ran = catch_unwind(AssertUnwindSafe(|| world.run(steps)));
+        let ran = catch_unwind(AssertUnwindSafe(|| world.run(plan.steps)));
         let (done, failed) = match ran {
             Ok(Ok(done)) => (done, None),
-            Ok(Err(Stuck(why))) => (steps, Some(stuck(why))),
-            Err(_) => (steps, Some(stuck("a module broke down".to_owned()))),
+            Ok(Err(Stuck(why))) => (plan.steps, Some(stuck(why))),
+            Err(_) => (plan.steps, Some(stuck("a module broke down".to_owned()))),
         };
         let violation = world.hub.verdict().or(failed);
         let counts = locked(&world.hub.oracle).counts;
@@ -97,12 +96,12 @@ impl Runner {
     ///
     /// # Errors
     /// The first that failed, run again so that its log can be read.
-    pub fn run_all(&self, seeds: Range<u64>, steps: u64) -> Result<Counts, Box<Outcome>> {
+    pub fn run_all(&self, seeds: Range<u64>, plan: Plan) -> Result<Counts, Box<Outcome>> {
         let mut counts = Counts::default();
         for seed in seeds {
-            let outcome = self.run(seed, steps, None, Logging::Off);
+            let outcome = self.run(seed, plan);
             if outcome.violation.is_some() {
-                return Err(Box::new(self.run(seed, steps, None, Logging::On)));
+                return Err(Box::new(self.run(seed, Plan { logging: Logging::On, ..plan })));
             }
             counts = counts.plus(outcome.counts);
         }

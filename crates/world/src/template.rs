@@ -223,7 +223,7 @@ impl Maker {
             transaction_id: TransactionId::at(now, random(self.entropy.as_ref())),
             subject: offer.subject,
             profile: offer.profile,
-            evidence: request_of(&signer).or_stuck(label)?,
+            evidence: request_of(signer.as_ref()).or_stuck(label)?,
         };
         let certified = self.km.ra().admit(&self.caller(), &Certify { requests: vec![request] }).or_stuck(label)?;
         match certified.answers.into_iter().next() {
@@ -238,7 +238,7 @@ impl Maker {
             store: self.inner.clone(),
             vault: vault.clone(),
             images: Arc::new(OneImage),
-            signer: Arc::new(key(&module_label(Module::Software)).or_stuck("sm's key")?),
+            signer: key(&module_label(Module::Software)).or_stuck("sm's key")?,
             clock: self.hub.clone(),
             threshold: Threshold::ONE,
         });
@@ -282,7 +282,7 @@ pub(crate) fn sign_order(order: Order, epoch: u64, at: model::UnixTime) -> Resul
     let statement = Statement { order, epoch, at, operator: name(OPERATOR)?, reason: "simulated".to_owned() };
     let payload = serde_json::to_vec(&statement).or_stuck("writing the order")?;
     let signer = key(&operator_label()).or_stuck("the operator's key")?;
-    let jws = jws::sign(MODE_STATEMENT, &payload, &signer).or_stuck("signing the order")?;
+    let jws = jws::sign(MODE_STATEMENT, &payload, signer.as_ref()).or_stuck("signing the order")?;
     String::from_utf8(jws).or_stuck("writing the order")
 }
 

@@ -10,10 +10,12 @@ use model::contract::authority::{
     Answer, AnswerOcsp, Certified, Certify, CertifyRequest, Confirm, Confirmed, CrlIssued, Deposit, Done, Evidence,
     IssueCrl, OcspAnswered, Release, Revoke, Verdict,
 };
+use model::octets::from_base64url;
 use model::{Digest, Fault, Reason};
 use ports::Clock;
-use ports::directory::{Caller, Directory};
-use ports::envelope::{ANSWER, CALL, Opened};
+use ports::directory::Caller;
+use ports::envelope::Claims;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -22,8 +24,6 @@ use x509::{CertReqMsg, Certificate, CertificationRequest};
 
 /// Who watches the bus.
 pub struct Witness {
-    /// Who is who.
-    pub directory: Arc<Directory>,
     /// Authorities: their rows and certificates.
     pub authorities: BTreeMap<String, (u64, Certificate)>,
     /// The authority that certifies devices.
@@ -36,6 +36,37 @@ fn read<T: DeserializeOwned>(body: &RawValue) -> Option<T> {
     serde_json::from_str(body.get()).ok()
 }
 
+/// A message as it leaves a module, or as a module has opened it: its seal was verified by whom it concerns.
+struct Heard<'m> {
+    claims: Claims,
+    digest: Digest,
+    body: &'m RawValue,
+}
+
+#[derive(Deserialize)]
+struct Parts<'m> {
+    #[serde(borrow)]
+    seal: Seal<'m>,
+    #[serde(borrow)]
+    body: &'m RawValue,
+}
+
+#[derive(Deserialize)]
+struct Seal<'m> {
+    payload: &'m str,
+}
+
+impl<'m> Heard<'m> {
+    fn of(message: &'m [u8]) -> Option<Self> {
+        let Parts { seal, body } = serde_json::from_slice(message).ok()?;
+        let payload = from_base64url(seal.payload.as_bytes())?;
+        Some(Self { claims: Claims::decode(&payload).ok()?, digest: x509::sha256(&payload), body })
+    }
+    fn caller(&self) -> Caller {
+        Caller { module: self.claims.from, instance: self.claims.instance.clone() }
+    }
+}
+
 impl Witness {
     /// The store, as it really is.
     pub(crate) fn store(&self) -> Option<Arc<dyn Records>> {
@@ -44,22 +75,22 @@ impl Witness {
 
     /// A call was sent: what it asks for may happen from now on.
     pub(crate) fn sent(&self, hub: &Hub, letter: &Letter) {
-        let Ok(call) = Opened::open(CALL, &letter.message, &self.directory, hub.now()) else { return };
+        let Some(call) = Heard::of(&letter.message) else { return };
         let mut oracle = locked(&hub.oracle);
         match letter.subject {
             Subject::AuthorityRelease => {
-                if let Some(release) = read::<Release>(call.body()) {
+                if let Some(release) = read::<Release>(call.body) {
                     oracle.releasing(&release.serial, letter.asked);
                 }
             }
             Subject::AuthorityConfirm => {
-                for confirmation in read::<Confirm>(call.body()).into_iter().flat_map(|c| c.confirmations) {
+                for confirmation in read::<Confirm>(call.body).into_iter().flat_map(|c| c.confirmations) {
                     let taken = confirmation.verdict == Verdict::Accepted;
-                    oracle.judging(confirmation.transaction_id, call.caller(), taken);
+                    oracle.judging(confirmation.transaction_id, &call.caller(), taken);
                 }
             }
             Subject::AuthorityDeposit => {
-                let offers = read::<Deposit>(call.body()).map(|deposit| deposit.grants).unwrap_or_default();
+                let offers = read::<Deposit>(call.body).map(|deposit| deposit.grants).unwrap_or_default();
                 let said = oracle.deposited(&offers);
                 drop(oracle);
                 hub.judge(said);
@@ -71,16 +102,13 @@ impl Witness {
     /// A call was answered. An answer that nobody sealed says nothing.
     pub(crate) fn answered(&self, hub: &Hub, letter: &Letter, reply: &[u8]) {
         let now = hub.now();
-        let Ok(call) = Opened::open(CALL, &letter.message, &self.directory, now) else { return };
-        let Ok(answer) = Opened::open(ANSWER, reply, &self.directory, now) else { return };
-        if answer.claims().answers != Some(call.digest()) {
+        let (Some(call), Some(answer)) = (Heard::of(&letter.message), Heard::of(reply)) else { return };
+        if answer.claims.answers != Some(call.digest) {
             return;
         }
-        hub.log(|| {
-            format!("  {} of tick {} is answered: {}", letter.subject, letter.asked, short(answer.body().get()))
-        });
-        let (asked, caller) = (letter.asked, call.caller());
-        let (call, answer) = (call.body(), answer.body());
+        hub.log(|| format!("  {} of tick {} is answered: {}", letter.subject, letter.asked, short(answer.body.get())));
+        let (asked, caller) = (letter.asked, &call.caller());
+        let (call, answer) = (call.body, answer.body);
         match letter.subject {
             Subject::AuthorityCertify => self.certified(hub, caller, call, answer),
             Subject::AuthorityConfirm => confirmed(hub, caller, call, answer),

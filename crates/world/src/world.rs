@@ -1,7 +1,7 @@
 //! A box with all its modules, and two of km.
 
 use crate::board::Hardware;
-use crate::bus::{LossyBus, Running};
+use crate::bus::{Again, LossyBus, Running};
 use crate::dice::Seeded;
 use crate::hub::{Hub, Logging, Node, locked};
 use crate::keys::{Ring, key};
@@ -37,6 +37,25 @@ pub(crate) type Place = (&'static str, Module);
 /// All that start and stop with the mode. km is there twice.
 pub(crate) const PLACES: [Place; 4] =
     [("ics", Module::Identity), ("km1", Module::Authority), ("km2", Module::Authority), ("pm", Module::Provisioning)];
+
+/// What is wanted of a world beside its seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How many things happen in it.
+    pub steps: u64,
+    /// What is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+    /// Where messages go that are brought again.
+    pub again: Again,
+    /// Whether what happens is written down.
+    pub logging: Logging,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { steps: crate::run::STEPS, sabotage: None, again: Again::default(), logging: Logging::Off }
+    }
+}
 
 /// A process that runs.
 pub(crate) struct Process {
@@ -77,24 +96,17 @@ impl World {
     ///
     /// # Errors
     /// [`Stuck`]
-    pub fn new(
-        seed: u64,
-        template: &Arc<Template>,
-        kind: &Arc<dyn Kind>,
-        sabotage: Option<Sabotage>,
-        logging: Logging,
-    ) -> Result<Arc<Self>, Stuck> {
-        let hub = Hub::new(seed, sabotage, logging);
+    pub fn new(seed: u64, template: &Arc<Template>, kind: &Arc<dyn Kind>, plan: Plan) -> Result<Arc<Self>, Stuck> {
+        let hub = Hub::new(seed, plan.sabotage, plan.logging);
         // The template was made at the beginning of time.
         hub.pass(60_000);
         let witness = Witness {
-            directory: Arc::clone(&template.directory),
             authorities: template.authorities.clone(),
             factory: template.factory.clone(),
             store: Mutex::new(None),
         };
         let world = Arc::new(Self {
-            bus: LossyBus::new(Arc::clone(&hub), witness),
+            bus: LossyBus::new(Arc::clone(&hub), witness, plan.again),
             entropy: Arc::new(Seeded::new(seed, "modules")),
             template: Arc::clone(template),
             powered: Mutex::default(),
@@ -184,7 +196,7 @@ impl World {
         Ok(Link::new(Parts {
             module,
             instance: self.template.instance.clone(),
-            signer: Arc::new(key(&module_label(module)).or_stuck("a module's key")?),
+            signer: key(&module_label(module)).or_stuck("a module's key")?,
             directory: Arc::clone(&self.template.directory),
             callers: Arc::clone(&self.template.callers),
             bus: self.bus.port(node),
@@ -317,6 +329,7 @@ impl World {
         self.hub.log(|| format!("the mode changes from {} to {mode}", row.binding.current));
         let between = Binding { current: row.binding.current, pending: Some(mode) };
         self.bind(between)?;
+        self.renew();
         for (name, module) in PLACES {
             // One that hangs is not stopped; without a lease it must do nothing all the same.
             if !between.permits(module) && self.hub.dice().hits(700) {
@@ -336,7 +349,6 @@ impl World {
                 (row.binding, row.epoch) = (binding, epoch);
             }
         }
-        self.renew();
         Ok(())
     }
 

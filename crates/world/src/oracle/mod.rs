@@ -118,6 +118,7 @@ impl Words {
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub(crate) number: u64,
+    pub(crate) edge: u64,
     pub(crate) this_update: UnixTime,
     pub(crate) serials: BTreeSet<String>,
 }

@@ -31,9 +31,9 @@ impl Oracle {
             if list.crl_number <= last.number {
                 return broken(Check::D7, format!("list {} was recorded behind list {}", list.crl_number, last.number));
             }
-            if list.this_update < last.this_update {
+            if row.this_update < last.this_update || row.edge < last.edge {
                 let number = list.crl_number;
-                return broken(Check::D7, format!("list {number} is dated before list {}", last.number));
+                return broken(Check::D7, format!("list {number} is older than list {}", last.number));
             }
             for serial in last.serials.difference(&serials) {
                 let Some(known) = self.intents.get(serial) else { continue };
@@ -45,7 +45,7 @@ impl Oracle {
                 }
             }
         }
-        lists.push(Listed { number: list.crl_number, this_update: list.this_update, serials });
+        lists.push(Listed { number: list.crl_number, edge: row.edge, this_update: row.this_update, serials });
         Ok(())
     }
 
