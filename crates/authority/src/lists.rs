@@ -33,7 +33,6 @@ impl Ra {
         let ca = self.cas().find(&call.authority)?;
         let certificate = ca.certificate().ok_or(Reason::IssuerUnknown)?;
         let store = &self.setting().store;
-        let _turn = self.list_turn();
         // First of all: if somebody else intends a list from here on, this number is taken, and the list that was begun
         // with an older look at the records is not intended any more.
         let number = store.next_crl_number(ca.row().id)?;

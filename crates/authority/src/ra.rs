@@ -15,7 +15,7 @@ use ports::directory::Caller;
 use ports::store::authority::{Approval, Grant, IntentDraft, IntentOutcome, PendingDraft, RecordDraft, Right};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use x509::SerialNumber;
 
 /// Batches shorter than this are worked off on the caller's own thread: handing them over costs more than it brings.
@@ -30,8 +30,6 @@ pub struct Ra {
     cas: Cas,
     limiter: Limiter,
     ocsp: Memory,
-    // Held while a list is made: of two that are asked for at once, the second is made after the first.
-    list: Mutex<()>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -63,13 +61,7 @@ impl Ra {
     /// # Errors
     /// [`Fault`] if the authorities cannot be read.
     pub fn new(setting: Setting) -> Result<Self, Fault> {
-        Ok(Self {
-            cas: Cas::load(&setting)?,
-            setting,
-            limiter: Limiter::default(),
-            ocsp: Memory::default(),
-            list: Mutex::default(),
-        })
+        Ok(Self { cas: Cas::load(&setting)?, setting, limiter: Limiter::default(), ocsp: Memory::default() })
     }
 
     pub(crate) const fn setting(&self) -> &Setting {
@@ -80,9 +72,6 @@ impl Ra {
     }
     pub(crate) const fn ocsp(&self) -> &Memory {
         &self.ocsp
-    }
-    pub(crate) fn list_turn(&self) -> MutexGuard<'_, ()> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// Reads all authorities again, because they changed.
     pub(crate) fn reload(&self) -> Result<(), Fault> {

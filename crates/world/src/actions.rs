@@ -163,7 +163,7 @@ impl World {
         TransactionId::at(self.hub.now(), random(self.entropy.as_ref()))
     }
 
-    fn fresh(&self) -> Result<CertifyRequest, Stuck> {
+    pub(crate) fn fresh(&self) -> Result<CertifyRequest, Stuck> {
         let label = self.some_label(false);
         let hardware = self.board(label)?;
         let evidence = evidence(&hardware)?;
@@ -176,17 +176,13 @@ impl World {
         Ok(CertifyRequest { evidence, ..before })
     }
 
-    /// Asks again what became of a request. Gives whether somebody knows.
-    pub(crate) fn repeat(&self, request: CertifyRequest) -> Result<bool, Stuck> {
+    /// Asks again what became of requests. Gives whether somebody knows.
+    pub(crate) fn repeat(&self, requests: &[CertifyRequest]) -> Result<bool, Stuck> {
         let Some((link, ..)) = self.process("pm") else { return Ok(false) };
-        let answer = link.call(&Certify { requests: vec![request] });
-        self.hub.log(|| format!("  repeated: {answer:?}").chars().take(200).collect());
-        Ok(match answer {
-            Ok(certified) => {
-                matches!(certified.answers.as_slice(), [Answer::Issued { .. } | Answer::Failed(Fault::Refused(_))])
-            }
-            Err(_) => false,
-        })
+        let answer = link.call(&Certify { requests: requests.to_vec() });
+        let is_known = |answer: &Answer| matches!(answer, Answer::Issued { .. } | Answer::Failed(Fault::Refused(_)));
+        self.hub.log(|| format!("  repeated: {:?}", answer.as_ref().map(|certified| certified.answers.len())));
+        Ok(answer.is_ok_and(|certified| certified.answers.iter().all(is_known)))
     }
 
     /// Somebody says what became of a certificate.

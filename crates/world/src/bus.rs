@@ -101,6 +101,13 @@ impl LossyBus {
         let _nobody_waits = self.deliver(&letter);
     }
 
+    /// Brings the last message of a subject once more, to one process.
+    #[cfg(test)]
+    pub(crate) fn bring_again(&self, subject: Subject, to: &'static str) {
+        let last = locked(&self.kept).iter().rfind(|letter| letter.subject == subject).cloned();
+        let _nobody_waits = last.map(|letter| self.aimed(to, || self.deliver(&letter)));
+    }
+
     /// Hands a message to one of those who answer.
     fn deliver(&self, letter: &Letter) -> Result<Vec<u8>, BusFault> {
         let (node, handler) = self.answering(letter)?;
@@ -127,7 +134,7 @@ impl LossyBus {
         // Who holds a lock while he answers is not asked for the same in the middle of it: on one thread he would wait
         // for himself.
         let is_free = |seat: &&Seat| {
-            let locks = matches!(letter.subject, Subject::AuthorityOcsp | Subject::AuthorityCrl);
+            let locks = letter.subject == Subject::AuthorityOcsp;
             let same = |(name, subject): &(&str, Subject)| {
                 *name == seat.node.name && (*subject == letter.subject && locks || letter.to == Module::Identity)
             };

@@ -5,6 +5,7 @@ use crate::oracle::Check;
 use crate::template::Stuck;
 use crate::world::{PLACES, World};
 use model::Mode;
+use model::contract::authority::CertifyRequest;
 use model::mode::Order;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -53,10 +54,12 @@ impl Event {
     const fn again_s(self) -> RangeInclusive<u64> {
         match self {
             Self::Request => 1..=8,
-            Self::Verdict | Self::Status => 3..=15,
+            Self::Status => 2..=9,
+            Self::Verdict => 3..=15,
             Self::Tray | Self::List | Self::Post => 4..=20,
             Self::Revoke | Self::Hold | Self::Release => 5..=30,
-            Self::Mode | Self::Clock | Self::Kill => 20..=90,
+            Self::Clock => 8..=30,
+            Self::Mode | Self::Kill => 15..=60,
             Self::Import | Self::Entitle => 30..=150,
             Self::PowerCut => 40..=200,
         }
@@ -171,16 +174,16 @@ impl World {
 
     /// The clock of the box is set: mostly onwards, now and then back.
     fn change_clock(&self) {
-        if !self.hub.strikes(|w| w.clock * 4) {
+        if !self.hub.strikes(|w| w.clock) {
             return;
         }
         let kind = self.hub.dice().below(100);
         let mut dice = self.hub.dice();
         let (s, back) = match kind {
-            0..70 => (dice.between(1, 3600), false),
-            70..85 => (dice.between(86_400, 8 * 86_400), false),
-            85..95 => (dice.between(1, 4), true),
-            _ => (dice.between(10, 120), true),
+            0..60 => (dice.between(1, 3600), false),
+            60..72 => (dice.between(86_400, 8 * 86_400), false),
+            72..85 => (dice.between(1, 4), true),
+            _ => (dice.between(30, 180), true),
         };
         drop(dice);
         let now = ports::Clock::now(self.hub.as_ref());
@@ -196,10 +199,16 @@ impl World {
         self.restart()?;
         self.order(Order::Provision)?;
         self.enter(Mode::ProvisionCertificate)?;
-        let requests = locked(&self.requests).clone();
-        for request in requests {
+        let mut requests: Vec<CertifyRequest> = Vec::new();
+        for request in locked(&self.requests).iter() {
+            if !requests.contains(request) {
+                requests.push(request.clone());
+            }
+        }
+        // Fewer at once than the modules work on in parallel, where one number does not give one world.
+        for few in requests.chunks(3) {
             self.keep_awake();
-            if !self.repeat(request)? {
+            if !self.repeat(few)? {
                 self.hub.blame(Check::D4, "nobody says what became of a request, though nothing goes wrong any more");
             }
         }

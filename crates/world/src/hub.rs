@@ -34,7 +34,7 @@ impl Weather {
     fn of(dice: &mut Dice) -> Self {
         let mut rate = |frequent: u64| match dice.below(3) {
             0 => 0,
-            1 => frequent / 5,
+            1 => frequent / 4,
             _ => frequent,
         };
         Self {
@@ -44,7 +44,7 @@ impl Weather {
             bus: rate(300),
             between: rate(120),
             board: rate(100),
-            clock: rate(200),
+            clock: rate(1000),
         }
     }
 }
@@ -93,6 +93,8 @@ pub struct Hub {
     calm: AtomicBool,
     depth: AtomicU8,
     between: Mutex<Option<Weak<dyn Between>>>,
+    /// After so many moments something happens in the middle, whatever the weather; 0: when it strikes.
+    moments: AtomicU64,
     log: Option<Mutex<Vec<String>>>,
     verdict: Mutex<Option<Violation>>,
 }
@@ -123,6 +125,7 @@ impl Hub {
             calm: AtomicBool::new(true),
             depth: AtomicU8::new(0),
             between: Mutex::new(None),
+            moments: AtomicU64::new(0),
             log: (logging == Logging::On).then(Mutex::default),
             verdict: Mutex::new(None),
         })
@@ -175,10 +178,19 @@ impl Hub {
         *locked(&self.between) = Some(between);
     }
 
+    /// Lets something happen in the middle of whatever is done then, so many moments from now.
+    pub fn happen_in(&self, moments: u64) {
+        self.moments.store(moments, Ordering::Relaxed);
+    }
+    fn is_due(&self) -> bool {
+        let left = self.moments.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left == Ok(1)
+    }
+
     /// A moment at which a process can be killed, or another can do something.
     pub fn moment(&self, node: &Node, what: &str) {
         self.pass(1);
-        if self.strikes(|w| w.between) && self.depth.load(Ordering::Relaxed) == 0 {
+        if (self.is_due() || self.strikes(|w| w.between)) && self.depth.load(Ordering::Relaxed) == 0 {
             let between = locked(&self.between).as_ref().and_then(Weak::upgrade);
             if let Some(between) = between {
                 self.depth.store(1, Ordering::Relaxed);

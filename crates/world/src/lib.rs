@@ -16,6 +16,8 @@ pub mod oracle;
 pub mod records;
 pub mod run;
 pub mod sabotage;
+#[cfg(test)]
+mod scenarios;
 pub mod store;
 pub mod template;
 pub mod witness;

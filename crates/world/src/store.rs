@@ -83,6 +83,7 @@ impl Seen {
     }
 
     fn intend_each(&self, mut drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
+        let told = drafts.clone();
         if self.is(Sabotage::TransactionsForgotten) {
             let mut held = locked(&self.sabotaged);
             for draft in &mut drafts {
@@ -90,7 +91,6 @@ impl Seen {
                 draft.transaction_id = TransactionId::new([held.transactions; 16]);
             }
         }
-        let told = drafts.clone();
         let mut outcomes = self.inner.intend(drafts)?;
         for (outcome, draft) in outcomes.iter_mut().zip(&told) {
             match outcome {
@@ -102,13 +102,19 @@ impl Seen {
                         self.inner.close(vec![intent.row()], "taken back", draft.at)?;
                     }
                 }
-                IntentOutcome::Repeated { certificate, .. } if self.is(Sabotage::AnswerOfAnother) => {
-                    *certificate = locked(&self.sabotaged).certificate.clone();
+                IntentOutcome::Repeated { certificate, .. } => {
+                    *certificate = self.repetition(std::mem::take(certificate))
                 }
-                IntentOutcome::Repeated { .. } | IntentOutcome::InProgress | IntentOutcome::Refused(_) => {}
+                IntentOutcome::InProgress | IntentOutcome::Refused(_) => {}
             }
         }
         Ok(outcomes)
+    }
+
+    /// The certificate that a repetition is answered with.
+    fn repetition(&self, certificate: Vec<u8>) -> Vec<u8> {
+        let last = locked(&self.sabotaged).certificate.clone();
+        if self.is(Sabotage::AnswerOfAnother) && !last.is_empty() { last } else { certificate }
     }
 
     fn record_each(&self, drafts: Vec<RecordDraft>) -> Result<Vec<Option<DurableRecord>>, StoreFault> {
@@ -158,12 +164,10 @@ impl Seen {
     }
 
     fn record_list(&self, authority: &AuthorityRow, crl: CrlRow) -> Result<Vec<u8>, StoreFault> {
-        if self.is(Sabotage::NumberAgain) {
-            let number = self.inner.next_crl_number(authority.id)?.saturating_sub(1);
-            return self.inner.record_crl(authority, CrlRow { number, ..crl });
-        }
         let row = crl.clone();
-        let der = self.inner.record_crl(authority, crl)?;
+        let latest = self.inner.next_crl_number(authority.id)?.saturating_sub(1);
+        let number = if self.is(Sabotage::NumberAgain) { latest } else { crl.number };
+        let der = self.inner.record_crl(authority, CrlRow { number, ..crl })?;
         self.hub.log(|| format!("  {} records list {}", self.node.name, row.number));
         let said = locked(&self.hub.oracle).list_recorded(&row);
         self.hub.judge(said);
@@ -215,11 +219,9 @@ impl AuthorityStore for Seen {
         self.read("repeated", || {
             let found = self.inner.repeated(requester, transaction_id, grant, key)?;
             Ok(match found {
-                Some((_, authority)) if self.is(Sabotage::AnswerOfAnother) => {
-                    Some((locked(&self.sabotaged).certificate.clone(), authority))
-                }
                 _ if self.is(Sabotage::TransactionsForgotten) => None,
-                found => found,
+                Some((certificate, authority)) => Some((self.repetition(certificate), authority)),
+                None => None,
             })
         })
     }
