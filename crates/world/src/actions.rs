@@ -90,9 +90,10 @@ impl World {
         self.enter(Mode::ProvisionSoftware)?;
         let Some((link, node, store)) = self.process("pm") else { return Ok(()) };
         let releases: Arc<dyn SoftwareStore> = self.inner()?;
+        let store: Arc<dyn LineStore> = store;
         let station = Station::new(Setting {
             link,
-            store: store as Arc<dyn LineStore>,
+            store,
             releases,
             vault: self.template.vault.clone(),
             entropy: self.entropy.clone(),

@@ -34,7 +34,7 @@ impl Hardware {
             device_type: name(DEVICE_TYPE)?,
             erased: 0,
             image: None,
-            signs: n % 3 != 0,
+            signs: !n.is_multiple_of(3),
         })
     }
 

@@ -59,7 +59,7 @@ impl Kind for Sqlite {
         let opening = Opening {
             log_name: LOG.to_owned(),
             audit_key: key(AUDIT_KEY).map_err(|e: KeyFault| e.to_string())?,
-            clock: Arc::clone(hub) as Arc<dyn ports::Clock>,
+            clock: hub.clone(),
             entropy,
             marks: None,
             // What a full disk does is shown elsewhere, on a disk that is full.

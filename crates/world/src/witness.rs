@@ -159,9 +159,7 @@ impl Witness {
                 Answer::Issued { certificate, .. } => {
                     oracle.issued(request.transaction_id, caller, certificate.as_ref())
                 }
-                // Who asks too fast, or too early, is told so, whatever was answered before.
-                Answer::Failed(Fault::Refused(Reason::RateExceeded | Reason::AwaitingApproval)) => Ok(()),
-                Answer::Failed(Fault::Refused(why)) => match key_of(request) {
+                Answer::Failed(Fault::Refused(why)) => match key_of(request).filter(|_| is_final(why)) {
                     Some(key) => oracle.refused(request, caller, &key, why, store.as_ref()),
                     None => Ok(()),
                 },
@@ -171,6 +169,11 @@ impl Witness {
             hub.judge(said);
         }
     }
+}
+
+/// Who asks too fast, or too early, is told so, whatever was answered before.
+const fn is_final(why: Reason) -> bool {
+    !matches!(why, Reason::RateExceeded | Reason::AwaitingApproval)
 }
 
 fn confirmed(hub: &Hub, caller: &Caller, call: &RawValue, answer: &RawValue) {

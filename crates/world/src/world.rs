@@ -3,7 +3,7 @@
 use crate::board::Hardware;
 use crate::bus::{Again, LossyBus, Running};
 use crate::dice::Seeded;
-use crate::hub::{Hub, Logging, Node, locked};
+use crate::hub::{Between, Hub, Logging, Node, locked};
 use crate::keys::{Ring, key};
 use crate::oracle::Check;
 use crate::records::{Kind, Records, Scratch};
@@ -24,7 +24,7 @@ use ports::store::mode::ModeRow;
 use ports::{Clock, Entropy, Link, Service};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 
 /// How long a lease lasts, and after which time it is renewed. As the supervisor of a box does it.
 const LEASE_MS: u64 = 30_000;
@@ -119,8 +119,8 @@ impl World {
             made: Arc::new(Mutex::new(template.made.clone())),
             hub,
         });
-        let between: Weak<dyn crate::hub::Between> = Arc::downgrade(&(world.clone() as Arc<dyn crate::hub::Between>));
-        world.hub.ask(between);
+        let between: Arc<dyn Between> = world.clone();
+        world.hub.ask(Arc::downgrade(&between));
         world.power_on()?;
         Ok(world)
     }

@@ -117,11 +117,15 @@ impl Words {
 /// A list that was recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
+    pub(crate) tick: u64,
     pub(crate) number: u64,
     pub(crate) edge: u64,
     pub(crate) this_update: UnixTime,
     pub(crate) serials: BTreeSet<String>,
 }
+
+/// When a list was told of, its number, and its time.
+type ToldList = (u64, u64, UnixTime);
 
 /// The oracle's books.
 #[derive(Debug, Default)]
@@ -137,8 +141,8 @@ pub struct Oracle {
     list_intents: BTreeSet<Digest>,
     /// Whole lists that were recorded, newest last, by authority.
     lists: BTreeMap<u64, Vec<Listed>>,
-    /// The highest number and time of any list that was told of, whole ones and differences, each with its tick.
-    told_lists: BTreeMap<(Vec<u8>, bool), Vec<(u64, u64, UnixTime)>>,
+    /// Lists that were told of, by issuer, whole ones and differences.
+    told_lists: BTreeMap<(Vec<u8>, bool), Vec<ToldList>>,
     /// What was asked of a responder: the request, the number in it, the nonce.
     pub(crate) questions: BTreeMap<Vec<u8>, (SerialNumber, Option<Vec<u8>>)>,
     /// The latest `producedAt` that was told, and when.

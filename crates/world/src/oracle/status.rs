@@ -26,6 +26,7 @@ impl Oracle {
         }
         let named = |list: &CertificateList| list.revoked.iter().map(|r| r.serial_number.to_string()).collect();
         let serials: BTreeSet<String> = named(&list);
+        let tick = self.tick();
         let lists = self.lists.entry(row.scope.authority).or_default();
         if let Some(last) = lists.last() {
             if list.crl_number <= last.number {
@@ -38,14 +39,16 @@ impl Oracle {
             for serial in last.serials.difference(&serials) {
                 let Some(known) = self.intents.get(serial) else { continue };
                 let has_ended = known.not_after.s() < last.this_update.s();
-                let may_be_released = !known.words.releases.is_empty() && known.words.final_since.is_none();
+                // Released, and perhaps revoked again since.
+                let was_final = known.words.final_since.is_some_and(|since| since < last.tick);
+                let may_be_released = !known.words.releases.is_empty() && !was_final;
                 if !has_ended && !may_be_released {
                     let what = format!("{serial} stands on list {} and not on list {}", last.number, list.crl_number);
                     return broken(Check::D7, what);
                 }
             }
         }
-        lists.push(Listed { number: list.crl_number, edge: row.edge, this_update: row.this_update, serials });
+        lists.push(Listed { tick, number: list.crl_number, edge: row.edge, this_update: row.this_update, serials });
         Ok(())
     }
 
