@@ -7,10 +7,10 @@ use crate::template::{FACTORY, Template, name};
 use crate::world::{Plan, World};
 use model::contract::Subject;
 use model::contract::authority::{
-    Answer, Certify, CertifyRequest, Confirm, Confirmation, IssueCrl, RevocationReason, Revoke, Verdict,
+    Answer, Certify, CertifyRequest, Confirm, Confirmation, GrantOffer, IssueCrl, RevocationReason, Revoke, Verdict,
 };
-use ports::Link;
 use ports::store::authority::Standing;
+use ports::{Clock, Link};
 use std::sync::{Arc, Weak};
 use x509::{Certificate, SerialNumber};
 
@@ -96,6 +96,23 @@ fn declined_twice(again: Again, to: &'static str) -> Standing {
 #[test]
 fn a_message_that_comes_again_has_no_second_effect() {
     assert!(matches!(declined_twice(Again::ToTheSame, "km1"), Standing::Good { .. }));
+}
+
+#[test]
+fn a_repetition_gets_its_answer_also_when_the_grant_has_ended_with_leave_left() {
+    let world = world(Again::default());
+    let (pm, ..) = world.process("pm").unwrap();
+    let request = world.fresh().unwrap();
+    let until = world.hub.now().plus_s(60);
+    // Another profile: the grant that follows from the list has a single use.
+    let request = CertifyRequest { profile: name("idevid").unwrap(), ..request };
+    let offer = GrantOffer { subject: request.subject.clone(), profile: request.profile.clone(), until, quota: 2 };
+    world.inner().unwrap().deposit("twice", &[offer], world.hub.now()).unwrap();
+    let serial = certified(&pm, &request);
+    world.hub.pass(90_000);
+    world.keep_awake();
+    assert_eq!(certified(&pm, &request), serial);
+    assert_eq!(world.hub.verdict(), None);
 }
 
 /// What does not hold yet: a row that holds at last fails too, and is to be taken out.
