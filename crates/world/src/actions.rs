@@ -2,11 +2,11 @@
 
 use crate::board::{Hardware, Placed, serial_of};
 use crate::hub::{Between, Node, locked};
-use crate::template::{DEVICE_TYPE, FACTORY, OPERATOR, Stuck, name, request_of};
+use crate::template::{DEVICE_TYPE, FACTORY, OPERATOR, OrStuck, Stuck, name, request_of};
 use crate::world::{PLACES, World};
 use model::contract::authority::{
-    Answer, AnswerOcsp, Certify, CertifyRequest, Confirm, Confirmation, Entitle, Evidence, IssueCrl, Release,
-    RevocationReason, Revoke, Verdict,
+    Answer, AnswerOcsp, Certify, CertifyRequest, Confirm, Confirmation, Entitle, Evidence, GrantOffer, IssueCrl,
+    Release, RevocationReason, Revoke, Verdict,
 };
 use model::contract::identity::{DepositPending, ImportList, ListFormat, ListImported};
 use model::mode::Order;
@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex};
 use wire::ocsp::{HashAlgorithm, IssuerIds, request};
 use x509::SerialNumber;
 
+/// The profile under which a device may have several certificates.
+const SEVERAL: &str = "idevid";
 /// How long devices of a list may be certified, in seconds.
 const LIST_S: u64 = 10 * 86_400;
 
@@ -150,7 +152,7 @@ impl World {
                     CertifyRequest { subject: Entity::Device(self.device(self.some_label(false))?), ..before }
                 }
                 (5, Some(before)) => CertifyRequest { transaction_id: self.transaction(), ..before },
-                (6, _) => CertifyRequest { profile: name("idevid")?, ..self.fresh()? },
+                (6, _) => CertifyRequest { profile: name(SEVERAL)?, ..self.fresh()? },
                 _ => self.fresh()?,
             };
             locked(&self.requests).push(request.clone());
@@ -281,6 +283,20 @@ impl World {
             serials.into_iter().for_each(|serial| oracle.device_listed(serial));
         }
         self.console_calls(&DepositPending {}).map(|_told_to_the_oracle| ())
+    }
+
+    /// Some devices may have two certificates of another profile, for a minute or for an hour.
+    pub(crate) fn allow_several(&self) -> Result<(), Stuck> {
+        let (inner, now) = (self.inner()?, self.hub.now());
+        for label in 1..=8 {
+            let (subject, profile) = (Entity::Device(self.device(label)?), name(SEVERAL)?);
+            let until = now.plus_s(if label % 2 == 0 { 60 } else { 3600 });
+            let offer = GrantOffer { subject, profile, until, quota: 2 };
+            inner.deposit("several", std::slice::from_ref(&offer), now).or_stuck("leaving a grant")?;
+            let left = inner.grants(&[(&offer.subject, &offer.profile)]).or_stuck("reading a grant")?;
+            locked(&self.hub.oracle).quotas.extend(left.into_iter().flatten().map(|grant| (grant.id, 2)));
+        }
+        Ok(())
     }
 
     /// The station may vouch for so many boards that cannot sign a request themselves.

@@ -121,6 +121,7 @@ impl World {
     fn begin(&self) -> Result<(), Stuck> {
         self.want_km()?;
         self.import(12)?;
+        self.allow_several()?;
         self.entitle(6)
     }
 

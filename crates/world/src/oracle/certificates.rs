@@ -99,11 +99,12 @@ impl Oracle {
         if own.transaction != *transaction.octets() || own.requester != *requester {
             return broken(Check::D5, format!("{serial} was told for another transaction"));
         }
-        let of_grant = |known: &&super::Intended| known.grant == own.grant && known.told.is_some();
-        let other =
-            self.intents.values().filter(of_grant).find(|known| known.serial != own.serial && !known.words.rejected);
-        if let Some(other) = other {
-            return broken(Check::D5, format!("{serial} and {} were told under one grant", other.serial));
+        let others = self.intents.values().filter(|known| {
+            known.grant == own.grant && known.told.is_some() && known.serial != own.serial && !known.words.rejected
+        });
+        let (others, quota) = (others.count(), self.quotas.get(&own.grant).copied().unwrap_or(1));
+        if others >= quota {
+            return broken(Check::D5, format!("{serial} and {others} more were told under one grant for {quota}"));
         }
         self.counts.told += 1;
         let Some(known) = self.intents.get_mut(&serial) else { return Ok(()) };

@@ -150,6 +150,8 @@ pub struct Oracle {
     /// Devices that a list named and ics took, and devices that are provisioned.
     pub(crate) listed: BTreeSet<String>,
     pub(crate) provisioned: BTreeSet<String>,
+    /// How many certificates a grant is for, by its row; one, if it is not here.
+    pub(crate) quotas: BTreeMap<u64, usize>,
     /// Where the round over the intents goes on.
     round: String,
     /// How often what was looked at.
