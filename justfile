@@ -44,6 +44,10 @@ long:
 power-cut CUTS="10":
     PATH="$PWD/target/venv/bin:$PATH" rigs/power-cut --cuts {{ CUTS }}
 
+# Runs the whole system in simulated time, once for each seed, and stops at the first world in which a promise is broken
+world SEEDS="10000..20000" *MORE="":
+    cargo run --quiet --package world -- --seeds {{ SEEDS }} {{ MORE }}
+
 # Measures; never a gate, because the next machine is slower
 bench:
     cargo bench --workspace

@@ -33,6 +33,9 @@ impl Ra {
         let ca = self.cas().find(&call.authority)?;
         let certificate = ca.certificate().ok_or(Reason::IssuerUnknown)?;
         let store = &self.setting().store;
+        // First of all: if somebody else intends a list from here on, this number is taken, and the list that was begun
+        // with an older look at the records is not intended any more.
+        let number = store.next_crl_number(ca.row().id)?;
         let this_update = self.now();
         let scope = CrlScope { authority: ca.row().id, shard: call.shard };
         let last = store.crl(scope, false)?;
@@ -62,7 +65,6 @@ impl Ra {
             base_crl_number: base,
             freshest_crl: if call.delta { Vec::new() } else { self.freshest(&ca, call.shard) },
         };
-        let number = store.next_crl_number(ca.row().id)?;
         let next_update = this_update.plus_s(CRL_LIFETIME_S);
         let drafted = DraftedCrl { issuer: certificate, crl_number: number, this_update, next_update, scope: &said };
         let lines = Lines::new(store.as_ref(), contents);
