@@ -64,6 +64,7 @@ impl Kind for Sqlite {
             marks: None,
             // What a full disk does is shown elsewhere, on a disk that is full.
             reserve: Reserve { fixed: 0, each: 0 },
+            server: None,
         };
         let store = SqlStore::make(directory, &opening).map_err(|e| e.to_string())?;
         Ok(Arc::new(store))

@@ -44,7 +44,7 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// The server that the suite runs against, as `rigs/with-postgres` says; without one it runs against files.
 fn server(n: u64) -> Option<Server> {
-    let url = std::env::var("CRADLE_TEST_POSTGRES").ok()?;
+    let url = std::env::var_os("CRADLE_TEST_POSTGRES")?.into_string().unwrap();
     let name = format!("store_{}_{n}", std::process::id());
     let mut client = postgres::Client::connect(&url, postgres::NoTls).unwrap();
     client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();

@@ -37,7 +37,7 @@ impl Box_ {
 
     /// Where its records are, if they are at a server.
     fn url(&self) -> Option<String> {
-        let url = std::env::var(SERVER).ok()?;
+        let url = std::env::var_os(SERVER)?.into_string().unwrap();
         Some(url.replace("dbname=postgres", &format!("dbname={}", self.database())))
     }
     fn server(&self) -> Option<Server> {

@@ -117,12 +117,11 @@ fn grants_at_server(session: &Session, wanted: &[(&Entity, &ProfileName)]) -> en
     let subjects: Vec<_> = wanted.iter().map(|(subject, _)| subject.to_string()).collect();
     let profiles: Vec<_> = wanted.iter().map(|(_, profile)| profile.as_str()).collect();
     let found = super::batch::grants(session, &subjects, &profiles)?;
-    let grant = |((subject, profile), found): (&(&Entity, &ProfileName), Option<(u64, u64, u32, u32)>)| {
-        let (id, until, quota, used) = found?;
-        let (subject, profile) = ((*subject).clone(), (*profile).clone());
-        Some(Grant { id, subject, profile, until: UnixTime::from_ms(until), quota, used })
+    let grant = |(subject, profile): (&Entity, &ProfileName), (id, until, quota, used): super::batch::Found| {
+        let (subject, profile) = (subject.clone(), profile.clone());
+        Grant { id, subject, profile, until: UnixTime::from_ms(until), quota, used }
     };
-    Ok(wanted.iter().zip(found).map(grant).collect())
+    Ok(wanted.iter().zip(found).map(|(wanted, found)| found.map(|found| grant(*wanted, found))).collect())
 }
 
 impl AuthorityStore for SqlStore {

@@ -186,12 +186,11 @@ pub(super) fn append(session: &Session, first: u64, entries: &[Vec<u8>], leaves:
     Ok(())
 }
 
-/// Grants by subject and profile, in the order in which they are asked for: row, end, quota, used.
-pub(super) fn grants(
-    session: &Session,
-    subjects: &[String],
-    profiles: &[&str],
-) -> engine::Result<Vec<Option<(u64, u64, u32, u32)>>> {
+/// A grant: row, end, quota, used.
+pub(super) type Found = (u64, u64, u32, u32);
+
+/// Grants by subject and profile, in the order in which they are asked for.
+pub(super) fn grants(session: &Session, subjects: &[String], profiles: &[&str]) -> engine::Result<Vec<Option<Found>>> {
     let rows = session.rows(
         "SELECT n.nth, g.id, g.until, g.quota, g.used FROM unnest(?1::text[], ?2::text[]) WITH ORDINALITY
          AS n (subject, profile, nth) JOIN word w ON w.text = n.profile

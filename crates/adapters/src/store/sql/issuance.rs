@@ -208,7 +208,7 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
     let Some(row) = row else {
         return match repeated(tx, draft, requester)? {
             // Whoever intended it is gone, and so is its intent: the transaction is free.
-            Reserved::InProgress if take_over(tx, draft)? => intend(tx, draft, requester),
+            Reserved::InProgress if super::takeover::take_over(tx, draft)? => intend(tx, draft, requester),
             outcome => Ok(outcome),
         };
     };
@@ -234,33 +234,6 @@ fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserv
         tx.prepare_mark(row, IssuedMark { serial, authority, subject, profile, not_after, shard: *shard, at: *at });
     }
     Ok(Reserved::Row(row, draft.serial, draft.tbs_digest))
-}
-
-/// How long another process may take from intent to record: two batches and an fsync, many times over.
-const TAKEN_OVER_MS: u64 = 30_000;
-
-/// Ends what another process has begun and not ended, if it had time enough. From then on that process writes nothing
-/// more, should it only have been stopped: what it signs is not released.
-fn take_over(tx: &mut Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
-    let Some(own) = tx.connection().process() else { return Ok(false) };
-    let owner: Option<(u64, u64)> = tx
-        .statement("SELECT process, at FROM issuance WHERE transaction_id = ?1 AND attempt = 0")?
-        .query_row([draft.transaction_id.octets()], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((owner, _)) = owner.filter(|(owner, at)| *owner != own && at + TAKEN_OVER_MS < draft.at.ms()) else {
-        return Ok(false);
-    };
-    tx.statement("UPDATE process SET epoch = epoch + 1 WHERE id = ?1")?.execute([owner])?;
-    let mut open = tx.statement(
-        "SELECT i.id FROM issuance i WHERE i.process = ?1 AND i.state = 0
-         AND i.id >= (SELECT value FROM counter WHERE name = ?2)
-         AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = i.id)",
-    )?;
-    let ids = open.query_map((owner, format!("{FLOOR}.{owner}")), |row| row.get::<u64>(0))?;
-    for id in ids.collect::<engine::Result<Vec<_>>>()? {
-        end(tx, id, "its process did not end it, and another took its place", draft.at)?;
-    }
-    Ok(true)
 }
 
 /// What is known of the draft's transaction, which was used before.
@@ -371,7 +344,12 @@ pub(super) fn restore(connection: &engine::Connection) -> engine::Result<(BTreeM
 
 /// The name of the row that keeps the floor: each process has its own.
 pub(super) fn floor_name(connection: &engine::Connection) -> String {
-    connection.process().map_or_else(|| FLOOR.to_owned(), |process| format!("{FLOOR}.{process}"))
+    connection.process().map_or_else(|| FLOOR.to_owned(), floor_of)
+}
+
+/// The same of a process, by its row.
+pub(super) fn floor_of(process: u64) -> String {
+    format!("{FLOOR}.{process}")
 }
 const FLOOR: &str = "open_intent_floor";
 
@@ -482,7 +460,7 @@ fn close(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<Clo
     Ok(closed)
 }
 
-fn end(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<ClosedIntent>, WriteFault> {
+pub(super) fn end(tx: &mut Tx<'_>, id: u64, why: &str, at: UnixTime) -> Result<Option<ClosedIntent>, WriteFault> {
     let open = tx
         .statement(
             "UPDATE issuance SET state = 2, attempt = id WHERE id = ?1

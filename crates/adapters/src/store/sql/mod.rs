@@ -10,6 +10,7 @@ mod check_lists;
 mod confirm;
 mod decision;
 mod engine;
+mod held;
 mod hierarchy;
 mod identity;
 mod issuance;
@@ -27,6 +28,7 @@ mod recall;
 mod software;
 mod standing;
 pub mod survey;
+mod takeover;
 mod told;
 mod writer;
 
@@ -73,7 +75,7 @@ pub struct SqlStore {
 /// Where a store is.
 enum Place {
     File(PathBuf),
-    Server(engine::postgres::Place),
+    Server(Box<engine::postgres::Place>),
 }
 
 /// Why a store cannot be opened.

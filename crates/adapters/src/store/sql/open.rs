@@ -49,7 +49,7 @@ impl SqlStore {
     pub fn open(directory: &Path, opening: &Opening) -> Result<Self, OpenFault> {
         if let Some(server) = &opening.server {
             let (place, connection) = server::join(server, opening.clock.now())?;
-            return Self::on(Place::Server(place), connection, opening);
+            return Self::on(Place::Server(Box::new(place)), connection, opening);
         }
         let lock = file::lock(directory)?;
         let path = directory.join(super::FILE);
@@ -125,7 +125,7 @@ impl SqlStore {
     /// [`OpenFault`]
     pub fn open_server_to_read(server: &Server) -> Result<Self, OpenFault> {
         let (place, connection) = server::look(server)?;
-        Ok(Self::reading(Place::Server(place), connection))
+        Ok(Self::reading(Place::Server(Box::new(place)), connection))
     }
 
     fn reading(place: Place, connection: Connection) -> Self {

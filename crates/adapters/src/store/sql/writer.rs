@@ -6,16 +6,14 @@
 //! take longer than the fsync.
 
 use super::engine::{self, Connection, Params, Statement};
+use super::held::{Room, full_or};
 use super::{OpenFault, Opening, Place, WriteFault, fault};
 use crate::store::marks::{IssuedMark, Mark, Marks};
 use crate::store::merkle::{Edge, TileRoot};
-use crate::store::room::{Held, Reserve};
 use model::Digest;
 use model::audit::{Entry, Event};
 use ports::{Signer, StoreFault};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io;
-use std::path::Path;
 use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use x509::SerialNumber;
@@ -91,13 +89,6 @@ struct Pen {
 struct Log {
     name: String,
     key: Arc<dyn Signer>,
-}
-
-/// The room that is held for the ends of open intents.
-struct Room {
-    reserve: Reserve,
-    log: Held,
-    marks: Option<Held>,
 }
 
 /// What the writer knows of what is committed.
@@ -320,41 +311,6 @@ impl Pen {
     }
 }
 
-impl Room {
-    fn open(path: &Path, marks: Option<&Marks>, reserve: Reserve) -> io::Result<Self> {
-        let log = Held::open(path.with_extension("db-wal"))?;
-        let marks = marks.map(|marks| Held::open(marks.path().to_owned())).transpose()?;
-        Ok(Self { reserve, log, marks })
-    }
-
-    /// Whether there is room for a transaction that changed so many rows, and behind it for the ends of all that is open
-    /// then. What ends an intent needs no leave: it writes into the room that was held for it.
-    fn check(&self, tx: &Tx<'_>, changes: u64) -> Result<(), StoreFault> {
-        let Learnt { opened, closed, .. } = &tx.learnt;
-        let open = u64::try_from(tx.open_ids().count()).unwrap_or(u64::MAX);
-        let ends_only = opened.is_empty() && !closed.is_empty();
-        if open == 0 || ends_only || cfg!(feature = "control-answer-before-commit") {
-            return Ok(());
-        }
-        let own = self.reserve.fixed.saturating_add(changes.saturating_mul(CHANGE_LEN));
-        let held = self.log.hold(self.reserve.of(open).saturating_add(own)).and_then(|()| match &self.marks {
-            Some(marks) => marks.hold(open.saturating_mul(crate::store::marks::LINE_LEN_MAX)),
-            None => Ok(()),
-        });
-        held.map_err(|e| full_or(&e, "the room for records cannot be held"))
-    }
-}
-
-/// A changed row dirties its own page and one of an index, of 4 KiB each.
-const CHANGE_LEN: u64 = 2 * 4096;
-
-fn full_or(error: &io::Error, what: &'static str) -> StoreFault {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreFault::Full,
-        _ => StoreFault::Engine(what),
-    }
-}
-
 impl Pen {
     /// Makes the marks of a transaction durable before it: what it does may not be forgotten with the database.
     fn mark(&self, marks: &[Mark]) -> Result<(), StoreFault> {
@@ -414,7 +370,12 @@ impl<'c> Tx<'c> {
         self.learnt.tiles.iter().try_for_each(|tile| super::audit::put_root(self.connection, tile))
     }
 
-    fn open_ids(&self) -> impl Iterator<Item = u64> {
+    /// Whether intents are ended in it, and none begun.
+    pub(super) fn only_ends(&self) -> bool {
+        self.learnt.opened.is_empty() && !self.learnt.closed.is_empty()
+    }
+
+    pub(super) fn open_ids(&self) -> impl Iterator<Item = u64> {
         // Rows grow, so what was opened now comes behind what was open before.
         let ids = self.known.open.keys().chain(self.learnt.opened.keys());
         ids.filter(|id| !self.learnt.closed.contains(id)).copied()

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 45] = [
+const CODES: [(&str, Exit, &str, &str); 46] = [
     (
         "ocsp",
         Exit::Failed,

@@ -95,7 +95,7 @@ pub(crate) enum Connection {
     /// Its file.
     Sqlite(rusqlite::Connection),
     /// Its server.
-    Postgres(Session),
+    Postgres(Box<Session>),
 }
 
 /// A statement that is ready to be carried out.

@@ -203,7 +203,7 @@ impl Session {
     fn became(&self, fence: Fence) -> Result<()> {
         for _ in 0..ASKED_MAX {
             let Ok(mut inner) = connect(&self.place) else {
-                std::thread::sleep(CONNECT);
+                std::thread::park_timeout(CONNECT);
                 continue;
             };
             let sql = "SELECT epoch, commits FROM process WHERE id = $1 FOR UPDATE";

@@ -24,7 +24,7 @@ pub(super) fn lock(directory: &Path) -> Result<DirectoryLock, OpenFault> {
 
 pub(in super::super) fn connect_to_write(path: &Path) -> Result<Connection, OpenFault> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    prepare(&mut connection).map_err(|e| of(e))??;
+    prepare(&mut connection).map_err(of)??;
     Ok(connection)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn connect_to_read(path: &Path) -> Result<Connection, OpenFault> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| of(e))?;
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(of)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let settings = [
         // A plan does not depend on what is bound to it. Without this the engine prepares anew whenever a value changes.
@@ -55,10 +55,10 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
     ];
     for (setting, value) in settings {
-        connection.set_db_config(setting, value).map_err(|e| of(e))?;
+        connection.set_db_config(setting, value).map_err(of)?;
     }
     // A reader meets a lock only while a checkpoint resets the log.
-    connection.busy_timeout(Duration::from_secs(5)).map_err(|e| of(e))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(of)?;
     Ok(connection)
 }
 
@@ -84,7 +84,7 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<()
 }
 
 pub(in super::super) fn schema_version(connection: &Connection) -> Result<u32, OpenFault> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| of(e))
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(of)
 }
 
 pub(in super::super) fn create(connection: &mut Connection) -> Result<(), OpenFault> {
@@ -94,5 +94,5 @@ pub(in super::super) fn create(connection: &mut Connection) -> Result<(), OpenFa
         tx.pragma_update(None, "user_version", SCHEMA)?;
         tx.commit()
     };
-    make().map_err(|e: rusqlite::Error| of(e))
+    make().map_err(of)
 }

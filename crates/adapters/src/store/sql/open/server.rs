@@ -120,7 +120,7 @@ fn because(error: &postgres::Error) -> String {
 /// Makes the tables, where there are none.
 pub(super) fn make(server: &Server) -> Result<(), OpenFault> {
     let (_, session) = open(server)?;
-    let connection = Connection::Postgres(session);
+    let connection = Connection::Postgres(Box::new(session));
     checked(&connection)?;
     let tables = schema(include_str!("../schema.sql"));
     // Two that make them at the same time: one waits for the other, and finds them made.
@@ -142,7 +142,7 @@ pub(super) fn make(server: &Server) -> Result<(), OpenFault> {
 /// not any more.
 pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection), OpenFault> {
     let (place, session) = open(server)?;
-    let connection = Connection::Postgres(session);
+    let connection = Connection::Postgres(Box::new(session));
     is_ours(&connection)?;
     let of = |e: Error| OpenFault::of(&e);
     let free: bool = connection
@@ -172,14 +172,14 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
 /// Opens the database for reading.
 pub(super) fn look(server: &Server) -> Result<(Place, Connection), OpenFault> {
     let (place, session) = open(server)?;
-    let connection = Connection::Postgres(session);
+    let connection = Connection::Postgres(Box::new(session));
     is_ours(&connection)?;
     Ok((place, connection))
 }
 
 pub(super) fn connect_to_read(place: &Place) -> Result<Connection, OpenFault> {
     let session = Session::open(place.clone()).map_err(|e| OpenFault::of(&e))?;
-    Ok(Connection::Postgres(session))
+    Ok(Connection::Postgres(Box::new(session)))
 }
 
 fn is_ours(connection: &Connection) -> Result<(), OpenFault> {
