@@ -35,7 +35,9 @@ pub trait Handler: Send + Sync {
 /// A message was not carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BusFault {
-    /// Nobody answers for that module.
+    /// The module is off: nobody answers for it in this process, and no other could.
+    Off,
+    /// Nobody answers for that module, says who carries the messages.
     Nobody,
     /// No answer before the deadline. The call may have been carried out.
     Late,
@@ -50,6 +52,7 @@ pub enum BusFault {
 impl From<BusFault> for Fault {
     fn from(fault: BusFault) -> Self {
         match fault {
+            BusFault::Off => Fault::Refused(model::Reason::ModuleOff),
             // Not a refusal, which is a promise that nothing was done: a broker that is not trusted may have said so.
             BusFault::Nobody => {
                 Fault::unavailable("nobody answers for that module: see whether it runs (`cradle status`)")

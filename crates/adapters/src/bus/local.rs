@@ -57,7 +57,7 @@ impl LocalBus {
     fn enter(&self, to: Module, deadline: UnixTime) -> Result<Arc<dyn Handler>, BusFault> {
         let mut modules = self.shared.lock();
         loop {
-            let seat = modules.get_mut(&to).filter(|seat| !seat.leaving).ok_or(BusFault::Nobody)?;
+            let seat = modules.get_mut(&to).filter(|seat| !seat.leaving).ok_or(BusFault::Off)?;
             if seat.busy < CALLS_MAX {
                 seat.busy += 1;
                 return Ok(Arc::clone(&seat.handler));

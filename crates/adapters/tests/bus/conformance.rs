@@ -21,6 +21,11 @@ struct Ends {
     _server: Option<Server>,
 }
 
+/// Nobody answers: one bus knows, the other is told.
+fn is_nobody(answer: &Result<Vec<u8>, BusFault>) -> bool {
+    matches!(answer, Err(BusFault::Off | BusFault::Nobody))
+}
+
 fn local() -> Ends {
     let bus = Arc::new(LocalBus::new(Arc::new(SystemClock)));
     Ends { calls: bus.clone(), answers: bus, _server: None }
@@ -94,9 +99,9 @@ fn a_lease_goes_to_the_module_that_it_is_for(bus: &Ends) {
     }
 }
 fn nobody_answers_for_a_module_that_is_off(bus: &Ends) {
-    assert_eq!(bus.calls.call(TO, SUBJECT, b"hello", later()), Err(BusFault::Nobody));
+    assert!(is_nobody(&bus.calls.call(TO, SUBJECT, b"hello", later())));
     drop(bus.answers.serve(TO, echo()).unwrap());
-    assert_eq!(bus.calls.call(TO, SUBJECT, b"hello", later()), Err(BusFault::Nobody));
+    assert!(is_nobody(&bus.calls.call(TO, SUBJECT, b"hello", later())));
 }
 fn a_module_is_served_once(bus: &Ends) {
     let _served = bus.answers.serve(TO, echo()).unwrap();
@@ -160,7 +165,7 @@ fn a_crowd_waits_until_its_deadline_and_leaving_waits_for_the_calls(bus: &Ends) 
             Err(BusFault::Late) => None,
             other => Some(other),
         });
-        assert_eq!(left, Some(Err(BusFault::Nobody)));
+        assert!(left.as_ref().is_some_and(is_nobody), "{left:?}");
         assert!(!leaving.is_finished(), "it left while it was asked");
         leave.wait();
         for call in calls {

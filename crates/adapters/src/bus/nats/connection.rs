@@ -288,7 +288,7 @@ pub(super) fn answer_of(to: String, answer: Answer) -> Outgoing {
             headers.insert(FAULT, TOO_LONG);
             Vec::new()
         }
-        Err(BusFault::Broken | BusFault::Late | BusFault::Nobody | BusFault::Taken) => {
+        Err(BusFault::Broken | BusFault::Late | BusFault::Nobody | BusFault::Off | BusFault::Taken) => {
             headers.insert(FAULT, BROKEN);
             Vec::new()
         }
