@@ -1,6 +1,6 @@
 //! The store: one writer with group commit, many readers, in one SQLite file or at a PostgreSQL server.
 //!
-//! Prevents: answering before the commit is on disk; two processes writing; going on after a failed fsync.
+//! Prevents: answering before the commit is on disk; two processes writing at a time; going on after a failed fsync.
 
 mod audit;
 mod authority;
