@@ -6,6 +6,7 @@ use adapters::store::sql::{OpenFault, Server};
 use model::{Digest, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The name of the file.
 pub(crate) const FILE: &str = "cradle.toml";
@@ -127,8 +128,10 @@ impl StoreConfig {
         let unread = |e: std::io::Error| OpenFault::Engine(format!("the file of its password cannot be read: {e}"));
         let password = match &self.password_file {
             Some(path) => {
-                let octets = files::read_bounded(path, PASSWORD_LEN_MAX).map_err(unread)?;
-                Some(String::from_utf8_lossy(&octets).trim_end_matches(['\r', '\n']).to_owned())
+                let octets = Zeroizing::new(files::read_bounded(path, PASSWORD_LEN_MAX).map_err(unread)?);
+                let text = std::str::from_utf8(&octets);
+                let text = text.map_err(|_| OpenFault::Engine("the file of its password holds no text".into()))?;
+                Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
             None => None,
         };

@@ -192,6 +192,15 @@ fn a_server_that_tears_pages_is_refused() {
     refuses("full_page_writes=off", "set full_page_writes = on");
 }
 #[test]
+fn a_password_is_not_in_the_address_and_not_shown() {
+    let mut b = process(1, "km-1", None);
+    b.server.as_mut().unwrap().url += " password=geheim";
+    let refused = SqlStore::make(&b.dir, &b.opening()).err();
+    assert!(matches!(&refused, Some(OpenFault::Engine(why)) if why.contains("in a file of its own")), "{refused:?}");
+    let server = Server { password: Some("geheim".to_owned().into()), ..at(1, "km-1") };
+    assert!(!format!("{server:?} {refused:?}").contains("geheim"));
+}
+#[test]
 fn a_server_that_is_not_there_is_named() {
     let b = process(1, "km-1", None);
     let refused = SqlStore::make(&b.dir, &b.opening()).err();

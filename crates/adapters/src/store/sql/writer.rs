@@ -285,6 +285,7 @@ impl Pen {
         super::audit::catch_up(&self.connection, &mut self.known.edge)?;
         self.known.latest_ms = super::audit::latest_ms(&self.connection)?;
         self.known.mode_entry = super::audit::last_mode(&self.connection)?;
+        self.connection.caught_up();
         Ok(())
     }
 

@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// Begins a transaction that writes. One that is open still is given up: a job panicked in the middle of it. Gives
-    /// whether another process has written since this one did.
+    /// whether another process has written what this one does not know yet ([`Connection::caught_up`]).
     pub(crate) fn begin(&self) -> Result<bool> {
         match self {
             Self::Sqlite(connection) => {
@@ -207,6 +207,13 @@ impl Connection {
         match self {
             Self::Sqlite(_) => None,
             Self::Postgres(session) => Some(session),
+        }
+    }
+
+    /// What other processes have written is known now.
+    pub(crate) fn caught_up(&self) {
+        if let Self::Postgres(session) = self {
+            session.caught_up();
         }
     }
 

@@ -40,7 +40,9 @@ pub(crate) struct Session {
     place: Place,
     inner: RefCell<Inner>,
     fence: Cell<Option<Fence>>,
-    /// How many transactions all processes have committed, when this one looked last.
+    /// How many transactions all processes have committed, at the beginning of this one.
+    head: Cell<u64>,
+    /// How many of them this process knows.
     seen: Cell<u64>,
     /// Whether a transaction is open.
     is_open: Cell<bool>,
@@ -89,6 +91,7 @@ impl Session {
             place,
             inner,
             fence: Cell::new(None),
+            head: Cell::new(0),
             seen: Cell::new(0),
             is_open: Cell::new(false),
             cursors: Cell::new(0),
@@ -126,7 +129,7 @@ impl Session {
     }
 
     /// Begins a transaction, on a new connection if the last one broke, and waits until no other process writes. Gives
-    /// whether another one has written since this one did.
+    /// whether another one has written what this one does not know yet ([`Session::caught_up`]).
     pub(crate) fn begin(&self) -> Result<bool> {
         if self.is_broken() {
             *self.inner.borrow_mut() = connect(&self.place)?;
@@ -143,8 +146,13 @@ impl Session {
         self.is_open.set(true);
         let found = self.rows("SELECT commits FROM head FOR UPDATE", &[])?;
         let commits: i64 = found.first().ok_or(Error::NoRow)?.try_get(0)?;
-        let commits = u64::try_from(commits).unwrap_or_default();
-        Ok(self.seen.replace(commits) != commits)
+        self.head.set(u64::try_from(commits).unwrap_or_default());
+        Ok(self.seen.get() != self.head.get())
+    }
+
+    /// What other processes have written is known now.
+    pub(crate) fn caught_up(&self) {
+        self.seen.set(self.head.get());
     }
 
     /// Whether the server ended the connection.
@@ -195,26 +203,32 @@ impl Session {
         self.is_open.set(false);
         if ended.is_ok() {
             self.fence.set(Some(Fence { commits: fence.commits + 1, ..fence }));
-            self.seen.set(self.seen.get() + 1);
+            self.seen.set(self.head.get() + 1);
         }
         ended
     }
 
     fn became(&self, fence: Fence) -> Result<()> {
         for _ in 0..ASKED_MAX {
-            let Ok(mut inner) = connect(&self.place) else {
+            // The lock waits for the transaction, should the server be at it still.
+            let sql = "SELECT epoch, commits FROM process WHERE id = $1 FOR UPDATE";
+            let asked = connect(&self.place).and_then(|mut inner| {
+                let row = inner.client.query_one(sql, &[&whole(fence.process)])?;
+                Ok((inner, row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?))
+            });
+            let Ok((inner, epoch, commits)) = asked else {
                 std::thread::park_timeout(CONNECT);
                 continue;
             };
-            let sql = "SELECT epoch, commits FROM process WHERE id = $1 FOR UPDATE";
-            let Ok(row) = inner.client.query_one(sql, &[&whole(fence.process)]) else { continue };
-            let (epoch, commits): (i64, i64) = (row.get(0), row.get(1));
             *self.inner.borrow_mut() = inner;
             self.fence(fence)?;
-            return match commits {
-                _ if epoch != whole(fence.epoch) => Err(Error::Fenced),
-                commits if commits == whole(fence.commits + 1) => Ok(()),
-                _ => Err(Error::Unsupported("the connection to the database broke, and nothing was committed")),
+            // What was committed stands, whoever took this one's place behind it.
+            return match (commits == whole(fence.commits + 1), epoch == whole(fence.epoch)) {
+                (true, _) => Ok(()),
+                (false, true) => {
+                    Err(Error::Unsupported("the connection to the database broke, and nothing was committed"))
+                }
+                (false, false) => Err(Error::Fenced),
             };
         }
         crate::store::die(

@@ -4,16 +4,25 @@ use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VE
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
 use crate::store::sql::{OpenFault, SCHEMA};
 use model::UnixTime;
+use std::fmt;
+use zeroize::Zeroizing;
 
 /// A server, and the process that writes there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Server {
-    /// Where it is: `postgres://USER@HOST/DATABASE`, or words as libpq takes them.
+    /// Where it is: `postgres://USER@HOST/DATABASE`, or words as libpq takes them. Without the password.
     pub url: String,
     /// The password, if it asks for one.
-    pub password: Option<String>,
+    pub password: Option<Zeroizing<String>>,
     /// The name of the process, which no other has.
     pub process: String,
+}
+
+// A password is shown to nobody.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).field("process", &self.process).finish_non_exhaustive()
+    }
 }
 
 /// A database that is made for a measurement, and removed when this is dropped.
@@ -89,8 +98,13 @@ const SETTINGS: [(&str, &[&str]); 4] = [
 fn place(server: &Server) -> Result<Place, OpenFault> {
     let mut config: postgres::Config =
         server.url.parse().map_err(|e| OpenFault::Engine(format!("[store] url is no address of a server: {e}")))?;
+    if config.get_password().is_some() {
+        let why = "its url holds a password, which whoever reads the settings would see: keep it in a file of its own, \
+                   and name that";
+        return Err(OpenFault::Engine(why.into()));
+    }
     if let Some(password) = &server.password {
-        config.password(password);
+        config.password(password.as_bytes());
     }
     Ok(Place { config })
 }
