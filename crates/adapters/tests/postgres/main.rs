@@ -13,7 +13,7 @@ use model::{Reason, UnixTime};
 use ports::StoreFault;
 use ports::store::AuthorityStore;
 use ports::store::authority::{IntentDraft, IntentOutcome};
-use proxy::{CARRY, CUT_AFTER, CUT_BEFORE, Proxy, STALL};
+use proxy::{CARRY, CUT_AFTER, CUT_BEFORE, CUT_OFF, Proxy, STALL};
 use server::Postgres;
 use std::sync::Arc;
 use support::*;
@@ -170,6 +170,30 @@ fn a_commit_whose_answer_was_not_heard_is_found_out() {
     assert_eq!(told, Ok(1));
     assert_eq!(store.deposit("list b", &[offer(20)], NOW), Ok(0), "it is there");
     is_sound(&b, &store);
+}
+
+#[test]
+fn what_was_committed_stands_though_its_process_lost_its_place_behind_it() {
+    let server = Postgres::new(&[]);
+    let proxy = Proxy::to(server.port);
+    let b = process(proxy.port, "km-1", None);
+    let store = b.open();
+    ready(&store);
+    let mut client = server.client();
+    let mut commits = || client.query_one("SELECT commits FROM cradle.head", &[]).unwrap().get::<_, i64>(0);
+    let before = commits();
+    proxy.at_commit(CUT_OFF);
+    std::thread::scope(|scope| {
+        let cut = scope.spawn(|| store.deposit("list b", &[offer(20)], NOW));
+        while commits() == before {
+            std::thread::yield_now();
+        }
+        server.client().batch_execute("UPDATE cradle.process SET epoch = epoch + 1").unwrap();
+        proxy.at_commit(CARRY);
+        assert_eq!(cut.join().unwrap(), Ok(1), "it was committed");
+    });
+    let place = StoreFault::Engine("another process took the place of this one in the database");
+    assert_eq!(store.deposit("list c", &[offer(21)], NOW), Err(place));
 }
 
 #[track_caller]

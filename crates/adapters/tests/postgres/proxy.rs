@@ -11,6 +11,8 @@ pub(crate) const CUT_BEFORE: u8 = 1;
 pub(crate) const CUT_AFTER: u8 = 2;
 pub(crate) const STALL: u8 = 3;
 const STALLED: u8 = 4;
+/// As `CUT_AFTER`, and nobody gets through behind it until something else is said.
+pub(crate) const CUT_OFF: u8 = 5;
 
 pub(crate) struct Proxy {
     pub(crate) port: u16,
@@ -25,6 +27,9 @@ impl Proxy {
         let shared = Arc::clone(&what);
         std::thread::spawn(move || {
             for client in listener.incoming() {
+                while shared.load(Ordering::SeqCst) == STALLED {
+                    std::thread::yield_now();
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 carry(client.unwrap(), server, Arc::clone(&shared));
             }
@@ -72,6 +77,10 @@ fn carry(client: TcpStream, server: TcpStream, what: Arc<AtomicU8>) {
                         while what.load(Ordering::SeqCst) == STALLED {
                             std::thread::yield_now();
                         }
+                    }
+                    CUT_OFF => {
+                        cut.store(CUT_AFTER, Ordering::SeqCst);
+                        what.store(STALLED, Ordering::SeqCst);
                     }
                     other => cut.store(other, Ordering::SeqCst),
                 }
