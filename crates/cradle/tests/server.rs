@@ -39,7 +39,7 @@ fn a_database_is_one_installations() {
         "status 2",
         "No such file or directory",
         "why:  a server is backed up by its own tools: see pg_basebackup",
-        "status 5",
+        "status 3",
     ] {
         assert!(said.contains(line), "{line:?} is not said:\n{said}");
     }
