@@ -1,5 +1,11 @@
 //! The line to a server of CMP, against servers that do not do what they should, and over TLS.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use adapters::cmp::{Address, HttpLine, TIMEOUT};
 use ports::foreign::{Issuing, LineFault};

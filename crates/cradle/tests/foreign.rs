@@ -1,5 +1,12 @@
 //! A foreign authority behind the line: `openssl cmp` as the server, our client, and things that go wrong between them.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what cannot go on here has failed"
+)]
 
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::cmp::{Address, HttpLine, TIMEOUT};

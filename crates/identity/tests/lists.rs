@@ -1,5 +1,12 @@
 //! Lists that OpenSSL signed, and everything that is wrong with a list as a whole. The store is a fake that takes all.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use identity::registry::{Registry, Unsigned};
 use model::audit::Entry;

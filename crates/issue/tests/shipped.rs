@@ -1,6 +1,13 @@
 //! Every shipped profile gives certificates that break no rule, for every type of key that it names. They are left in
 //! `shipped` below the target directory's `tmp`, for `rigs/pkilint/lint.py` to judge.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 mod support;
 

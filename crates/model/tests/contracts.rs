@@ -1,6 +1,13 @@
 //! Every call and answer in `contracts/messages.json` is read, and written the same again: who has read them once can
 //! go on reading them. A field that is new is optional; one that is old stays, and this file changes with it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use model::Fault;
 use model::contract::authority::{

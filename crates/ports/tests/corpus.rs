@@ -1,5 +1,11 @@
 //! Replays the fuzzers' seeds, and mutations of them, on every test run. The properties are in `fuzz/src/ports.rs`.
-#![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 #[path = "../../../fuzz/src/ports.rs"]
 mod ports;

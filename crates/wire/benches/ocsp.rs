@@ -1,5 +1,5 @@
 //! What an answer costs besides its signature, and what a status filter weighs: `cargo bench -p wire`.
-#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by files that each use a part of it")]
 #![expect(clippy::unwrap_used, clippy::print_stdout, clippy::as_conversions, clippy::panic, reason = "a benchmark")]
 
 #[path = "../tests/pki/mod.rs"]

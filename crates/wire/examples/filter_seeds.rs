@@ -1,6 +1,12 @@
 //! Writes signed status filters, small ones as seeds for the fuzzer: `cargo run -p wire --example filter_seeds -- DIR`.
-#![allow(missing_docs, unreachable_pub, dead_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by files that each use a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 #[path = "../tests/pki/mod.rs"]
 mod pki;

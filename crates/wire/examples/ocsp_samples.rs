@@ -2,8 +2,14 @@
 //!
 //! In `DIR/<key type>`: `ca.der`, `responder.der`, `leaf-<serial>.der`, for each case `<case>.request.der` and
 //! `<case>.response.der`, and `cases.json`, which says what the response means. `rigs/ocsp/check.py` reads it.
-#![allow(missing_docs, unreachable_pub, dead_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by files that each use a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 #[path = "../tests/pki/mod.rs"]
 mod pki;

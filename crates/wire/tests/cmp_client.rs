@@ -1,6 +1,14 @@
 //! A client of CMP against servers that do one thing wrong each.
-#![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
+#![allow(clippy::indexing_slicing, reason = "what cannot go on here has failed")]
 
 mod pki;
 

@@ -1,5 +1,12 @@
 //! Messages by OpenSSL are read, written the same, and believed; changed ones are not.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use model::contract::authority::RevocationReason;
 use wire::cmp::body::{Body, CertOrEncCert};

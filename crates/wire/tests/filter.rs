@@ -1,6 +1,13 @@
 //! The status filter: exact for what was issued, small, signed, and asked alike in Rust and in C.
-#![allow(missing_docs, unreachable_pub, dead_code)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions)]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by files that each use a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "what cannot go on here has failed"
+)]
 
 mod pki;
 

@@ -1,5 +1,12 @@
 //! Requests and responses: what others wrote is read as it was meant, what we write is read again, limits hold.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use const_oid::ObjectIdentifier;
 use model::UnixTime;

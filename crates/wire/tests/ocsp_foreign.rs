@@ -1,5 +1,12 @@
 //! Responses by OpenSSL and python cryptography are believed, and changed ones are not.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use model::UnixTime;
 use wire::ocsp::{Asked, CertStatus, Request, Response, SignedBy, Unbelievable, verify};

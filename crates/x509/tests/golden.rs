@@ -1,5 +1,12 @@
 //! Octets made by other programs: read as they should be, or refused. Provenance: `testdata/PROVENANCE.toml`.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use std::path::PathBuf;
 use x509::crmf::ProofOfPossession;

@@ -1,5 +1,12 @@
 //! Judges every path of `testdata/paths` and compares with the manifest. `rigs/paths/judge.py` lets others judge the same.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 use const_oid::ObjectIdentifier;
 use model::UnixTime;

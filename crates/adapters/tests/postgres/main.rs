@@ -1,5 +1,12 @@
 //! Many processes at one server: what each was told stands, whatever breaks in between.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 mod proxy;
 mod server;

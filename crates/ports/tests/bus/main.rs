@@ -1,5 +1,12 @@
 //! What the bus must hold against: whoever controls it, whoever has the key of a module, and mistakes.
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
 
 mod answers;
 mod calls;

@@ -1,5 +1,5 @@
 //! A store, a vault and a stick in memory, which fail when they are told to.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, reason = "shared by files that each use a part of it")]
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use model::audit::Entry;

@@ -1,5 +1,5 @@
 //! What the tests of releases share: keys that everybody knows, and releases made with them.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by files that each use a part of it")]
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use model::octets::from_hex;
