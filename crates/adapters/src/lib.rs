@@ -9,6 +9,7 @@ pub mod flasher;
 pub mod images;
 pub mod keystore;
 pub mod memory;
+pub mod process;
 pub mod sockets;
 pub mod store;
 pub mod terminal;

@@ -154,7 +154,13 @@ impl Service for Answering {
             | Subject::IdentityMark
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
+            | Subject::ProvisioningRun
+            | Subject::ProvisioningWatch
             | Subject::ModeLease
+            | Subject::ModeAsk
+            | Subject::ModeShow
+            | Subject::ModeOrder
+            | Subject::ModeEnter
             | Subject::ModeSeal => Err(Reason::WrongSubject.into()),
         }
     }

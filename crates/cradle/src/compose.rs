@@ -2,8 +2,9 @@
 
 use crate::config::{Config, Places, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
-use crate::mode::{Assembly, Supervisor};
-use adapters::bus::LocalBus;
+use crate::mode::{Hosting, Processes, Remote, Supervisor};
+use adapters::bus::nats::{OpenFault as BusOpenFault, Setting, Site};
+use adapters::bus::{LocalBus, NatsBus};
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::images::FileImages;
@@ -12,16 +13,18 @@ use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
-use authority::Setting;
+use authority::Setting as AuthoritySetting;
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::callers::{CALLERS_TOML, Callers};
-use model::mode::Binding;
+use model::mode::{Binding, Order};
 use model::{AuthorityName, Entity, Fault, Mode, Module, OperatorName, ProfileName, Reason, StationName, UnixTime};
+use ports::bus::Bus;
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::link::Parts;
-use ports::store::AuthorityStore;
+use ports::store::mode::ModeRow;
+use ports::store::{AuditSink, AuthorityStore};
 use ports::vault::{Vault, VaultFault};
 use ports::{Clock, Entropy, Keystore, Link, Signer};
 use software::Software;
@@ -44,6 +47,35 @@ const PASSPHRASE: &str = "CRADLE_PASSPHRASE";
 const PASSPHRASE_LEN_MAX: u64 = 1024;
 /// Longest profile file that is read, in octets; [`Profile::read`] has its own limit.
 pub(crate) const PROFILE_LEN_MAX: u64 = 1024 * 1024;
+
+/// Whose process opens an installation. At a server each has a name of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A command.
+    Console,
+    /// What keeps the mode of a box whose modules run in processes of their own.
+    Supervisor,
+    /// One of the processes of a module.
+    Module(Module, usize),
+}
+
+/// Commands that write at the same time, where the records are at a server and modules apart.
+const CONSOLES_MAX: usize = 16;
+
+impl Role {
+    /// The names that a process of this role may have at a server, the first that is free.
+    fn names(self, config: &Config) -> Vec<String> {
+        let name = &config.name;
+        if config.bus.is_none() {
+            return vec![name.to_string()];
+        }
+        match self {
+            Self::Console => (1..=CONSOLES_MAX).map(|n| format!("{name}.console-{n}")).collect(),
+            Self::Supervisor => vec![format!("{name}.supervisor")],
+            Self::Module(module, n) => vec![format!("{name}.{module}-{n}")],
+        }
+    }
+}
 
 /// What every command that writes needs: records, keys, time, randomness.
 #[derive(Clone)]
@@ -138,13 +170,18 @@ impl Workshop {
 
     /// The same, whatever the clock says: for who looks after the clock.
     pub(crate) fn open_at_any_time(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
+        Self::open_as(Role::Console, data, passphrase(&Places::of(data), passphrase_file)?)
+    }
+
+    /// The same for a process of another role, with a passphrase that was read.
+    pub(crate) fn open_as(role: Role, data: &Path, passphrase: Zeroizing<Vec<u8>>) -> Result<Self> {
         let places = Places::of(data);
         let config = Config::read(data)?;
-        let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
+        let keystore = keystore(&places, passphrase);
         let marks = places.marks(&config);
         let there = marks::are_there(&marks, &marks::name_of(&log_name(&config), &audit_key(&places)?));
-        let workshop = Self::assemble(places, config, keystore, marks, SqlStore::open)?;
-        if !there {
+        let workshop = Self::assemble(places, config, keystore, (role, marks), SqlStore::open)?;
+        if !there && workshop.config.bus.is_none() {
             // They were made anew just now; what went before can be restored by two operators only, and somebody should know.
             workshop.store.note_lost_marks(workshop.store.audit_len()?, workshop.believed_now()?)?;
         }
@@ -159,43 +196,76 @@ impl Workshop {
 
     /// Opens what is being restored, whose marks are not beside it yet.
     pub(crate) fn open_restored(data: &Path, keystore: Arc<FileKeystore>, marks: PathBuf) -> Result<Self> {
-        Self::assemble(Places::of(data), Config::read(data)?, keystore, marks, SqlStore::open)
+        Self::assemble(Places::of(data), Config::read(data)?, keystore, (Role::Console, marks), SqlStore::open)
     }
 
     /// Makes the records of a new installation, with keys that are open already.
     pub(crate) fn make(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
         let marks = places.marks(&config);
-        Self::assemble(places, config, keystore, marks, SqlStore::make)
+        Self::assemble(places, config, keystore, (Role::Console, marks), SqlStore::make)
     }
 
     /// The server that has the records, if they are not in a file.
-    fn server(config: &Config) -> std::result::Result<Option<Server>, OpenFault> {
-        config.store.as_ref().map(|store| store.server(config.name.as_str())).transpose()
+    fn server(config: &Config, process: &str) -> std::result::Result<Option<Server>, OpenFault> {
+        config.store.as_ref().map(|store| store.server(process)).transpose()
     }
 
     fn assemble(
         places: Places,
         config: Config,
         keystore: Arc<FileKeystore>,
-        marks: PathBuf,
-        open: impl FnOnce(&Path, &Opening) -> std::result::Result<SqlStore, OpenFault>,
+        (role, marks): (Role, PathBuf),
+        open: impl Fn(&Path, &Opening) -> std::result::Result<SqlStore, OpenFault>,
     ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-        let opening = Opening {
+        let mut opening = Opening {
             log_name: log_name(&config),
             audit_key: checked_audit_key(&places, &keystore)?,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
-            marks: Some(marks),
+            marks: None,
             reserve: Reserve::default(),
-            server: Self::server(&config)?,
+            server: None,
         };
-        let store = Arc::new(open(places.data(), &opening)?);
+        let mut opened = Err(OpenFault::InUse);
+        for process in role.names(&config) {
+            // Processes that write at the same time have a journal each.
+            opening.marks = Some(if config.bus.is_some() { marks.join(&process) } else { marks.clone() });
+            opening.server = Self::server(&config, &process)?;
+            opened = open(places.data(), &opening);
+            if !matches!(opened, Err(OpenFault::InUse)) {
+                break;
+            }
+        }
+        let store = Arc::new(opened?);
         let tokens = config.token.clone().into();
         let split = Arc::new(SplitKeystore::new(places.keys(), Arc::clone(&entropy)));
         let keys = Keystores::new(Arc::clone(&keystore), tokens, Arc::clone(&entropy)).with_split(Arc::clone(&split));
         Ok(Self { places, config, store, keystore, keys: Arc::new(keys), split, clock, entropy })
+    }
+
+    /// With what a box opens the records that it keeps for itself. They have a log of their own.
+    pub(crate) fn box_opening(&self) -> Result<Opening> {
+        Ok(Opening {
+            log_name: format!("{}/box", log_name(&self.config)),
+            audit_key: checked_audit_key(&self.places, &self.keystore)?,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            marks: None,
+            reserve: Reserve::default(),
+            server: None,
+        })
+    }
+
+    /// Makes the records that a box keeps for itself; the others, unless they are shared with other boxes.
+    pub(crate) fn make_box_records(&self) -> Result<Arc<SqlStore>> {
+        if self.config.bus.is_none() {
+            return Ok(Arc::clone(&self.store));
+        }
+        let directory = self.places.box_records();
+        files::private_directory(&directory).map_err(|e| Failure::file(&directory, &e))?;
+        Ok(Arc::new(SqlStore::make(&directory, &self.box_opening()?)?))
     }
 
     /// Makes the key of the audit log.
@@ -205,8 +275,8 @@ impl Workshop {
     }
 
     /// What km is made of.
-    pub(crate) fn authority_setting(&self) -> Result<Setting> {
-        Ok(Setting {
+    pub(crate) fn authority_setting(&self) -> Result<AuthoritySetting> {
+        Ok(AuthoritySetting {
             store: self.store.clone(),
             keystore: Arc::clone(&self.keys),
             clock: Arc::clone(&self.clock),
@@ -286,10 +356,22 @@ impl Workshop {
     }
 }
 
+/// What is wrong with the broker, as people are told.
+pub(crate) fn bus_failure(fault: &BusOpenFault) -> Failure {
+    Failure::new(Exit::Unavailable, "bus", "the bus cannot be used").because(fault).next(fault.next())
+}
+
+/// Opens what a box keeps for itself, for reading: its mode. Where all is in one place, that is the place.
+pub(crate) fn open_box_to_read(data: &Path) -> Result<SqlStore> {
+    let is_apart = Config::read(data)?.bus.is_some();
+    Ok(if is_apart { SqlStore::open_to_read(&Places::of(data).box_records()) } else { open_to_read(data) }?)
+}
+
 /// Opens the records of an installation for reading, wherever they are.
 pub(crate) fn open_to_read(data: &Path) -> std::result::Result<SqlStore, OpenFault> {
     // What is wrong with the settings, whoever needs them says.
-    match Config::read(data).ok().as_ref().map(Workshop::server).transpose()?.flatten() {
+    let server = |config: &Config| Workshop::server(config, config.name.as_str());
+    match Config::read(data).ok().as_ref().map(server).transpose()?.flatten() {
         Some(server) => SqlStore::open_server_to_read(&server),
         None => SqlStore::open_to_read(data),
     }
@@ -369,32 +451,95 @@ pub(crate) fn device_profiles(places: &Places) -> Result<BTreeSet<ProfileName>> 
     Ok(profiles.filter(|(_, p)| p.subject_kind() == SubjectKind::Device).map(|(name, _)| name).collect())
 }
 
+/// What modules are made of.
+#[derive(Clone)]
+pub(crate) struct Assembly {
+    pub(crate) workshop: Workshop,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) bus: Arc<dyn Bus>,
+}
+
 /// A whole installation on its bus, in the mode that binds it.
 pub(crate) struct Installation {
     pub(crate) workshop: Workshop,
-    pub(crate) supervisor: Supervisor,
-    pub(crate) console: Arc<Link>,
+    pub(crate) supervisor: Supervision,
+    console: Arc<Link>,
+}
+
+/// Who keeps the mode.
+pub(crate) enum Supervision {
+    /// This process, and all modules are in it.
+    Here(Supervisor),
+    /// Another, and modules are in processes of their own.
+    Apart(Remote),
+}
+
+impl Supervision {
+    /// The mode of this box.
+    pub(crate) fn row(&self) -> ModeRow {
+        match self {
+            Self::Here(supervisor) => supervisor.row(),
+            Self::Apart(remote) => remote.row(),
+        }
+    }
+    /// Takes an operator's order and enters its mode.
+    pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
+        match self {
+            Self::Here(supervisor) => supervisor.order(order, operator, why),
+            Self::Apart(remote) => remote.order(order, operator, why),
+        }
+    }
+    /// Enters a mode that the order covers.
+    pub(crate) fn enter(&self, mode: Mode) -> Result {
+        match self {
+            Self::Here(supervisor) => supervisor.enter(mode),
+            Self::Apart(remote) => remote.enter(mode),
+        }
+    }
+    /// The link of a module.
+    pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
+        match self {
+            Self::Here(supervisor) => supervisor.link(module),
+            Self::Apart(remote) => remote.link(module),
+        }
+    }
+    /// Fails if one of these modules would run in this mode, and cannot.
+    pub(crate) fn check_running(&self, modules: &[Module]) -> Result {
+        match self {
+            Self::Here(supervisor) => supervisor.check_running(modules),
+            Self::Apart(remote) => remote.check_running(modules),
+        }
+    }
+    /// What does not run and could.
+    pub(crate) fn troubles(&self) -> Vec<Failure> {
+        match self {
+            Self::Here(supervisor) => supervisor.troubles(),
+            Self::Apart(remote) => remote.troubles(),
+        }
+    }
 }
 
 impl Installation {
-    /// Opens an installation and starts the modules that its mode lets run.
+    /// Opens an installation; where modules share this process, starts those that its mode lets run.
     pub(crate) fn open(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
         Self::start(Workshop::open(data, passphrase_file)?)
     }
 
-    /// Starts the modules that the mode lets run.
+    /// The same with records that are open.
     pub(crate) fn start(workshop: Workshop) -> Result<Self> {
+        if workshop.config.bus.is_some() {
+            let assembly = Assembly::apart(&workshop, Module::Console)?;
+            let console = assembly.link(Module::Console)?;
+            let remote = Remote::reach(assembly, Arc::clone(&console))?;
+            return Ok(Self { workshop, supervisor: Supervision::Apart(remote), console });
+        }
         let bus = Arc::new(LocalBus::new(Arc::clone(&workshop.clock)));
-        let callers = Callers::read(CALLERS_TOML).map_err(|_| broken("contracts/callers.toml"))?;
-        let assembly = Assembly {
-            directory: Arc::new(workshop.directory()?),
-            callers: Arc::new(callers),
-            bus: Arc::clone(&bus),
-            workshop: workshop.clone(),
-        };
+        let assembly = Assembly::on(&workshop, bus.clone())?;
         let console = assembly.link(Module::Console)?;
-        let supervisor = Supervisor::start(assembly, Arc::clone(&console))?;
-        Ok(Self { workshop, supervisor, console })
+        let (modes, hosting) = (Arc::clone(&workshop.store), Hosting::Here(bus));
+        let supervisor = Supervisor::start(assembly, modes, hosting, Some(Arc::clone(&console)))?;
+        Ok(Self { workshop, supervisor: Supervision::Here(supervisor), console })
     }
 
     /// Asks a module something, as the operator.
@@ -407,8 +552,40 @@ impl Installation {
             return Err(module_off(call.to(), binding, doing));
         }
         self.supervisor.check_running(&[call.to()])?;
-        self.console.call(call).or_fail(doing)
+        self.call(call).or_fail(doing)
     }
+
+    /// Calls a module as the console, whatever the mode says of it.
+    pub(crate) fn call<C: model::contract::Call>(&self, call: &C) -> std::result::Result<C::Reply, Fault> {
+        match &self.supervisor {
+            Supervision::Here(_) => self.console.call(call),
+            Supervision::Apart(remote) => remote.call(call),
+        }
+    }
+
+    /// The supervisor's process, if modules have processes of their own.
+    pub(crate) const fn remote(&self) -> Option<&Remote> {
+        match &self.supervisor {
+            Supervision::Here(_) => None,
+            Supervision::Apart(remote) => Some(remote),
+        }
+    }
+}
+
+/// The supervisor of a box whose modules run in processes of their own.
+pub(crate) fn supervise(data: &Path, passphrase: Zeroizing<Vec<u8>>, log: Vec<String>) -> Result<Supervisor> {
+    let workshop = Workshop::open_as(Role::Supervisor, data, passphrase.clone())?;
+    let Some(bus) = &workshop.config.bus else {
+        return Err(Failure::new(Exit::Usage, "no-bus", "the modules of this installation share one process")
+            .because("its cradle.toml names no broker over which they could meet")
+            .next("every command starts them itself; `cradle init --bus URL` makes an installation apart"));
+    };
+    let authorities = bus.authorities;
+    let modes = Arc::new(SqlStore::open(&workshop.places.box_records(), &workshop.box_opening()?)?);
+    let assembly = Assembly::apart(&workshop, Module::Supervisor)?;
+    let program = std::env::current_exe().map_err(|e| Failure::file("/proc/self/exe", &e))?;
+    let processes = Processes { program, data: data.to_owned(), passphrase, authorities, log };
+    Supervisor::start(assembly, modes, Hosting::Apart(processes), None)
 }
 
 /// A module that is needed and off: says in which mode it would be awake.
@@ -426,18 +603,43 @@ pub(crate) fn module_off(module: Module, binding: Binding, doing: &str) -> Failu
 }
 
 impl Assembly {
+    /// What the modules of one process are made of.
+    fn on(workshop: &Workshop, bus: Arc<dyn Bus>) -> Result<Self> {
+        let callers = Callers::read(CALLERS_TOML).map_err(|_| broken("contracts/callers.toml"))?;
+        let directory = Arc::new(workshop.directory()?);
+        Ok(Self { workshop: workshop.clone(), directory, callers: Arc::new(callers), bus })
+    }
+
+    /// What a module is made of that has a process of its own: it signs in to the broker as itself.
+    pub(crate) fn apart(workshop: &Workshop, module: Module) -> Result<Self> {
+        let bus = workshop.config.bus.as_ref().ok_or_else(|| broken("cradle.toml names no broker"))?;
+        let domain = bus.domain.parse().map_err(|_| broken("the domain of the bus is no name"))?;
+        let instance = workshop.config.name.clone();
+        let seed = workshop.places.bus(bus).join(format!("{instance}.{module}.seed"));
+        let site = Site { domain, instance };
+        let setting =
+            Setting { servers: bus.servers.clone(), site, module, seed: Some(seed), trust: bus.trust.clone() };
+        let bus = NatsBus::open(&setting, Arc::clone(&workshop.clock)).map_err(|fault| bus_failure(&fault))?;
+        Self::on(workshop, Arc::new(bus))
+    }
+
     /// A module's end of the bus. Its key is opened here, and wiped when the link is dropped.
     pub(crate) fn link(&self, module: Module) -> Result<Arc<Link>> {
+        self.link_recording(module, self.workshop.store.clone())
+    }
+
+    /// The same, and what it refuses is recorded there.
+    pub(crate) fn link_recording(&self, module: Module, audit: Arc<dyn AuditSink>) -> Result<Arc<Link>> {
         Ok(Link::new(Parts {
             module,
             instance: self.instance(),
             signer: self.workshop.key(&module_label(module))?,
             directory: Arc::clone(&self.directory),
             callers: Arc::clone(&self.callers),
-            bus: self.bus.clone(),
+            bus: Arc::clone(&self.bus),
             clock: Arc::clone(&self.workshop.clock),
             entropy: Arc::clone(&self.workshop.entropy),
-            audit: self.workshop.store.clone(),
+            audit,
         }))
     }
 

@@ -1,6 +1,7 @@
 //! The settings of one installation: `cradle.toml` in its data directory.
 
 use crate::fault::{Exit, Failure, Result};
+use adapters::bus::nats::Domain;
 use adapters::files;
 use adapters::store::sql::{OpenFault, Server};
 use model::{Digest, StationName, UnixTime};
@@ -40,6 +41,9 @@ pub(crate) struct Config {
     /// The server that has the records; without one they are in a file beside the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) store: Option<StoreConfig>,
+    /// The broker over which modules meet that run in processes of their own; without one they are in one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bus: Option<BusConfig>,
     /// How PKCS #11 tokens are reached, where the URI of a key does not say it.
     #[serde(default, skip_serializing_if = "TokenConfig::is_default")]
     pub(crate) token: TokenConfig,
@@ -117,6 +121,58 @@ pub(crate) struct StoreConfig {
     /// The file that holds the password, and that nobody else may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_file: Option<PathBuf>,
+}
+
+/// The broker over which modules meet that run in processes of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BusConfig {
+    /// The servers, `nats://HOST:PORT`; one of them is enough.
+    pub(crate) servers: Vec<String>,
+    /// The name of all that hear of each other over this broker.
+    #[serde(default = "domain", skip_serializing_if = "is_domain")]
+    pub(crate) domain: String,
+    /// The directory of the seeds with which modules sign in: `bus` in the data directory if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seeds: Option<PathBuf>,
+    /// The certificates to trust, in PEM: with them, TLS is a must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Processes of km on this box.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) authorities: usize,
+}
+
+/// The name of all that hear of each other, if nobody says another.
+pub(crate) fn domain() -> String {
+    "cradle".to_owned()
+}
+
+fn is_domain(name: &str) -> bool {
+    name == domain()
+}
+
+/// Most processes of km on one box: each has a connection to the server of the records, and more than cores are of no use.
+const AUTHORITIES_MAX: usize = 64;
+
+impl BusConfig {
+    /// A broker at one address.
+    pub(crate) fn at(server: String) -> Self {
+        Self { servers: vec![server], domain: domain(), seeds: None, trust: None, authorities: 1 }
+    }
+
+    fn check(&self) -> std::result::Result<(), &'static str> {
+        if self.servers.is_empty() {
+            return Err("bus.servers names at least one server");
+        }
+        if self.domain.parse::<Domain>().is_err() {
+            return Err("bus.domain is a name of small letters, digits and hyphens");
+        }
+        if !(1..=AUTHORITIES_MAX).contains(&self.authorities) {
+            return Err("bus.authorities is from 1 to 64");
+        }
+        Ok(())
+    }
 }
 
 /// Longest password, in octets.
@@ -240,6 +296,12 @@ impl Config {
         if !(1..=ceremony::OPERATORS_MAX).contains(&self.operators_needed) {
             return Err("operators_needed is from 1 to 32");
         }
+        if let Some(bus) = &self.bus {
+            bus.check()?;
+            if self.store.is_none() {
+                return Err("[bus] needs [store]: processes that share records share a server of them");
+            }
+        }
         check_organization(&self.organization)
     }
 
@@ -296,5 +358,13 @@ impl Places {
     }
     pub(crate) fn vault(&self) -> PathBuf {
         self.data.join("vault")
+    }
+    /// The directory of what modules sign in to the broker with.
+    pub(crate) fn bus(&self, config: &BusConfig) -> PathBuf {
+        config.seeds.clone().unwrap_or_else(|| self.data.join("bus"))
+    }
+    /// The directory of what this box keeps for itself where the other records are shared: its mode.
+    pub(crate) fn box_records(&self) -> PathBuf {
+        self.data.join("box")
     }
 }

@@ -1,7 +1,9 @@
 //! What the command line says when something does not work: what, why, what next, and an exit status.
 
 use adapters::store::sql::OpenFault;
-use model::{Fault, Reason};
+use model::contract::supervisor::Trouble;
+use model::text::printable;
+use model::{Fault, Module, Reason};
 use ports::keystore::KeyFault;
 use ports::store::{DISK_FULL, StoreFault};
 use std::fmt;
@@ -101,6 +103,23 @@ impl fmt::Display for Failure {
         write!(f, "\n  code: {}", self.code)
     }
 }
+
+/// A failure as other processes are told of it.
+pub(crate) fn trouble_of(module: Option<Module>, failure: &Failure) -> Trouble {
+    let Failure { what, why, next, code, .. } = failure.clone();
+    Trouble { module, code: code.to_owned(), what, why, next }
+}
+
+/// What another process told of a failure.
+pub(crate) fn of_trouble(trouble: &Trouble) -> Failure {
+    // Of a code that this version does not know, its words are still told.
+    let (code, exit) = crate::cli::known_code(&trouble.code).unwrap_or(("unavailable", Exit::Unavailable));
+    let shown = |text: &str| printable(text, TOLD_LEN_MAX);
+    Failure::new(exit, code, shown(&trouble.what)).because(shown(&trouble.why)).next(shown(&trouble.next))
+}
+
+/// Longest text of a failure that is taken over from another process, in characters.
+const TOLD_LEN_MAX: usize = 1000;
 
 /// Says of a fault what was being done.
 pub(crate) trait While<T> {

@@ -59,7 +59,13 @@ impl Service for Identity {
             | Subject::AuthorityFilter
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
+            | Subject::ProvisioningRun
+            | Subject::ProvisioningWatch
             | Subject::ModeLease
+            | Subject::ModeAsk
+            | Subject::ModeShow
+            | Subject::ModeOrder
+            | Subject::ModeEnter
             | Subject::ModeSeal => Err(Reason::WrongSubject.into()),
         }
     }

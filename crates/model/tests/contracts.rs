@@ -18,8 +18,9 @@ use model::contract::hierarchy::{
     SignAuthority,
 };
 use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
+use model::contract::provisioning::{RunLine, WatchLine};
 use model::contract::software::{Import, Trust};
-use model::contract::supervisor::{Lease, Seal};
+use model::contract::supervisor::{AskLease, EnterMode, Lease, OrderMode, Seal, ShowMode};
 use model::contract::{Call, Subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,6 +164,30 @@ fn software_trust() {
 #[test]
 fn mode_lease() {
     check::<Lease>();
+}
+#[test]
+fn provisioning_run() {
+    check::<RunLine>();
+}
+#[test]
+fn provisioning_watch() {
+    check::<WatchLine>();
+}
+#[test]
+fn mode_ask() {
+    check::<AskLease>();
+}
+#[test]
+fn mode_show() {
+    check::<ShowMode>();
+}
+#[test]
+fn mode_order() {
+    check::<OrderMode>();
+}
+#[test]
+fn mode_enter() {
+    check::<EnterMode>();
 }
 #[test]
 fn mode_seal() {

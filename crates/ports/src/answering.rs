@@ -7,7 +7,7 @@ use crate::refusals::Refusal;
 use crate::replay::{Seen, WINDOW_MS};
 use crate::signer::SignFault;
 use model::contract::authority::Done;
-use model::contract::supervisor::Lease;
+use model::contract::supervisor::{AskLease, Lease};
 use model::contract::{Call, Subject};
 use model::{Fault, Module, Reason, UnixTime};
 use serde_json::value::RawValue;
@@ -147,6 +147,10 @@ impl Link {
             return Ok(());
         }
         let held = self.gate().open(now)?;
+        if claims.subject == AskLease::SUBJECT {
+            // Who asks for the mode does not know it. Whether it may run at all, the supervisor says.
+            return held.lets(claims.from);
+        }
         if claims.mode != held.binding || claims.epoch != held.epoch {
             return Err(Reason::WrongMode);
         }

@@ -124,6 +124,17 @@ impl Directory {
         }
     }
 
+    /// Whether somebody is known who speaks for this module at `now`.
+    #[must_use]
+    pub fn has(&self, caller: &Caller, now: UnixTime) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let is_its = |entry: &Entry| match &entry.holder {
+            Holder::One(Entity::Module(module, instance)) => (module, instance) == (&caller.module, &caller.instance),
+            Holder::One(_) | Holder::Several => false,
+        };
+        entries.values().any(|entry| entry.is_valid(now) && is_its(entry))
+    }
+
     /// The operator who holds the key of this identifier, if the certificate is valid at `now`.
     #[must_use]
     pub fn operator(&self, kid: &str, now: UnixTime) -> Option<(Arc<PublicKey>, OperatorName)> {

@@ -13,11 +13,11 @@ use crate::signer::Signer;
 use crate::store::AuditSink;
 use model::audit::{Entry, Event};
 use model::callers::Callers;
-use model::contract::supervisor::Lease;
+use model::contract::supervisor::{AskLease, Lease};
 use model::contract::{Call, Subject};
 use model::mode::{Binding, Statement};
 use model::text::printable;
-use model::{Digest, Fault, Module, Nonce, Reason, StationName, UnixTime};
+use model::{Digest, Fault, Mode, Module, Nonce, Reason, StationName, UnixTime};
 use serde_json::value::RawValue;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +29,9 @@ pub const PATIENCE_MS: u64 = 30_000;
 
 /// Longest text of a fault that is taken over from another module, in characters: ours are shorter.
 const FAULT_LEN_MAX: usize = 200;
+
+/// What is said of the mode by who asks for it.
+const NO_MODE: (Binding, u64) = (Binding::settled(Mode::Sealed), 0);
 
 /// The digest of a body that is still to be hashed.
 pub(crate) const UNSET: Digest = Digest::new([0; Digest::LEN]);
@@ -150,12 +153,34 @@ impl Link {
     /// [`Reason::UnknownCaller`] if this module is not certified any more; [`Fault::Unavailable`] if there is no answer
     /// that can be believed: what became of the call is not known then.
     pub fn call<C: Call>(&self, call: &C) -> Result<C::Reply, Fault> {
-        let now = self.now();
-        let held = self.gate.open(now)?;
+        self.call_within(call, PATIENCE_MS)
+    }
+
+    /// The same, and waits so many milliseconds.
+    ///
+    /// # Errors
+    /// Those of [`Link::call`].
+    pub fn call_within<C: Call>(&self, call: &C, patience_ms: u64) -> Result<C::Reply, Fault> {
+        let held = self.gate.open(self.now())?;
         // A module that is off answers nothing but a lease, which may be what switches it off.
         if C::SUBJECT != Lease::SUBJECT {
             held.lets(call.to())?;
         }
+        self.send(call, (held.binding, held.epoch), patience_ms)
+    }
+
+    /// Asks the supervisor of this box for a lease, and takes it: for who comes and goes.
+    ///
+    /// # Errors
+    /// Those of [`Link::call`], and what a lease is refused for.
+    pub fn ask_lease(&self) -> Result<(), Fault> {
+        let lease = self.send(&AskLease {}, NO_MODE, PATIENCE_MS)?;
+        let statement = verify_statement(&lease.statement, self.directory(), self.now())?;
+        Ok(self.gate.take(&lease, &statement)?)
+    }
+
+    fn send<C: Call>(&self, call: &C, (mode, epoch): (Binding, u64), patience_ms: u64) -> Result<C::Reply, Fault> {
+        let now = self.now();
         if !self.is_certified() {
             return Err(Reason::UnknownCaller.into());
         }
@@ -165,7 +190,7 @@ impl Link {
             return Err(BusFault::TooLong.into());
         }
         let nonce = nonce(self.parts.entropy.as_ref());
-        let (to, subject, deadline) = (call.to(), C::SUBJECT, now.plus_ms(PATIENCE_MS));
+        let (to, subject, deadline) = (call.to(), C::SUBJECT, now.plus_ms(patience_ms));
         let claims = Claims {
             from: self.parts.module,
             instance: self.parts.instance.clone(),
@@ -174,14 +199,14 @@ impl Link {
             at: now,
             deadline,
             nonce,
-            mode: held.binding,
-            epoch: held.epoch,
+            mode,
+            epoch,
             answers: None,
             body: UNSET,
         };
         let Sealed { octets, claims } = envelope::seal(CALL, claims, &[body.get()], self.signer())?;
         let reply = self.parts.bus.call(to, subject, &octets, deadline)?;
-        let asked = Asked { to, subject, nonce, mode: held.binding, epoch: held.epoch, claims };
+        let asked = Asked { to, subject, nonce, mode, epoch, claims };
         self.open_answer::<C>(&reply, &asked)
     }
 

@@ -68,7 +68,7 @@ impl Rig {
         let places = Places::of(data);
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
-        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store };
+        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus: None };
         let plan =
             Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;

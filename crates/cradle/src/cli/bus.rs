@@ -1,12 +1,13 @@
 //! `cradle bus`: the broker over which modules meet that do not share a process.
 
 use super::Common;
+use crate::compose::bus_failure;
 use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use adapters::bus::NatsBus;
 use adapters::bus::nats::configuration::{Known, configuration};
 use adapters::bus::nats::credentials::Login;
-use adapters::bus::nats::{Age, Domain, OpenFault, Permission, Setting, Site};
+use adapters::bus::nats::{Age, Domain, Permission, Setting, Site};
 use adapters::clock::{Stopwatch, SystemClock, SystemEntropy};
 use adapters::files;
 use model::callers::{CALLERS_TOML, Callers};
@@ -108,23 +109,9 @@ fn config(common: &Common, arguments: &ConfigArguments) -> Result {
         // Seeds of a broker that runs are not overwritten, and none is left beside others.
         return Err(Failure::file(directory, &std::io::ErrorKind::AlreadyExists.into()));
     }
-    files::private_directory(directory).map_err(|e| Failure::file(directory, &e))?;
-    let directory = &directory.canonicalize().map_err(|e| Failure::file(directory, &e))?;
-    let callers = Callers::read(CALLERS_TOML).map_err(|_| {
-        Failure::new(Exit::Unavailable, "bus", "the table of callers cannot be read").next("install cradle again")
-    })?;
-    let mut users = Vec::new();
-    for instance in boxes {
-        let site = Site { domain: arguments.domain.clone(), instance };
-        for module in Module::ALL {
-            users.push(user(directory, module, &site, &callers)?);
-        }
-    }
-    let store = arguments.store.clone().unwrap_or_else(|| directory.join("jetstream"));
-    let path = directory.join("nats-server.conf");
-    let known: Vec<_> = users.iter().map(|user| &user.known).collect();
-    let text = configuration(&arguments.listen.to_string(), &store, &known);
-    files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
+    let written =
+        write(directory, &arguments.domain, &boxes, &arguments.listen.to_string(), arguments.store.as_deref())?;
+    let Written { path, users } = &written;
     let said = json!({
         "configuration": path, "listen": arguments.listen, "domain": arguments.domain.to_string(), "users": users,
     });
@@ -138,8 +125,42 @@ fn config(common: &Common, arguments: &ConfigArguments) -> Result {
     Ok(())
 }
 
+/// What a server and its users are given.
+pub(crate) struct Written {
+    pub(crate) path: PathBuf,
+    users: Vec<User>,
+}
+
+/// Writes the configuration of a server, and a seed for each module of these boxes, into a new directory.
+pub(crate) fn write(
+    directory: &Path,
+    domain: &Domain,
+    boxes: &[StationName],
+    listen: &str,
+    store: Option<&Path>,
+) -> Result<Written> {
+    files::private_directory(directory).map_err(|e| Failure::file(directory, &e))?;
+    let directory = &directory.canonicalize().map_err(|e| Failure::file(directory, &e))?;
+    let callers = Callers::read(CALLERS_TOML).map_err(|_| {
+        Failure::new(Exit::Unavailable, "bus", "the table of callers cannot be read").next("install cradle again")
+    })?;
+    let mut users = Vec::new();
+    for instance in boxes {
+        let site = Site { domain: domain.clone(), instance: instance.clone() };
+        for module in Module::ALL {
+            users.push(user(directory, module, &site, &callers)?);
+        }
+    }
+    let store = store.map_or_else(|| directory.join("jetstream"), Path::to_owned);
+    let path = directory.join("nats-server.conf");
+    let known: Vec<_> = users.iter().map(|user| &user.known).collect();
+    let text = configuration(listen, &store, &known);
+    files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
+    Ok(Written { path, users })
+}
+
 fn user(directory: &Path, module: Module, site: &Site, callers: &Callers) -> Result<User> {
-    let login = Login::make(&SystemEntropy::default()).map_err(|fault| failure(&fault))?;
+    let login = Login::make(&SystemEntropy::default()).map_err(|fault| bus_failure(&fault))?;
     let seed = directory.join(format!("{}.{module}.seed", site.instance));
     files::write_new(&seed, format!("{}\n", login.seed.as_str()).as_bytes()).map_err(|e| Failure::file(&seed, &e))?;
     let public_key = login.public_key;
@@ -152,10 +173,6 @@ fn user(directory: &Path, module: Module, site: &Site, callers: &Callers) -> Res
     Ok(User { instance: site.instance.clone(), module, seed, public_key, known })
 }
 
-fn failure(fault: &OpenFault) -> Failure {
-    Failure::new(Exit::Unavailable, "bus", "the bus cannot be used").because(fault).next(fault.next())
-}
-
 fn check(common: &Common, arguments: CheckArguments) -> Result {
     let CheckArguments { server, domain, instance, module, seed, trust } = arguments;
     let instance = match instance {
@@ -163,7 +180,7 @@ fn check(common: &Common, arguments: CheckArguments) -> Result {
         None => Config::read(&common.data)?.name,
     };
     let setting = Setting { servers: vec![server], site: Site { domain, instance }, module, seed, trust };
-    let bus = NatsBus::open(&setting, Arc::new(SystemClock)).map_err(|fault| failure(&fault))?;
+    let bus = NatsBus::open(&setting, Arc::new(SystemClock)).map_err(|fault| bus_failure(&fault))?;
     let watch = Stopwatch::start();
     bus.round_trip().map_err(|_| {
         Failure::new(Exit::Unavailable, "bus", "the broker does not answer any more")

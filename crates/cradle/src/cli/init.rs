@@ -2,7 +2,7 @@
 
 use super::Common;
 use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label, vault_label};
-use crate::config::{Config, Places, StationConfig, StoreConfig, VaultConfig, check_organization};
+use crate::config::{BusConfig, Config, Places, StationConfig, StoreConfig, VaultConfig, check_organization};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{record_order, sign_order};
@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     /// The file that holds its password.
     #[arg(long, env = "CRADLE_STORE_PASSWORD_FILE", value_name = "FILE", requires = "store")]
     store_password_file: Option<PathBuf>,
+    /// Run modules in processes of their own, which meet over this nats-server: `nats://HOST:PORT`. Its configuration is
+    /// written into the data directory.
+    #[arg(long, env = "CRADLE_BUS", value_name = "URL", requires = "store")]
+    bus: Option<String>,
     /// Make no root and no factory authority; make them later with `cradle ca create`.
     #[arg(long)]
     bare: bool,
@@ -81,11 +85,13 @@ pub(crate) struct Settings {
     pub(crate) demo: bool,
     /// The server that keeps the records; in a file if absent.
     pub(crate) store: Option<StoreConfig>,
+    /// The broker over which modules meet; in one process if absent.
+    pub(crate) bus: Option<BusConfig>,
 }
 
 impl Settings {
     fn config(&self, vault: VaultConfig) -> Config {
-        let Self { organization, maker_pen, name, demo, store } = self;
+        let Self { organization, maker_pen, name, demo, store, bus } = self;
         let (organization, name, station) = (organization.clone(), name.clone(), StationConfig::default());
         Config {
             organization,
@@ -99,6 +105,7 @@ impl Settings {
             retention: None,
             operators_needed: 1,
             store: store.clone(),
+            bus: bus.clone(),
             station,
             vault,
         }
@@ -147,6 +154,11 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         }
         text
     })?;
+    if plan.settings.bus.is_some() {
+        let configuration = places.data().join("bus").join("nats-server.conf");
+        out.next(&format!("\n  nats-server -c {}\n  cradle up", configuration.display()));
+        return Ok(());
+    }
     out.next(
         "\n  cradle list import devices.csv     the devices that you expect\n  \
            cradle mode set software-import    then cradle release trust, cradle release import\n  \
@@ -212,7 +224,8 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
     let Arguments { name, key_type, bare, token, .. } = arguments;
     let store =
         arguments.store.clone().map(|url| StoreConfig { url, password_file: arguments.store_password_file.clone() });
-    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store };
+    let bus = arguments.bus.clone().map(BusConfig::at);
+    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store, bus };
     Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, token: token.clone(), passphrase })
 }
 
@@ -272,6 +285,9 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
         create(&km, &workshop, "factory", "factory", Some("root"), &plan.key_type, plan.token.as_deref())?;
     }
     drop(km);
+    if let Some(bus) = &config.bus {
+        broker(places, &config, bus)?;
+    }
     first_mode(&workshop, &plan.operator)?;
     // The settings are written last: without them this is no installation.
     config.write(places.data())?;
@@ -377,10 +393,21 @@ fn enrol(km: &Authority, workshop: &Workshop, subject: Entity, profile: &str, la
     enrol::taken(certified.answers.pop(), &doing).map(|_| ())
 }
 
+/// The configuration of the broker, and what this box's modules sign in with.
+fn broker(places: &Places, config: &Config, bus: &BusConfig) -> Result {
+    let bad = |why: &str| {
+        Failure::new(Exit::Usage, "bus", "this broker cannot be used").because(why).next("name nats://HOST:PORT")
+    };
+    let server = bus.servers.first().map(String::as_str).unwrap_or_default();
+    let listen = server.strip_prefix("nats://").ok_or_else(|| bad("its address is no nats://HOST:PORT"))?;
+    let domain = bus.domain.parse().map_err(|_| bad("its domain is no name"))?;
+    super::bus::write(&places.bus(bus), &domain, std::slice::from_ref(&config.name), listen, None).map(drop)
+}
+
 fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {
-    let why = "first mode of a new installation";
-    let statement = sign_order(workshop, Order::Provision, 1, operator, why)?;
-    record_order(workshop, Order::Provision, 1, operator, why, &statement)?;
-    workshop.store.bind(Binding::settled(Mode::ProvisionSoftware), workshop.clock.now())?;
+    let modes = workshop.make_box_records()?;
+    let (statement, jws) = sign_order(workshop, Order::Provision, 1, operator, "first mode of a new installation")?;
+    record_order(&modes, &statement, &jws, workshop.clock.now())?;
+    modes.bind(Binding::settled(Mode::ProvisionSoftware), workshop.clock.now())?;
     Ok(())
 }

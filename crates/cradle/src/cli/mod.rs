@@ -28,7 +28,10 @@ mod serve;
 pub(crate) mod shares;
 mod station;
 pub(crate) mod status;
+mod up;
 mod verify;
+
+pub(crate) use explain::known_code;
 
 use crate::config::{Config, Places};
 use crate::fault::{DISK_FULL_CODE, Exit, Failure, Result};
@@ -37,7 +40,7 @@ use crate::output::{Format, Output};
 use adapters::clock::Stopwatch;
 use adapters::store::SqlStore;
 use adapters::store::sql::survey::room;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use model::UnixTime;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -131,8 +134,10 @@ enum Noun {
     Status(status::Arguments),
     /// Check everything that can be wrong with an installation and its machine.
     Doctor(doctor::Arguments),
-    /// Answer monitoring over HTTP on loopback: metrics, status, health.
+    /// Answer monitoring over HTTP on loopback; or run modules in a process of their own.
     Serve(serve::Arguments),
+    /// Run this box: its supervisor, and each module that the mode lets run in a process of its own.
+    Up(up::Arguments),
     /// Certification authorities.
     Ca(ca::Arguments),
     /// Key ceremonies: plans that several operators approve, and transcripts of what was done.
@@ -195,6 +200,14 @@ impl Common {
         Output::new(self.output, self.quiet)
     }
 
+    /// The options with which a process of ours logs as this one does.
+    pub(crate) fn log_arguments(&self) -> Vec<String> {
+        let name = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_owned());
+        let format = name(self.log_format.to_possible_value()).map(|format| format!("--log-format={format}"));
+        let level = self.log_level.and_then(|level| name(level.to_possible_value()));
+        format.into_iter().chain(level.map(|level| format!("--log-level={level}"))).collect()
+    }
+
     /// The records of an installation that was finished, for reading.
     pub(crate) fn records(&self) -> Result<SqlStore> {
         Config::read(&self.data)?;
@@ -237,7 +250,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let common = arguments.common;
-    let quietest = if command == "serve" { LogLevel::Info } else { LogLevel::Warn };
+    let quietest = if matches!(command.as_str(), "serve" | "up") { LogLevel::Info } else { LogLevel::Warn };
     log::begin(common.log_format, common.log_level.unwrap_or(quietest));
     let watch = Stopwatch::start();
     tracing::debug!(%command, data = %common.data.display(), "command begun");
@@ -301,6 +314,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Status(arguments) => status::run(common, &arguments),
         Noun::Doctor(arguments) => doctor::run(common, &arguments),
         Noun::Serve(arguments) => serve::run(common, &arguments),
+        Noun::Up(arguments) => up::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
         Noun::Ceremony(arguments) => ceremony::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),

@@ -1,7 +1,7 @@
 //! `cradle mode`: which modules may be awake.
 
 use super::Common;
-use crate::compose::Installation;
+use crate::compose::{Installation, open_box_to_read};
 use crate::fault::{Exit, Failure, Result};
 use model::mode::{Leave, Order, TABLE};
 use model::{Module, OperatorName};
@@ -58,7 +58,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
         Verb::Show => {
-            let row = common.records()?.mode()?;
+            let row = open_box_to_read(&common.data)?.mode()?;
             let row = row.ok_or_else(|| Failure::new(Exit::NotFound, "no-mode", "no mode was ever ordered"))?;
             show(common, &row)
         }

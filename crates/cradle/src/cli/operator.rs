@@ -11,7 +11,6 @@ use model::contract::authority::{RevocationReason, Revoke};
 use model::{Entity, Module, OperatorName, Reason, UnixTime};
 use ports::Clock;
 use ports::link::verify_statement;
-use ports::store::ModeStore;
 use serde::Serialize;
 use serde_json::json;
 use x509::Certificate;
@@ -197,7 +196,7 @@ fn revoke(common: &Common, name: &OperatorName, yes: bool) -> Result {
     let held = held_by(&installation, name)?;
     enrol::check_mode(&installation)?;
     let workshop = &installation.workshop;
-    let statement = workshop.store.mode()?.map(|row| row.statement).unwrap_or_default();
+    let statement = installation.supervisor.row().statement;
     let order = verify_statement(&statement, &workshop.directory()?, workshop.clock.now());
     if order.or_fail("checking who ordered the mode")?.operator == *name {
         return Err(Failure::new(Exit::Conflict, "operator-in-force", format!("{name} was not revoked"))

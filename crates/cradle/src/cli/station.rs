@@ -4,11 +4,12 @@ use super::Common;
 use crate::compose::Installation;
 use crate::config::{Config, Places};
 use crate::fault::{Exit, Failure, Result, exit_of};
-use crate::line::{self, Done, Job};
+use crate::line::{self, Done};
 use crate::output::Format;
 use model::contract::authority::Entitle;
+use model::contract::provisioning::{BoardOutcome, BoardReport};
 use model::{DeviceType, Fault, OperatorName, StationName};
-use provisioning::{DeviceTypeFile, Outcome, Report};
+use provisioning::DeviceTypeFile;
 use serde::Serialize;
 use serde_json::json;
 
@@ -91,19 +92,17 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
 fn run_line(common: &Common, device_type: &DeviceType, boards: usize, operator: Option<OperatorName>) -> Result {
     let out = common.out();
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-    let device_type = line::device_type(&installation.workshop, device_type)?;
-    let boards_max = if boards == 0 { usize::MAX } else { boards };
     let operator = installation.workshop.operator(operator.as_ref())?;
-    let job = Job { device_type, operator, boards_max };
     let mut rows = Vec::new();
-    let done = line::run(&installation, &job, out, &mut |report| {
+    let mut told = |report: BoardReport| {
         // A line for each board as soon as it is recorded: who reads along may rely on what was printed.
         if out.format() == Format::Jsonl {
-            return out.line(&row(report));
+            return out.line(&row(&report));
         }
-        rows.push(row(report));
+        rows.push(row(&report));
         Ok(())
-    })?;
+    };
+    let done = line::run_wherever(&installation, device_type, boards, &operator, out, &mut told)?;
     if out.format() != Format::Jsonl {
         out.rows(&["serial", "board", "outcome", "certificate", "reason", "detail"], &rows)?;
     }
@@ -112,11 +111,11 @@ fn run_line(common: &Common, device_type: &DeviceType, boards: usize, operator: 
 }
 
 /// What a board's report says in a row.
-fn row(report: &Report) -> Row {
+fn row(report: &BoardReport) -> Row {
     let (outcome, certificate, reason, detail) = match &report.outcome {
-        Outcome::Flashed => ("flashed", None, None, None),
-        Outcome::Provisioned { certificate } => ("provisioned", Some(certificate.clone()), None, None),
-        Outcome::Left { fault, detail } => {
+        BoardOutcome::Flashed => ("flashed", None, None, None),
+        BoardOutcome::Provisioned { certificate } => ("provisioned", Some(certificate.clone()), None, None),
+        BoardOutcome::Left { fault, detail } => {
             let words = if detail.is_empty() { fault.to_string() } else { detail.clone() };
             let outcome = if matches!(fault, Fault::Refused(_)) { "refused" } else { "failed" };
             (outcome, None, Some(fault.code().to_owned()), Some(words))

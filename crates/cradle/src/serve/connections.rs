@@ -39,7 +39,7 @@ pub(super) fn ended() -> std::io::Result<Ended> {
 }
 
 impl Ended {
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

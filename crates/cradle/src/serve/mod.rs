@@ -3,6 +3,7 @@
 //! Prevents: being reached from another machine, or by a page in a browser on this one; being kept busy by one peer.
 
 mod connections;
+pub(crate) mod host;
 mod metrics;
 mod watch;
 
@@ -21,6 +22,18 @@ use std::sync::Arc;
 
 /// Octets of a body that are read: nothing here wants one.
 const BODY_LEN_MAX: usize = 0;
+
+/// Does something when the process is told to end.
+pub(crate) fn on_signal(told: impl FnOnce() + Send + 'static) -> Result {
+    let failed = |e: std::io::Error| Failure::new(Exit::Unavailable, "thread", "the process cannot run").because(e);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let mut ended = runtime.block_on(async { connections::ended() }).map_err(failed)?;
+    let waiting = std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(ended.wait());
+        told();
+    });
+    waiting.map(drop).map_err(failed)
+}
 
 /// The address that was named, if only this machine can reach it.
 pub(crate) fn loopback(text: &str) -> Result<SocketAddr> {

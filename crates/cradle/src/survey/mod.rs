@@ -262,7 +262,7 @@ impl Survey {
             data: data.display().to_string(),
             demo: config.demo,
             held_by: machine::holder(&data.join("lock")),
-            mode: mode(store)?,
+            mode: if config.bus.is_some() { mode(&compose::open_box_to_read(data)?)? } else { mode(store)? },
             horizon: horizon(now, &authorities, &modules, &operators, counted.and_then(|c| c.expiring)),
             authorities,
             modules,
@@ -324,10 +324,19 @@ fn marks(data: &Path, config: &Config, store: &SqlStore) -> Result<MarksNow> {
     let name = name.unwrap_or_default();
     let backup = marks::last_backup(&directory, &name).unwrap_or(0);
     Ok(MarksNow {
-        there: name.is_empty() || marks::are_there(&directory, &name),
+        there: name.is_empty() || marks_are_there(config, &directory, &name),
         lost_at: store.marks_lost()?.filter(|lost| *lost > backup),
         directory: directory.display().to_string(),
     })
+}
+
+/// Whether there are marks; processes that write at the same time have a directory each.
+fn marks_are_there(config: &Config, directory: &Path, name: &str) -> bool {
+    if config.bus.is_none() {
+        return marks::are_there(directory, name);
+    }
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| marks::are_there(&entry.path(), name))
 }
 
 fn mode(store: &SqlStore) -> Result<Option<ModeNow>> {

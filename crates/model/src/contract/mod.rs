@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod hierarchy;
 pub mod identity;
+pub mod provisioning;
 pub mod software;
 pub mod supervisor;
 
@@ -82,7 +83,13 @@ subjects! {
     IdentityMark = "identity.mark" -> Identity,
     SoftwareImport = "software.import" -> Software,
     SoftwareTrust = "software.trust" -> Software,
+    ProvisioningRun = "provisioning.run" -> Provisioning,
+    ProvisioningWatch = "provisioning.watch" -> Provisioning,
     ModeLease = "mode.lease" -> Supervisor,
+    ModeAsk = "mode.ask" -> Supervisor,
+    ModeShow = "mode.show" -> Supervisor,
+    ModeOrder = "mode.order" -> Supervisor,
+    ModeEnter = "mode.enter" -> Supervisor,
     ModeSeal = "mode.seal" -> Supervisor,
 }
 

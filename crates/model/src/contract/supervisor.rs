@@ -2,8 +2,8 @@
 
 use super::authority::Done;
 use super::{Call, Subject};
-use crate::mode::Binding;
-use crate::{Module, Reason, UnixTime};
+use crate::mode::{Binding, Order};
+use crate::{Mode, Module, Reason, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// Lets a module run for a while. A module without a lease switches itself off.
@@ -28,6 +28,90 @@ impl Call for Lease {
     fn to(&self) -> Module {
         self.module
     }
+}
+
+/// Asks for a lease: the only call that needs none. For who comes and goes; whoever stays is given his.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskLease {}
+
+impl Call for AskLease {
+    const SUBJECT: Subject = Subject::ModeAsk;
+    type Reply = Lease;
+}
+
+/// Asks in which mode the box is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShowMode {}
+
+impl Call for ShowMode {
+    const SUBJECT: Subject = Subject::ModeShow;
+    type Reply = Shown;
+}
+
+/// An operator's order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderMode {
+    /// The operator's [`Statement`](crate::mode::Statement), as a flattened JWS signed with the operator's key. Its
+    /// epoch must be above that of the order before.
+    pub statement: String,
+}
+
+impl Call for OrderMode {
+    const SUBJECT: Subject = Subject::ModeOrder;
+    type Reply = Shown;
+}
+
+/// Has the box enter a mode that its order covers: the two halves of a line alternate so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnterMode {
+    /// Which.
+    pub mode: Mode,
+}
+
+impl Call for EnterMode {
+    const SUBJECT: Subject = Subject::ModeEnter;
+    type Reply = Shown;
+}
+
+/// The mode of a box, and what of it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// What the operator ordered last.
+    pub order: Order,
+    /// The operator's [`Statement`](crate::mode::Statement), as a flattened JWS.
+    pub statement: String,
+    /// The modes in force.
+    pub binding: Binding,
+    /// Rises with each change of the binding.
+    pub epoch: u64,
+    /// What does not run and could, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<Trouble>,
+    /// Why the mode that was asked for was not entered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Trouble>,
+}
+
+/// Something that is not as it should be, as people are told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trouble {
+    /// The module; absent if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<Module>,
+    /// The name that `cradle explain` knows.
+    pub code: String,
+    /// What happened.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub next: String,
 }
 
 /// Seals the box at once.

@@ -132,7 +132,7 @@ impl Bus for NatsBus {
         let (done, ended) = mpsc::sync_channel(1);
         let (ready, begun) = mpsc::sync_channel(1);
         let connection = Arc::clone(&self.connection);
-        let serving = serving::Serving::new(connection, module, handler);
+        let serving = serving::Serving::new(connection, module, Arc::clone(&handler));
         self.engine.handle.spawn(async move {
             serving.run(ready, stopped).await;
             let _nobody_waits = done.send(());
@@ -142,6 +142,7 @@ impl Bus for NatsBus {
             ended: Mutex::new(ended),
             module,
             served: Arc::clone(&self.served),
+            _handler: handler,
             _engine: Arc::clone(&self.engine),
         };
         match begun.recv_timeout(Duration::from_secs(2 * FENCE_S)) {
@@ -164,6 +165,8 @@ struct Seat {
     ended: Mutex<mpsc::Receiver<()>>,
     module: Module,
     served: Arc<Mutex<HashSet<Module>>>,
+    // What it holds may block when it is dropped, which the thread of the bus must not: it goes last, and here.
+    _handler: Arc<dyn Handler>,
     _engine: Arc<Engine>,
 }
 

@@ -336,6 +336,15 @@ fn rows() -> impl Iterator<Item = Row> {
     rules.chain(ours).chain(findings)
 }
 
+/// A code that is known here, and the exit status behind it.
+pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
+    let ours = CODES.iter().chain(&PUBLISHED).chain(&BACKUPS).chain(&CEREMONIES).chain(&SURROUNDINGS);
+    let ours = ours.map(|&(code, exit, ..)| (code, exit));
+    let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));
+    let findings = FINDINGS.iter().map(|&(code, ..)| (code, Exit::Failed));
+    rules.chain(ours).chain(findings).find(|(known, _)| *known == code)
+}
+
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let Some(code) = &arguments.code else {
         return common.out().rows(&["code", "exit", "what", "next"], &rows().collect::<Vec<_>>());

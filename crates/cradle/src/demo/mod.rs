@@ -1,25 +1,30 @@
 //! `cradle demo`: a factory line on a laptop, without network, hardware or questions. Everything in it is real.
 
+mod servers;
+
 use crate::cli::Common;
 use crate::cli::init::{Plan, Settings, make};
 use crate::cli::release::{self, Wanted};
-use crate::compose::Installation;
-use crate::config::Places;
+use crate::compose::{Installation, Workshop};
+use crate::config::{BusConfig, Places, StoreConfig};
 use crate::fault::{Exit, Failure, Result, While};
-use crate::line::{self, Done, Job};
+use crate::line::{self, Done};
 use crate::output::{Format, Output};
 use adapters::clock::Stopwatch;
 use adapters::files;
+use model::contract::Call;
 use model::contract::authority::{Entitle, IssueCrl, RevocationReason, Revoke};
 use model::contract::identity::{ImportList, ListFormat, ListImported, Mark};
 use model::contract::software::{Import, Trust};
 use model::mode::Order;
-use model::{Base64, DeviceType, Fault, Mode, OperatorName, Reason};
+use model::{Base64, DeviceType, Fault, Mode, Module, OperatorName, Reason};
 use ports::store::IdentityStore;
 use ports::store::identity::DeviceFilter;
 use serde_json::{Map, Value, json};
+use servers::Servers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A factory line on this machine: keys, software, a list, boards, a thief, and the books checked.
 #[derive(clap::Args)]
@@ -27,6 +32,12 @@ pub(crate) struct Arguments {
     /// The directory of the demonstration. One that an earlier demonstration made is made anew.
     #[arg(long, default_value = "cradle-demo")]
     dir: PathBuf,
+    /// Run it apart: nats-server, PostgreSQL, the supervisor and each module in a process of its own.
+    #[arg(long)]
+    apart: bool,
+    /// With --apart: stay up when it is done, until told to end.
+    #[arg(long, requires = "apart")]
+    stay: bool,
 }
 
 /// What marks a directory as that of a demonstration.
@@ -45,6 +56,8 @@ struct Demo {
     operator: OperatorName,
     seconds: Map<String, Value>,
     done: Done,
+    // Dropped last: nobody needs them any more then.
+    servers: Option<Servers>,
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
@@ -54,17 +67,39 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     say(out, &format!("A factory line on this machine, in {} (its keys are worth nothing)\n", arguments.dir.display()));
     let watch = Stopwatch::start();
     let operator: OperatorName = parse("demo")?;
-    let installation = make_installation(&arguments.dir, &operator)?;
-    let mut demo =
-        Demo { dir: arguments.dir.clone(), out, installation, operator, seconds: Map::new(), done: Done::default() };
+    let servers = if arguments.apart { Some(Servers::start()?) } else { None };
+    let workshop = make_installation(&arguments.dir, &operator, servers.as_ref())?;
+    let (installation, servers) = match servers {
+        Some(servers) => {
+            drop(workshop);
+            let data = arguments.dir.join("data");
+            let servers = servers.up(&data)?;
+            (patiently(|| Installation::open(&data, None))?, Some(servers))
+        }
+        None => (Installation::start(workshop)?, None),
+    };
+    let dir = arguments.dir.clone();
+    let mut demo = Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), servers };
     demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
+    demo.apart();
     let tampered = demo.software()?;
     demo.list()?;
     demo.line("sensor", "own requests (PKCS #10)")?;
     demo.line("gateway", "vouched for by the station (CRMF)")?;
     let stolen = demo.stolen()?;
     demo.check()?;
-    demo.finish(total, &tampered, &stolen)
+    let servers = demo.servers.take();
+    demo.finish(total, &tampered, &stolen)?;
+    match servers {
+        Some(servers) if arguments.stay => {
+            let (_end, ended) = crate::serve::host::ending()?;
+            say(out, "Everything stays up until this is told to end (Ctrl-C).");
+            let _told = ended.recv();
+            drop(servers);
+        }
+        Some(_) | None => {}
+    }
+    Ok(())
 }
 
 fn parse<T: std::str::FromStr<Err = model::text::BadName>>(text: &str) -> Result<T> {
@@ -93,27 +128,46 @@ fn begin(dir: &Path) -> Result {
     files::write_new(&mark, MARK_TEXT.as_bytes()).map_err(|e| Failure::file(&mark, &e))
 }
 
-fn make_installation(dir: &Path, operator: &OperatorName) -> Result<Installation> {
+fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Servers>) -> Result<Workshop> {
     let places = Places::of(&dir.join("data"));
     let settings = Settings {
         organization: "Demo Devices".into(),
         maker_pen: 32473,
         name: parse("line-1")?,
         demo: true,
-        store: None,
+        store: servers.map(|servers| StoreConfig { url: servers.store.clone(), password_file: None }),
+        bus: servers.map(|servers| BusConfig::at(servers.bus.clone())),
     };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
     let workshop = make(&places, &plan)?;
     let types = [
-        ("sensor", include_str!("../../../device-types/sensor.toml")),
-        ("gateway", include_str!("../../../device-types/gateway.toml")),
+        ("sensor", include_str!("../../../../device-types/sensor.toml")),
+        ("gateway", include_str!("../../../../device-types/gateway.toml")),
     ];
     for (name, text) in types {
         let path = places.device_types().join(format!("{name}.toml"));
         files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
     }
-    Installation::start(workshop)
+    Ok(workshop)
+}
+
+/// How long something may be away where processes end and are started again.
+const PATIENCE_MS: u64 = 60_000;
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// Does something until it works, or fails for a reason that does not pass.
+fn patiently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    let watch = Stopwatch::start();
+    loop {
+        match act() {
+            Err(failure) if failure.exit == Exit::Unavailable && watch.ms() < PATIENCE_MS => {
+                tracing::info!(code = failure.code, what = %failure.what, why = %failure.why, "again");
+                std::thread::park_timeout(AGAIN_AFTER);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 impl Demo {
@@ -129,8 +183,29 @@ impl Demo {
         say(self.out, &format!("                          {what}"));
     }
 
+    /// Who runs apart, and as which process.
+    fn apart(&self) {
+        if let Some(servers) = &self.servers {
+            let processes: Vec<_> = servers.processes().iter().map(|(name, id)| format!("{name} {id}")).collect();
+            self.more(&format!("apart: {}; kill -9 any of them", processes.join(", ")));
+        }
+    }
+
+    /// Does something; where modules run apart, until it works.
+    fn patiently<T>(&self, act: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut act = act;
+        if self.servers.is_some() { patiently(act) } else { act() }
+    }
+
+    fn ask<C: Call>(&self, call: &C, doing: &str) -> Result<C::Reply> {
+        self.patiently(|| self.installation.ask(call, doing))
+    }
+
     fn order(&self, order: Order) -> Result {
-        self.installation.supervisor.order(order, &self.operator, "demonstration").map(|_| ())
+        self.patiently(|| {
+            self.installation.supervisor.order(order, &self.operator, "demonstration")?;
+            self.installation.supervisor.check_running(&Module::ALL)
+        })
     }
 
     fn write(&self, name: &str, octets: &[u8]) -> Result<PathBuf> {
@@ -160,7 +235,7 @@ impl Demo {
         let public = std::fs::read(self.dir.join("maker.pem.pub")).map_err(|e| Failure::file(&key, &e))?;
         let der = x509::pem::decode(&public).map(|(_, der)| der).unwrap_or_default();
         let trust = Trust { signer: "demo maker".into(), key: Base64(der) };
-        self.installation.ask(&trust, "registering the maker's key")?;
+        self.ask(&trust, "registering the maker's key")?;
         let octets = std::fs::read(&metadata).map_err(|e| Failure::file(&metadata, &e))?;
         let mut altered = image;
         if let Some(octet) = altered.get_mut(IMAGE_LEN / 2) {
@@ -171,12 +246,12 @@ impl Demo {
             let image = std::fs::canonicalize(path).map_err(|e| Failure::file(path, &e))?.display().to_string();
             Ok(Import { metadata: octets.clone().into(), image })
         };
-        let refused = self.installation.console.call(&import(&altered)?);
-        let Err(Fault::Refused(refused)) = refused else {
-            refused.or_fail("importing the tampered image")?;
-            return Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken"));
-        };
-        let stored = self.installation.ask(&import(&file)?, "importing the release")?;
+        let refused = self.patiently(|| match self.installation.call(&import(&altered)?) {
+            Err(Fault::Refused(reason)) => Ok(reason),
+            Err(other) => Err(other).or_fail("importing the tampered image"),
+            Ok(_) => Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken")),
+        })?;
+        let stored = self.ask(&import(&file)?, "importing the release")?;
         let what = format!("{}, {} KiB: verified, countersigned, kept encrypted", stored.release, stored.length / 1024);
         self.step("software", watch, &what)?;
         self.more(&format!("one bit of it changed: refused, {}", refused.what()));
@@ -202,7 +277,7 @@ impl Demo {
             replaces: None,
             dry_run: false,
         };
-        let new = match self.installation.ask(&call, "importing the list")? {
+        let new = match self.ask(&call, "importing the list")? {
             ListImported::Done { new, .. } => new,
             ListImported::Refused(bad) => {
                 return Err(Failure::new(Exit::Failed, "demo", "the list was refused").because(format!("{bad:?}")));
@@ -210,7 +285,7 @@ impl Demo {
         };
         let station = self.installation.workshop.config.name.clone();
         let call = Entitle { station, device_type: parse("gateway")?, quota: GATEWAYS, until };
-        self.installation.ask(&call, "entitling the station")?;
+        self.ask(&call, "entitling the station")?;
         self.order(Order::Provision)?;
         self.step("list", watch, &format!("{new} devices expected; the station may vouch for {GATEWAYS} gateways"))
     }
@@ -218,9 +293,7 @@ impl Demo {
     fn line(&mut self, name: &str, how: &str) -> Result {
         let watch = Stopwatch::start();
         let name: DeviceType = parse(name)?;
-        let device_type = line::device_type(&self.installation.workshop, &name)?;
-        let job = Job { device_type, operator: self.operator.clone(), boards_max: usize::MAX };
-        let done = line::run(&self.installation, &job, self.out, &mut |_| Ok(()))?;
+        let done = line::run_wherever(&self.installation, &name, 0, &self.operator, self.out, &mut |_| Ok(()))?;
         let what = format!("{} of {} {name}s flashed and certified, {how}", done.provisioned, done.boards);
         self.step(name.as_str(), watch, &what)?;
         for (reason, count) in &done.left {
@@ -241,22 +314,24 @@ impl Demo {
         let (device, serial) =
             certified.ok_or_else(|| Failure::new(Exit::Failed, "demo", "the stolen device was not certified"))?;
         self.order(Order::Stay(Mode::CertificateManagement))?;
-        self.installation.ask(&Mark { device: device.clone(), stolen: true }, "marking the device")?;
+        self.ask(&Mark { device: device.clone(), stolen: true }, "marking the device")?;
         let call = Revoke { serial: serial.clone(), reason: RevocationReason::KeyCompromise };
-        self.installation.ask(&call, "revoking its certificate")?;
-        let crl = self
-            .installation
-            .ask(&IssueCrl { authority: parse("factory")?, shard: 0, delta: false }, "signing the CRL")?;
+        match self.ask(&call, "revoking its certificate") {
+            // By a try of which nobody heard what became of it.
+            Err(failure) if self.servers.is_some() && failure.code == Reason::AlreadyRevoked.code() => {}
+            revoked => drop(revoked?),
+        }
+        let crl = self.ask(&IssueCrl { authority: parse("factory")?, shard: 0, delta: false }, "signing the CRL")?;
         self.write("factory.crl", x509::pem::encode("X509 CRL", crl.crl.as_ref()).as_bytes())?;
         // The same by OCSP: what a stranger is told, of the stolen one and of its neighbour.
         let number = |text: &str| {
             x509::SerialNumber::from_hex(text).ok_or_else(|| Failure::new(Exit::Failed, "demo", "no serial number"))
         };
-        let stolen = crate::cli::ocsp::exchange(&self.installation, number(&serial)?, true)?;
+        let stolen = self.exchange(number(&serial)?)?;
         let filter = DeviceFilter { serial: Some(parse("SN1000003")?), limit: 1, ..DeviceFilter::default() };
         let neighbour = self.installation.workshop.store.devices(&filter)?.pop().and_then(|device| device.certificate);
         let neighbour = neighbour.map(|text| number(&text)).transpose()?;
-        let neighbour = neighbour.map(|text| crate::cli::ocsp::exchange(&self.installation, text, true)).transpose()?;
+        let neighbour = neighbour.map(|number| self.exchange(number)).transpose()?;
         self.write("stolen.ocsp", &stolen.answer)?;
         self.order(Order::Provision)?;
         let what = format!(
@@ -269,6 +344,10 @@ impl Demo {
         );
         self.step("stolen", watch, &what)?;
         Ok(serial)
+    }
+
+    fn exchange(&self, number: x509::SerialNumber) -> Result<crate::cli::ocsp::Exchange> {
+        self.patiently(|| crate::cli::ocsp::exchange(&self.installation, number.clone(), true))
     }
 
     /// All records against each other, and the certificates written out for other programs.

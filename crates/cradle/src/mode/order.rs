@@ -1,0 +1,105 @@
+//! What an operator ordered: signed, recorded, found again.
+
+use crate::compose::{Workshop, operator_label};
+use crate::fault::{Exit, Failure, Result, While, of_fault};
+use crate::lapsed::{self, Lapse};
+use adapters::store::SqlStore;
+use model::audit::Event;
+use model::mode::{Binding, Order, Statement};
+use model::{Entity, Fault, Mode, Module, OperatorName, Reason, UnixTime};
+use ports::jws;
+use ports::link::MODE_STATEMENT;
+use ports::store::ModeStore;
+use ports::store::mode::ModeRow;
+
+/// The mode of this box, if the audit log says the same: a row of the table could have been put back.
+pub(super) fn recorded_mode(store: &SqlStore) -> Result<ModeRow> {
+    let forged = |why: &str| {
+        Failure::new(Exit::Failed, "records-disagree", "the mode of this box is not the one that was recorded last")
+            .because(why)
+            .next("keep the data directory as it is, and look at `cradle audit list`; restore from a backup of before")
+    };
+    let row = store.mode()?.ok_or_else(|| forged("no mode stands in the records"))?;
+    let last = store.last_modes()?;
+    if last.entered.is_some_and(|(binding, epoch)| binding != row.binding || epoch != row.epoch) {
+        return Err(forged("the log says that the box entered another mode"));
+    }
+    if last.ordered.is_some_and(|order| order != row.order) {
+        return Err(forged("the log says that another mode was ordered"));
+    }
+    Ok(row)
+}
+
+/// A crash between an order and the first record of its change leaves a mode that the order does not cover, in which
+/// nobody would be given a lease. The change begins here, and the stricter of both modes is in force.
+pub(super) fn begun(modes: &SqlStore, mut row: ModeRow, now: UnixTime) -> Result<ModeRow> {
+    let goal = row.binding.pending.unwrap_or(row.binding.current);
+    if goal != Mode::Sealed && !row.order.covers(goal) {
+        row.binding = Binding { current: row.binding.current, pending: Some(row.order.at_rest()) };
+        row.epoch = modes.bind(row.binding, now)?;
+    }
+    Ok(row)
+}
+
+/// Signs an order with an operator's key. Gives what it says, and the signed statement.
+pub(crate) fn sign_order(
+    workshop: &Workshop,
+    order: Order,
+    epoch: u64,
+    operator: &OperatorName,
+    why: &str,
+) -> Result<(Statement, String)> {
+    let key = workshop.key(&operator_label(operator)).map_err(|failure| {
+        failure.next(format!(
+            "check the operator's name ({operator}) and the passphrase; see `cradle mode set --operator`"
+        ))
+    })?;
+    let statement =
+        Statement { order, epoch, at: workshop.clock.now(), operator: operator.clone(), reason: why.to_owned() };
+    let payload = serde_json::to_vec(&statement)
+        .map_err(|e| Failure::new(Exit::Failed, "mode", "the order cannot be written").because(e))?;
+    let jws = jws::sign(MODE_STATEMENT, &payload, key.as_ref()).or_fail("signing the order")?;
+    let jws = String::from_utf8(jws);
+    let jws = jws.map_err(|e| Failure::new(Exit::Failed, "mode", "the order cannot be written").because(e))?;
+    Ok((statement, jws))
+}
+
+/// Records an order.
+pub(crate) fn record_order(modes: &SqlStore, said: &Statement, statement: &str, now: UnixTime) -> Result {
+    let Statement { order, epoch, operator, reason, .. } = said;
+    let (order, epoch, operator, reason) = (*order, *epoch, operator.to_string(), reason.clone());
+    Ok(modes.order(order, statement, Event::ModeOrdered { order, epoch, operator, reason }, now)?)
+}
+
+/// Why a certificate is not valid, and what to do.
+fn lapsed(workshop: &Workshop, is: impl Fn(&Entity) -> bool, renew: &str) -> (String, String) {
+    match lapsed::lapse(workshop, is) {
+        Ok(Lapse::NotYet(at)) => (
+            format!("its certificate is not valid yet: it begins at {at}, and the clock says {}", workshop.clock.now()),
+            "look at the clock and set it, then repeat the command".to_owned(),
+        ),
+        Ok(Lapse::Expired(at)) => {
+            (format!("its certificate expired at {at}"), format!("if its key and the passphrase are here: `{renew}`"))
+        }
+        Ok(Lapse::Gone) | Err(_) => (
+            "its certificate was revoked, or has expired".to_owned(),
+            "see `cradle cert list`; what does not need it goes on".to_owned(),
+        ),
+    }
+}
+
+pub(super) fn not_certified(workshop: &Workshop, module: Module) -> Failure {
+    let is = |one: &Entity| matches!(one, Entity::Module(of, _) if *of == module);
+    let (why, next) = lapsed(workshop, is, "cradle module renew --all --expired");
+    Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run")).because(why).next(next)
+}
+
+pub(super) fn not_ordered(workshop: &Workshop, fault: Fault) -> Failure {
+    if !matches!(fault, Fault::Refused(Reason::UnknownCaller)) {
+        return of_fault(&fault, "checking the recorded mode statement");
+    }
+    let (why, next) = lapsed(workshop, |one| one.operator().is_some(), "cradle operator renew NAME --expired");
+    Failure::new(Exit::NotAuthorised, "not-ordered", "no module runs: nobody stands behind the mode of this box")
+        .because(format!("of the operator who ordered it: {why}"))
+        .next(format!("{next}; records can be listed and verified meanwhile"))
+}
