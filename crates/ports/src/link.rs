@@ -27,6 +27,9 @@ pub const MODE_STATEMENT: &str = "cradle-mode";
 /// How long a caller waits if it does not say: an issuing batch on a busy box takes well under a second.
 pub const PATIENCE_MS: u64 = 30_000;
 
+/// How long who asks for a lease waits: whoever gives it does nothing else for it.
+const ASKING_MS: u64 = 5_000;
+
 /// Longest text of a fault that is taken over from another module, in characters: ours are shorter.
 const FAULT_LEN_MAX: usize = 200;
 
@@ -174,7 +177,7 @@ impl Link {
     /// # Errors
     /// Those of [`Link::call`], and what a lease is refused for.
     pub fn ask_lease(&self) -> Result<(), Fault> {
-        let lease = self.send(&AskLease {}, NO_MODE, PATIENCE_MS)?;
+        let lease = self.send(&AskLease {}, NO_MODE, ASKING_MS)?;
         let statement = verify_statement(&lease.statement, self.directory(), self.now())?;
         Ok(self.gate.take(&lease, &statement)?)
     }

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// With --apart: stay up when it is done, until told to end.
     #[arg(long, requires = "apart")]
     stay: bool,
+    /// With --apart: how many seconds something may be away until it is given up.
+    #[arg(long, requires = "apart", default_value_t = 60, value_name = "SECONDS")]
+    patience: u64,
 }
 
 /// What marks a directory as that of a demonstration.
@@ -56,6 +59,7 @@ struct Demo {
     operator: OperatorName,
     seconds: Map<String, Value>,
     done: Done,
+    patience_ms: u64,
     // Dropped last: nobody needs them any more then.
     servers: Option<Servers>,
 }
@@ -67,6 +71,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     say(out, &format!("A factory line on this machine, in {} (its keys are worth nothing)\n", arguments.dir.display()));
     let watch = Stopwatch::start();
     let operator: OperatorName = parse("demo")?;
+    let patience_ms = arguments.patience.saturating_mul(1000);
     let servers = if arguments.apart { Some(Servers::start()?) } else { None };
     let workshop = make_installation(&arguments.dir, &operator, servers.as_ref())?;
     let (installation, servers) = match servers {
@@ -74,12 +79,13 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
             drop(workshop);
             let data = arguments.dir.join("data");
             let servers = servers.up(&data)?;
-            (patiently(|| Installation::open(&data, None))?, Some(servers))
+            (patiently(patience_ms, || Installation::open(&data, None))?, Some(servers))
         }
         None => (Installation::start(workshop)?, None),
     };
     let dir = arguments.dir.clone();
-    let mut demo = Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), servers };
+    let mut demo =
+        Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), patience_ms, servers };
     demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
     demo.apart();
     let tampered = demo.software()?;
@@ -152,16 +158,14 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
     Ok(workshop)
 }
 
-/// How long something may be away where processes end and are started again.
-const PATIENCE_MS: u64 = 60_000;
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Does something until it works, or fails for a reason that does not pass.
-fn patiently<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
+fn patiently<T>(patience_ms: u64, mut act: impl FnMut() -> Result<T>) -> Result<T> {
     let watch = Stopwatch::start();
     loop {
         match act() {
-            Err(failure) if failure.exit == Exit::Unavailable && watch.ms() < PATIENCE_MS => {
+            Err(failure) if failure.exit == Exit::Unavailable && watch.ms() < patience_ms => {
                 tracing::info!(code = failure.code, what = %failure.what, why = %failure.why, "again");
                 std::thread::park_timeout(AGAIN_AFTER);
             }
@@ -194,7 +198,7 @@ impl Demo {
     /// Does something; where modules run apart, until it works.
     fn patiently<T>(&self, act: impl FnMut() -> Result<T>) -> Result<T> {
         let mut act = act;
-        if self.servers.is_some() { patiently(act) } else { act() }
+        if self.servers.is_some() { patiently(self.patience_ms, act) } else { act() }
     }
 
     fn ask<C: Call>(&self, call: &C, doing: &str) -> Result<C::Reply> {

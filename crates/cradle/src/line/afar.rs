@@ -88,14 +88,14 @@ fn one_run(
     };
     let fail = |fault: &Fault| of_fault(fault, "running the line");
     let failed = |fault: Fault| fail(&fault);
-    match remote.call(&call) {
+    match remote.call_soon(&call) {
         // If it began all the same, it is watched; if not, it is not known.
         Ok(_) | Err(Fault::Unavailable(_)) => {}
         Err(fault) => return Err(fail(&fault)),
     }
     let mut from = 0;
     loop {
-        let seen = remote.call(&WatchLine { run, from }).map_err(|fault| match fault {
+        let seen = remote.call_soon(&WatchLine { run, from }).map_err(|fault| match fault {
             // Its process ended, and another does not know of it.
             Fault::Refused(Reason::TransactionUnknown) => {
                 failed(Fault::unavailable("the process of the station ended; it is started again"))

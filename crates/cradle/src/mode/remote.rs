@@ -11,6 +11,9 @@ use ports::link::verify_statement;
 use ports::store::mode::ModeRow;
 use std::sync::{Arc, Mutex};
 
+/// How long is waited for what is answered at once.
+const SOON_MS: u64 = 5_000;
+
 /// The supervisor of this box, seen from another process.
 pub(crate) struct Remote {
     assembly: Assembly,
@@ -29,7 +32,7 @@ impl Remote {
             _ => failure,
         };
         link.ask_lease().or_fail("asking the supervisor").map_err(nobody)?;
-        let shown = link.call(&ShowMode {}).or_fail("asking the supervisor")?;
+        let shown = link.call_within(&ShowMode {}, SOON_MS).or_fail("asking the supervisor")?;
         Ok(Self { assembly, link, shown: Mutex::new(shown) })
     }
 
@@ -49,6 +52,12 @@ impl Remote {
         self.link.call(call)
     }
 
+    /// The same for what is answered at once: who does not answer soon is gone.
+    pub(crate) fn call_soon<C: Call>(&self, call: &C) -> std::result::Result<C::Reply, model::Fault> {
+        self.link.ask_lease()?;
+        self.link.call_within(call, SOON_MS)
+    }
+
     /// Signs an operator's order and has it obeyed.
     pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
         self.refresh()?;
@@ -66,7 +75,7 @@ impl Remote {
 
     /// Asks for the mode again.
     pub(crate) fn refresh(&self) -> Result {
-        self.told(self.call(&ShowMode {}).or_fail("asking the supervisor")?)
+        self.told(self.call_soon(&ShowMode {}).or_fail("asking the supervisor")?)
     }
 
     fn told(&self, shown: Shown) -> Result {

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 46] = [
+const CODES: [(&str, Exit, &str, &str); 53] = [
     (
         "ocsp",
         Exit::Failed,
@@ -307,6 +307,48 @@ const SURROUNDINGS: [(&str, Exit, &str, &str); 7] = [
         "mend what is named beside it, then repeat the command: nothing was changed by halves",
     ),
     ("usage", Exit::Usage, "the command was not understood", "see its --help"),
+    (
+        "line",
+        Exit::Failed,
+        "the station's process broke down in the middle of a run",
+        "run the station again: what is recorded stands; report what it logged",
+    ),
+    (
+        "listens",
+        Exit::Failed,
+        "a process of a module ended, because other machines could have reached it in a mode without the gateway",
+        "report it",
+    ),
+    (
+        "no-bus",
+        Exit::Usage,
+        "modules of this installation share one process: `cradle.toml` names no broker",
+        "leave `cradle up` and `--modules` away, or make an installation with `cradle init --bus`",
+    ),
+    (
+        "no-lease",
+        Exit::Unavailable,
+        "a process of a module ended, because nobody let it run",
+        "start it with `cradle up`, which keeps the mode of the box",
+    ),
+    (
+        "not-up",
+        Exit::Unavailable,
+        "nobody keeps the mode of this box now",
+        "start it with `cradle up`, and see whether the broker runs: `cradle bus check`",
+    ),
+    (
+        "process",
+        Exit::Unavailable,
+        "a process of a module, or a server of a demonstration, does not run",
+        "see what it logged; modules are started again by themselves",
+    ),
+    (
+        "program-missing",
+        Exit::NotFound,
+        "a program that a demonstration apart needs is not installed",
+        "`./run --apart` installs it",
+    ),
     ("vault", Exit::Unavailable, "the vault cannot be opened", "check its folder and its permissions"),
 ];
 
