@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 53] = [
+const CODES: [(&str, Exit, &str, &str); 46] = [
     (
         "ocsp",
         Exit::Failed,
@@ -285,7 +285,7 @@ const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
     ),
 ];
 /// Those of what a command needs from its surroundings.
-const SURROUNDINGS: [(&str, Exit, &str, &str); 7] = [
+const SURROUNDINGS: [(&str, Exit, &str, &str); 14] = [
     (
         "disk-full",
         Exit::Unavailable,
