@@ -18,6 +18,7 @@ mod operators;
 mod output;
 mod progress;
 mod serve;
+mod servers;
 mod survey;
 
 fn main() -> std::process::ExitCode {

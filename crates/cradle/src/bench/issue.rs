@@ -5,8 +5,11 @@ use super::limit::{IssueLimit, cores, fsync_ns};
 use super::{Measurement, Said, Scratch, number, octets_in, peak_memory, per_s};
 use crate::cli::init::{Plan, Settings, make};
 use crate::compose::{Installation, Workshop};
-use crate::config::{Places, StoreConfig};
+use crate::config::{BusConfig, Places, StoreConfig};
+use crate::demo::patiently;
 use crate::fault::{Exit, Failure, Result, While};
+use crate::mode::Ticking;
+use crate::servers::Servers;
 use adapters::clock::Stopwatch;
 use adapters::store::sql::Database;
 use issue::{Issuer, Profile};
@@ -32,9 +35,8 @@ pub(crate) struct Arguments {
     /// Clients that ask at the same time; four for each core if not given.
     #[arg(long)]
     clients: Option<usize>,
-    /// Keep the records at this PostgreSQL server; a database is made there, and removed.
-    #[arg(long, value_name = "URL")]
-    store: Option<String>,
+    #[command(flatten)]
+    backing: Backing,
     /// A directory on the disk to be measured; a directory in it is made and removed.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -43,40 +45,110 @@ pub(crate) struct Arguments {
     only: String,
 }
 
+/// What messages go over, and where records are.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Backing {
+    /// What messages go over: all in one process, or km in a process of its own behind nats-server, which is started.
+    #[arg(long, value_enum, default_value = "local")]
+    bus: BusKind,
+    /// Keep the records at PostgreSQL: at the server of this URL, in a database that is made and removed; or `postgres`
+    /// for a server that is started for it.
+    #[arg(long, value_name = "URL", default_value_if("bus", "nats", "postgres"))]
+    store: Option<String>,
+    /// With --bus nats: processes of km.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    authorities: usize,
+}
+
+/// What messages go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum BusKind {
+    /// Within this process.
+    Local,
+    /// nats-server.
+    Nats,
+}
+
+/// The word for a server that is started.
+const OWN_SERVER: &str = "postgres";
+
 /// An installation that certifies, in a directory of its own.
 pub(crate) struct Rig {
+    // Ends first: it asks for leases.
+    _leased: Option<Ticking>,
     pub(crate) installation: Installation,
     pub(crate) station: Arc<Link>,
     profile: ProfileName,
+    _servers: Option<Servers>,
     _scratch: Option<Scratch>,
     // Dropped last: nobody is connected to it then.
     _database: Option<Database>,
 }
 
+/// How often the station asks for a lease where it is not given one.
+const LEASE_AGAIN_MS: u64 = 5_000;
+
 impl Rig {
     /// Makes the installation, in the mode in which devices are certified; it is removed in the end.
-    pub(crate) fn new(dir: &Path, key_type: KeyType, server: Option<&str>) -> Result<Self> {
+    pub(crate) fn new(dir: &Path, key_type: KeyType, backing: &Backing) -> Result<Self> {
         let scratch = Scratch::new(dir)?;
         let data = scratch.0.join("data");
-        let database = server.map(Database::make).transpose()?;
-        let store = database.as_ref().map(|made| StoreConfig { url: made.url(), password_file: None });
-        Ok(Self { _scratch: Some(scratch), _database: database, ..Self::kept(&data, key_type, store)? })
+        let is_apart = backing.bus == BusKind::Nats;
+        let own = backing.store.as_deref() == Some(OWN_SERVER);
+        let url = backing.store.clone().filter(|_| !own);
+        let database = url.as_deref().map(Database::make).transpose()?;
+        let made = database.as_ref().map(Database::url);
+        let servers = if is_apart || own { Some(Servers::start(made.clone())?) } else { None };
+        let url = servers.as_ref().map(|servers| servers.store.clone()).or(made);
+        let store = url.map(|url| StoreConfig { url, password_file: None });
+        let bus = servers.as_ref().filter(|_| is_apart).map(|servers| {
+            let bus = BusConfig::at(servers.bus.clone());
+            BusConfig { authorities: backing.authorities, ..bus }
+        });
+        let mut rig = Self::made(&data, key_type, (store, bus), servers)?;
+        (rig._scratch, rig._database) = (Some(scratch), database);
+        Ok(rig)
     }
 
-    /// The same in a directory that stays.
-    pub(crate) fn kept(data: &Path, key_type: KeyType, store: Option<StoreConfig>) -> Result<Self> {
+    /// The same in a directory that stays, all in one process.
+    pub(crate) fn kept(data: &Path, key_type: KeyType) -> Result<Self> {
+        Self::made(data, key_type, (None, None), None)
+    }
+
+    fn made(
+        data: &Path,
+        key_type: KeyType,
+        (store, bus): (Option<StoreConfig>, Option<BusConfig>),
+        servers: Option<Servers>,
+    ) -> Result<Self> {
         let places = Places::of(data);
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
-        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus: None };
+        let is_apart = bus.is_some();
+        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus };
         let plan =
             Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;
-        let installation = Installation::start(workshop)?;
+        let (installation, servers) = match servers {
+            Some(servers) if is_apart => {
+                drop(workshop);
+                let servers = servers.up(data)?;
+                (patiently(UP_WITHIN_MS, || Installation::open(data, None))?, Some(servers))
+            }
+            servers => (Installation::start(workshop)?, servers),
+        };
         installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;
+        installation.supervisor.check_running(&[Module::Authority])?;
         let station = installation.supervisor.link(Module::Provisioning)?;
+        let leased = Arc::clone(&station);
+        let leased = is_apart.then(|| {
+            Ticking::every(LEASE_AGAIN_MS, "lease", move || {
+                let _asked_again_soon = leased.ask_lease();
+            })
+        });
         let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
-        Ok(Self { installation, station, profile, _scratch: None, _database: None })
+        let _leased = leased.transpose()?;
+        Ok(Self { _leased, installation, station, profile, _servers: servers, _scratch: None, _database: None })
     }
 
     /// An installation that was made by [`Rig::kept`] before.
@@ -84,7 +156,7 @@ impl Rig {
         let installation = Installation::open(data, common.passphrase_file.as_deref())?;
         let station = installation.supervisor.link(Module::Provisioning)?;
         let profile = "idevid".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no profile").because(e))?;
-        Ok(Self { installation, station, profile, _scratch: None, _database: None })
+        Ok(Self { _leased: None, installation, station, profile, _servers: None, _scratch: None, _database: None })
     }
 
     pub(crate) fn workshop(&self) -> &Workshop {
@@ -128,6 +200,9 @@ impl Rig {
         IssueLimit::new(key_type, kind, profile, issuer)
     }
 }
+
+/// How long the processes of a box may take until they answer.
+const UP_WITHIN_MS: u64 = 60_000;
 
 /// Asks for certificates; all must be given.
 pub(crate) fn certify(link: &Link, requests: Vec<CertifyRequest>) -> Result<Certified> {
@@ -192,7 +267,7 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
 
 /// Many clients, many requests.
 fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Result<Measurement> {
-    let rig = Rig::new(&arguments.dir, key_type, arguments.store.as_deref())?;
+    let rig = Rig::new(&arguments.dir, key_type, &arguments.backing)?;
     let warm = rig.requests("WARM", 512, key_type, kind)?;
     let requests = rig.requests("SN", arguments.count, key_type, kind)?;
     let limit = rig.limit(key_type, kind)?;
@@ -212,7 +287,7 @@ fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Res
 
 /// One client, one request at a time. The limit is one fsync and the primitives on one core.
 fn single(name: &str, key_type: KeyType, arguments: &Arguments) -> Result<Measurement> {
-    let rig = Rig::new(&arguments.dir, key_type, arguments.store.as_deref())?;
+    let rig = Rig::new(&arguments.dir, key_type, &arguments.backing)?;
     let count = arguments.count.min(300);
     let requests = rig.requests("ONE", count, key_type, Kind::Csr)?;
     let limit = rig.limit(key_type, Kind::Csr)?;

@@ -5,7 +5,7 @@
 //! Max); 500 PKCS #10 requests on a Raspberry Pi 4 took about 20 times as long as 500 CRMF requests at the station.
 
 use super::boards::{self, Kind};
-use super::issue::{Rig, certify};
+use super::issue::{Backing, Rig, certify};
 use super::limit::cores;
 use super::picture::{self, Bar, Point};
 use super::{Measurement, Said, number, per_s};
@@ -27,9 +27,8 @@ pub(crate) struct Arguments {
     /// How often each is repeated.
     #[arg(long, default_value_t = 15)]
     repeat: u64,
-    /// Keep the records at this PostgreSQL server; a database is made there, and removed.
-    #[arg(long, value_name = "URL")]
-    store: Option<String>,
+    #[command(flatten)]
+    backing: Backing,
     /// A directory on the disk to be measured; a directory in it is made and removed.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
@@ -47,7 +46,7 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
     said.say(measurement("paper 500 csr on the device", REQUESTS, &device))?;
     let station = repeat(arguments.repeat, || at_the_station(REQUESTS))?;
     said.say(measurement("paper 500 crmf at the station", REQUESTS, &station))?;
-    let rig = Rig::new(&arguments.dir, KeyType::P256, arguments.store.as_deref())?;
+    let rig = Rig::new(&arguments.dir, KeyType::P256, &arguments.backing)?;
     certify(&rig.station, rig.requests("WARM", 100, KeyType::P256, Kind::CrmfVouched)?)?;
     let mut points = Vec::new();
     for count in CERTIFICATES {

@@ -81,7 +81,7 @@ pub(crate) fn fill(common: &Common, arguments: &Fill) -> Result {
         Failure::new(Exit::Usage, "usage", format!("there is no key type {key_type:?}"))
             .because("the key types are p256, p384, ed25519, rsa2048, rsa3072, rsa4096")
     })?;
-    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256, None)? };
+    let rig = if goes_on { Rig::again(common, dir)? } else { Rig::kept(dir, KeyType::P256)? };
     let before = if goes_on { rig.workshop().store.totals()?.intents } else { 0 };
     let bar = progress::bar(common.out(), "certificates", *count);
     let watch = Stopwatch::start();

@@ -13,6 +13,7 @@ pub(crate) use order::{record_order, sign_order};
 pub(crate) use process::{Processes, Said};
 pub(crate) use remote::Remote;
 pub(crate) use service::service_of;
+pub(crate) use supervising::Ticking;
 
 use crate::compose::Assembly;
 use crate::fault::{Exit, Failure, Result, While};
@@ -33,7 +34,7 @@ use ports::store::mode::ModeRow;
 use process::Process;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use supervising::{Answering, Patience, Ticking};
+use supervising::{Answering, Patience};
 
 /// How long a lease lasts. A module whose supervisor is gone is off after it.
 const LEASE_MS: u64 = 30_000;

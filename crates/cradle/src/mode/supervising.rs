@@ -17,14 +17,14 @@ use std::sync::{Arc, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Something that is done again and again until this is dropped.
-pub(super) struct Ticking {
+/// Something that is done again and again, so many milliseconds apart, until this is dropped.
+pub(crate) struct Ticking {
     stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Ticking {
-    pub(super) fn every(ms: u64, name: &str, mut tick: impl FnMut() + Send + 'static) -> Result<Self> {
+    pub(crate) fn every(ms: u64, name: &str, mut tick: impl FnMut() + Send + 'static) -> Result<Self> {
         let (stop, stopped) = sync_channel::<()>(1);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             while stopped.recv_timeout(Duration::from_millis(ms)) == Err(RecvTimeoutError::Timeout) {

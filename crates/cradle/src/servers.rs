@@ -1,4 +1,4 @@
-//! The servers of a demonstration whose modules run apart. Each is started again when it ends, as a system's manager of
+//! The servers of a demonstration or measurement whose modules run apart. Each is started again when it ends, as a system's manager of
 //! services would.
 
 use crate::fault::{Exit, Failure, Result};
@@ -24,15 +24,15 @@ const END_WITHIN_MS: u64 = 60_000;
 const POSTGRES_USER: &str = "postgres";
 
 /// nats-server, PostgreSQL and `cradle up`.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     /// Where the records are.
-    pub(super) store: String,
+    pub(crate) store: String,
     /// Where the broker is.
-    pub(super) bus: String,
+    pub(crate) bus: String,
     // In the order in which they end: first who needs the others.
     up: Option<Guarded>,
     broker: Option<Guarded>,
-    postgres: Guarded,
+    postgres: Option<Guarded>,
     room: Room,
 }
 
@@ -47,39 +47,23 @@ impl Drop for Room {
 }
 
 impl Servers {
-    /// Starts PostgreSQL, on a free port of this machine and with a new database.
-    pub(super) fn start() -> Result<Self> {
-        let programs = postgres_programs()?;
-        program("nats-server", &[])?;
-        let room = Room(std::env::temp_dir().join(format!("cradle-demo-{}", std::process::id())));
+    /// Starts PostgreSQL, on a free port of this machine and with a new database; or takes the one that is named.
+    pub(crate) fn start(store: Option<String>) -> Result<Self> {
+        let room = Room(std::env::temp_dir().join(format!("cradle-servers-{}", std::process::id())));
         files::private_directory(&room.0).map_err(|e| Failure::file(&room.0, &e))?;
-        let is_root = is_superuser();
-        if is_root {
-            ran(Command::new("chown").arg(POSTGRES_USER).arg(&room.0), "giving PostgreSQL its directory")?;
-        }
-        let data = room.0.join("data");
-        let mut init = as_server(is_root, &programs.join("initdb"));
-        init.arg("--pgdata").arg(&data).args(["--auth=trust", "--username=cradle", "--encoding=UTF8", "--locale=C"]);
-        ran(&mut init, "making a database")?;
-        let (port, bus) = (free_port()?, free_port()?);
-        let mut words: Vec<OsString> = vec!["-D".into(), data.into(), "-p".into(), port.to_string().into()];
-        words.extend(["-k".into(), room.0.clone().into()]);
-        words.extend(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"].map(OsString::from));
-        let server = as_server(is_root, &programs.join("postgres"));
-        let postgres = Guarded::start("postgres", server, words, &room.0.join("postgres.log"))?;
-        listens(port)?;
-        Ok(Self {
-            store: format!("host=127.0.0.1 port={port} user=cradle dbname=postgres"),
-            bus: format!("nats://127.0.0.1:{bus}"),
-            up: None,
-            broker: None,
-            postgres,
-            room,
-        })
+        let (store, postgres) = match store {
+            Some(store) => (store, None),
+            None => {
+                let (store, postgres) = postgres(&room.0)?;
+                (store, Some(postgres))
+            }
+        };
+        let bus = format!("nats://127.0.0.1:{}", free_port()?);
+        Ok(Self { store, bus, up: None, broker: None, postgres, room })
     }
 
     /// Starts the broker and the supervisor of an installation.
-    pub(super) fn up(mut self, data: &Path) -> Result<Self> {
+    pub(crate) fn up(mut self, data: &Path) -> Result<Self> {
         let broker = Command::new(program("nats-server", &[])?);
         let words = vec!["-c".into(), data.join("bus").join("nats-server.conf").into()];
         self.broker = Some(Guarded::start("nats-server", broker, words, &self.room.0.join("nats.log"))?);
@@ -92,8 +76,8 @@ impl Servers {
     }
 
     /// Their names and process identifiers.
-    pub(super) fn processes(&self) -> Vec<(&'static str, u32)> {
-        let all = [self.up.as_ref(), self.broker.as_ref(), Some(&self.postgres)];
+    pub(crate) fn processes(&self) -> Vec<(&'static str, u32)> {
+        let all = [self.up.as_ref(), self.broker.as_ref(), self.postgres.as_ref()];
         all.into_iter().flatten().map(|guarded| (guarded.name, guarded.id())).collect()
     }
 }
@@ -102,6 +86,7 @@ impl Drop for Servers {
     fn drop(&mut self) {
         drop(self.up.take());
         drop(self.broker.take());
+        drop(self.postgres.take());
     }
 }
 
@@ -165,6 +150,27 @@ impl Drop for Guarded {
             std::thread::park_timeout(LOOK);
         }
     }
+}
+
+/// Makes a database in a directory, and starts its server on a free port. Gives where it is.
+fn postgres(room: &Path) -> Result<(String, Guarded)> {
+    let programs = postgres_programs()?;
+    let is_root = is_superuser();
+    if is_root {
+        ran(Command::new("chown").arg(POSTGRES_USER).arg(room), "giving PostgreSQL its directory")?;
+    }
+    let data = room.join("data");
+    let mut init = as_server(is_root, &programs.join("initdb"));
+    init.arg("--pgdata").arg(&data).args(["--auth=trust", "--username=cradle", "--encoding=UTF8", "--locale=C"]);
+    ran(&mut init, "making a database")?;
+    let port = free_port()?;
+    let mut words: Vec<OsString> = vec!["-D".into(), data.into(), "-p".into(), port.to_string().into()];
+    words.extend(["-k".into(), room.as_os_str().to_owned()]);
+    words.extend(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"].map(OsString::from));
+    let server = as_server(is_root, &programs.join("postgres"));
+    let postgres = Guarded::start("postgres", server, words, &room.join("postgres.log"))?;
+    listens(port)?;
+    Ok((format!("host=127.0.0.1 port={port} user=cradle dbname=postgres"), postgres))
 }
 
 /// PostgreSQL does not run as the superuser.

@@ -1,7 +1,5 @@
 //! `cradle demo`: a factory line on a laptop, without network, hardware or questions. Everything in it is real.
 
-mod servers;
-
 use crate::cli::Common;
 use crate::cli::init::{Plan, Settings, make};
 use crate::cli::release::{self, Wanted};
@@ -10,6 +8,7 @@ use crate::config::{BusConfig, Places, StoreConfig};
 use crate::fault::{Exit, Failure, Result, While};
 use crate::line::{self, Done};
 use crate::output::{Format, Output};
+use crate::servers::Servers;
 use adapters::clock::Stopwatch;
 use adapters::files;
 use model::contract::Call;
@@ -21,7 +20,6 @@ use model::{Base64, DeviceType, Fault, Mode, Module, OperatorName, Reason};
 use ports::store::IdentityStore;
 use ports::store::identity::DeviceFilter;
 use serde_json::{Map, Value, json};
-use servers::Servers;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,7 +70,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let watch = Stopwatch::start();
     let operator: OperatorName = parse("demo")?;
     let patience_ms = arguments.patience.saturating_mul(1000);
-    let servers = if arguments.apart { Some(Servers::start()?) } else { None };
+    let servers = if arguments.apart { Some(Servers::start(None)?) } else { None };
     let workshop = make_installation(&arguments.dir, &operator, servers.as_ref())?;
     let (installation, servers) = match servers {
         Some(servers) => {
@@ -148,8 +146,8 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
     let workshop = make(&places, &plan)?;
     let types = [
-        ("sensor", include_str!("../../../../device-types/sensor.toml")),
-        ("gateway", include_str!("../../../../device-types/gateway.toml")),
+        ("sensor", include_str!("../../../device-types/sensor.toml")),
+        ("gateway", include_str!("../../../device-types/gateway.toml")),
     ];
     for (name, text) in types {
         let path = places.device_types().join(format!("{name}.toml"));
@@ -161,7 +159,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Does something until it works, or fails for a reason that does not pass.
-fn patiently<T>(patience_ms: u64, mut act: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn patiently<T>(patience_ms: u64, mut act: impl FnMut() -> Result<T>) -> Result<T> {
     let watch = Stopwatch::start();
     loop {
         match act() {
