@@ -88,6 +88,12 @@ impl Gate {
         if is_running { Ok(held) } else { Err(Reason::ModuleOff) }
     }
 
+    /// Whether a lease was ever taken, whatever it said.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// The module behind the gate.
     #[must_use]
     pub const fn module(&self) -> Module {

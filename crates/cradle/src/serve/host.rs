@@ -57,7 +57,7 @@ impl Hosted {
 
     /// Runs until it is told to end, or may not run any more.
     pub(crate) fn run(self, ended: &Receiver<()>) -> Result {
-        let (mut looks, mut leased) = (0u32, false);
+        let mut looks = 0u32;
         while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             looks = looks.wrapping_add(1);
             for Running { link, assembly, .. } in &self.modules {
@@ -67,15 +67,11 @@ impl Hosted {
                     assembly.directory.replace(newer);
                 }
                 match link.gate().open(link.now()) {
-                    Ok(held) => {
-                        leased = true;
-                        if !held.binding.permits(Module::Gateway) {
-                            quiet()?;
-                        }
-                    }
-                    Err(_) if !leased && looks < LEASE_WITHIN => {}
+                    Ok(held) if !held.binding.permits(Module::Gateway) => quiet()?,
+                    Ok(_) => {}
+                    Err(_) if !link.gate().is_told() && looks < LEASE_WITHIN => {}
                     // Fail closed: what is not let run does not stay with its keys.
-                    Err(reason) => return off(link.caller().module, reason, leased),
+                    Err(reason) => return off(link, reason),
                 }
             }
         }
@@ -93,9 +89,11 @@ pub(crate) fn ending() -> Result<(SyncSender<()>, Receiver<()>)> {
     Ok((end, ended))
 }
 
-fn off(module: Module, reason: Reason, leased: bool) -> Result {
+/// The end of a process whose module may not run. One that was told so, or whose lease ended, ended as it should.
+fn off(link: &Link, reason: Reason) -> Result {
+    let module = link.caller().module;
     tracing::info!(%module, %reason, "off");
-    if leased {
+    if link.gate().is_told() {
         return Ok(());
     }
     Err(Failure::new(Exit::Unavailable, "no-lease", format!("{module} does not run"))
