@@ -4,8 +4,9 @@ use crate::bus::Handler;
 use crate::envelope::{self, ANSWER, BODY_LEN_MAX, CALL, Claims, Opened, Sealed};
 use crate::link::{Link, Service, UNSET, verify_statement};
 use crate::refusals::Refusal;
-use crate::replay::{Seen, WINDOW_MS};
+use crate::replay::{Seen, WINDOW_MS, is_harmless_again};
 use crate::signer::SignFault;
+use crate::store::StoreFault;
 use model::contract::authority::Done;
 use model::contract::supervisor::{AskLease, Lease};
 use model::contract::{Call, Subject};
@@ -52,6 +53,14 @@ impl Answering {
             refuse(reason);
             return Err(as_answer(reason));
         }
+        match self.link.is_first(opened) {
+            Ok(true) => {}
+            Ok(false) => {
+                refuse(Reason::Replayed);
+                return Err(as_answer(Reason::Replayed));
+            }
+            Err(fault) => return Err(fault.into()),
+        }
         if opened.claims().subject != Lease::SUBJECT {
             return self.service.answer(opened.caller(), opened.claims().subject, opened.body());
         }
@@ -76,6 +85,8 @@ impl Answering {
             nonce: asked.nonce,
             mode: asked.mode,
             epoch: asked.epoch,
+            // On its own box the caller knows.
+            standing: if asked.instance == self.link.caller().instance { None } else { self.link.own_standing() },
             answers: Some(call.digest()),
             body: UNSET,
         };
@@ -117,6 +128,11 @@ fn as_answer(reason: Reason) -> Fault {
     }
 }
 
+/// Behind this moment a message is out of time, so its nonce may be forgotten.
+fn until(claims: &Claims) -> UnixTime {
+    claims.at.plus_ms(WINDOW_MS).min(claims.deadline)
+}
+
 impl Link {
     /// Checks everything that a call must be before anybody acts on it.
     fn admit(&self, opened: &Opened<'_>, arrived_under: Subject, now: UnixTime) -> Result<(), Reason> {
@@ -124,9 +140,8 @@ impl Link {
         if !self.is_timely(claims, now) {
             return Err(Reason::OutOfTime);
         }
-        // Before anything else is looked at: what is refused once stays refused, whatever changes in the meantime. Behind
-        // this moment the message is out of time, so its nonce may be forgotten.
-        let until = claims.at.plus_ms(WINDOW_MS).min(claims.deadline);
+        // Before anything else is looked at: what is refused once stays refused, whatever changes in the meantime.
+        let until = until(claims);
         let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
         match replay.take(opened.caller(), claims.nonce, until, now) {
             Seen::New => drop(replay),
@@ -151,10 +166,28 @@ impl Link {
             // Who asks for the mode does not know it. Whether it may run at all, the supervisor says.
             return held.lets(claims.from);
         }
+        if claims.instance != me.instance {
+            // Boxes do not share modes: the other's supervisor says in which it is, and that the sender runs.
+            let standing = self.standing_of(claims, now)?;
+            let is_said = claims.mode == standing.binding && claims.epoch == standing.epoch;
+            let lets = if standing.binding.permits(claims.from) { Ok(()) } else { Err(Reason::ModuleOff) };
+            return if is_said { lets } else { Err(Reason::WrongMode) };
+        }
         if claims.mode != held.binding || claims.epoch != held.epoch {
             return Err(Reason::WrongMode);
         }
         held.lets(claims.from)
+    }
+
+    /// Whether no other process of this module has received it.
+    fn is_first(&self, opened: &Opened<'_>) -> Result<bool, StoreFault> {
+        let claims = opened.claims();
+        match self.received() {
+            Some(received) if !is_harmless_again(claims.subject) => {
+                received.note(opened.caller(), claims.nonce, until(claims))
+            }
+            Some(_) | None => Ok(true),
+        }
     }
 
     fn is_timely(&self, claims: &Claims, now: UnixTime) -> bool {

@@ -25,7 +25,7 @@ pub const ANSWER: &str = "cradle-answer";
 
 /// Longest seal, in octets: twice what the longest names need. It bounds what is hashed and decoded for a stranger, who
 /// may name any key: key identifiers are no secrets.
-pub const SEAL_LEN_MAX: usize = 2048;
+pub const SEAL_LEN_MAX: usize = 4096;
 
 /// Longest body, in octets: what [`MESSAGE_LEN_MAX`] leaves beside the longest seal.
 pub const BODY_LEN_MAX: usize = MESSAGE_LEN_MAX - SEAL_LEN_MAX - SEAL_HEAD.len() - BODY_HEAD.len() - TAIL.len();
@@ -56,6 +56,10 @@ pub struct Claims {
     pub mode: Binding,
     /// The epoch of these modes; in an answer the same.
     pub epoch: u64,
+    /// To another box: what the supervisor of the sender's box says of it, as a flattened JWS
+    /// ([`Standing`](model::contract::supervisor::Standing)).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub standing: Option<String>,
     /// In an answer, and only there: SHA-256 of the claims that it answers.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub answers: Option<Digest>,

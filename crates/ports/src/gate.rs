@@ -3,7 +3,7 @@
 use model::contract::supervisor::Lease;
 use model::mode::{Binding, Order, Statement};
 use model::{Mode, Module, Reason, UnixTime};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Longest lease. One that ends later is not believed: a supervisor gives shorter ones, and when the clock goes back, an
 /// old lease must not become a long one.
@@ -14,6 +14,7 @@ pub const LEASE_LEN_MAX_MS: u64 = 60_000;
 pub struct Gate {
     module: Module,
     held: RwLock<Option<Held>>,
+    standing: RwLock<Option<Arc<str>>>,
 }
 
 /// The modes that a lease names, and its epoch.
@@ -49,7 +50,7 @@ impl Gate {
     /// A gate without a lease: closed.
     #[must_use]
     pub const fn closed(module: Module) -> Self {
-        Self { module, held: RwLock::new(None) }
+        Self { module, held: RwLock::new(None), standing: RwLock::new(None) }
     }
 
     /// Takes a lease, given the operator's statement that the caller has verified.
@@ -71,6 +72,8 @@ impl Gate {
             return Err(Reason::ModeNotNewer);
         }
         let Lease { binding, epoch, until, .. } = *lease;
+        let standing = lease.standing.as_deref().map(Arc::from);
+        *self.standing.write().unwrap_or_else(PoisonError::into_inner) = standing;
         *held = Some(Held { binding, epoch, until, statement_epoch: statement.epoch, order: statement.order });
         Ok(())
     }
@@ -86,6 +89,11 @@ impl Gate {
         held.lets(self.module)?;
         let is_running = now <= held.until && held.until.since_ms(now) <= LEASE_LEN_MAX_MS;
         if is_running { Ok(held) } else { Err(Reason::ModuleOff) }
+    }
+
+    /// What is shown to other boxes.
+    pub(crate) fn standing(&self) -> Option<Arc<str>> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether a lease was ever taken, whatever it said.
@@ -117,7 +125,7 @@ mod tests {
 
     fn lease(mode: Mode, epoch: u64) -> Lease {
         let (module, statement) = (Module::Authority, String::new());
-        Lease { module, statement, binding: Binding::settled(mode), epoch, until: UnixTime::from_s(10) }
+        Lease { module, statement, binding: Binding::settled(mode), epoch, until: UnixTime::from_s(10), standing: None }
     }
     fn order(mode: Mode, epoch: u64) -> Statement {
         let operator = "alice".parse().unwrap();

@@ -5,15 +5,15 @@ use crate::bus::{Bus, BusFault, Served};
 use crate::clock::{Clock, Entropy, nonce};
 use crate::directory::{Caller, Directory};
 use crate::envelope::{self, ANSWER, BODY_LEN_MAX, CALL, Claims, Opened, Sealed};
-use crate::gate::Gate;
+use crate::gate::{Gate, LEASE_LEN_MAX_MS};
 use crate::jws;
 use crate::refusals::{Refusal, Refusals};
-use crate::replay::{Replay, WINDOW_MS};
-use crate::signer::Signer;
+use crate::replay::{Received, Replay, WINDOW_MS};
+use crate::signer::{SignFault, Signer};
 use crate::store::AuditSink;
 use model::audit::{Entry, Event};
 use model::callers::Callers;
-use model::contract::supervisor::{AskLease, Lease};
+use model::contract::supervisor::{AskLease, Lease, Standing};
 use model::contract::{Call, Subject};
 use model::mode::{Binding, Statement};
 use model::text::printable;
@@ -23,6 +23,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The `typ` of an operator's mode statement.
 pub const MODE_STATEMENT: &str = "cradle-mode";
+
+/// The `typ` of what a supervisor says of a module to other boxes.
+pub const STANDING: &str = "cradle-standing";
+
+/// Longest time until the end of such a word: that of a lease, and what clocks differ.
+const STANDING_LEN_MAX_MS: u64 = LEASE_LEN_MAX_MS + WINDOW_MS;
 
 /// How long a caller waits if it does not say: an issuing batch on a busy box takes well under a second.
 pub const PATIENCE_MS: u64 = 30_000;
@@ -52,6 +58,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub audit: Arc<dyn AuditSink>,
+    /// What all processes of the module received; none if there is one process of it.
+    pub received: Option<Arc<dyn Received>>,
 }
 
 /// A module's end of the bus.
@@ -141,6 +149,10 @@ impl Link {
         self.directory().module(&kid, self.now()).is_some_and(|(_, caller)| caller == self.caller())
     }
 
+    pub(crate) fn received(&self) -> Option<&dyn Received> {
+        self.parts.received.as_deref()
+    }
+
     pub(crate) fn callers(&self) -> &Callers {
         &self.parts.callers
     }
@@ -204,6 +216,7 @@ impl Link {
             nonce,
             mode,
             epoch,
+            standing: self.own_standing(),
             answers: None,
             body: UNSET,
         };
@@ -251,6 +264,13 @@ impl Link {
         if asked.subject.module() == Module::Supervisor && claims.instance != self.parts.instance {
             return Err(Reason::CallerNotAllowed);
         }
+        if claims.instance != self.parts.instance {
+            // Modes are not shared with that box, so its supervisor must say that this module runs.
+            let standing = self.standing_of(claims, now)?;
+            if !standing.binding.permits(claims.from) {
+                return Err(Reason::ModuleOff);
+            }
+        }
         let is_near = now.since_ms(claims.at) <= WINDOW_MS && claims.at.since_ms(now) <= WINDOW_MS;
         if is_near { Ok(()) } else { Err(Reason::OutOfTime) }
     }
@@ -284,6 +304,48 @@ impl Drop for Link {
         let left = self.locked_refusals(Refusals::end);
         self.record(left, self.now());
     }
+}
+
+impl Link {
+    /// Says of a module of this box to others that it holds a lease; for the supervisor, whom alone they believe.
+    ///
+    /// # Errors
+    /// [`SignFault`]
+    pub fn say(&self, standing: &Standing) -> Result<String, SignFault> {
+        sign_standing(standing, self.signer())
+    }
+
+    /// What this module shows to other boxes.
+    pub(crate) fn own_standing(&self) -> Option<String> {
+        self.gate.standing().map(|standing| standing.as_ref().to_owned())
+    }
+
+    /// What the supervisor of another box says of the sender of a message.
+    pub(crate) fn standing_of(&self, claims: &Claims, now: UnixTime) -> Result<Standing, Reason> {
+        let jws = claims.standing.as_deref().ok_or(Reason::WrongMode)?;
+        let key_of = |kid: &str| self.directory().module(kid, now);
+        let (payload, supervisor) = jws::verify(STANDING, jws.as_bytes(), key_of)?;
+        let standing: Standing = jws::object(&payload).ok_or(Reason::SignatureInvalid)?;
+        let of = (&standing.module, &standing.instance);
+        let is_its = of == (&claims.from, &claims.instance);
+        if supervisor != (Caller { module: Module::Supervisor, instance: claims.instance.clone() }) || !is_its {
+            return Err(Reason::CallerNotAllowed);
+        }
+        // Clocks of two boxes differ.
+        let is_running =
+            now <= standing.until.plus_ms(WINDOW_MS) && standing.until.since_ms(now) <= STANDING_LEN_MAX_MS;
+        if is_running { Ok(standing) } else { Err(Reason::ModuleOff) }
+    }
+}
+
+/// Says of a module to other boxes that it holds a lease.
+///
+/// # Errors
+/// [`SignFault`]
+pub fn sign_standing(standing: &Standing, supervisor: &dyn Signer) -> Result<String, SignFault> {
+    let payload = serde_json::to_vec(standing).map_err(|_| SignFault("the standing cannot be written"))?;
+    let jws = jws::sign(STANDING, &payload, supervisor)?;
+    String::from_utf8(jws).map_err(|_| SignFault("the standing cannot be written"))
 }
 
 fn read_answer<C: Call>(body: &RawValue) -> Result<C::Reply, Fault> {

@@ -3,6 +3,8 @@
 //! Each caller has a memory of its own, so that nobody can fill another's, or use up another's nonces.
 
 use crate::directory::Caller;
+use crate::store::StoreFault;
+use model::contract::Subject;
 use model::{Nonce, UnixTime};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,6 +17,32 @@ pub const REMEMBERED_MAX: usize = 500_000;
 
 /// Most messages of all callers that are remembered: 80 MiB at the worst.
 pub const REMEMBERED_ALL_MAX: usize = 4 * REMEMBERED_MAX;
+
+/// Remembers messages for all processes of a module, where it has several: whoever controls the bus can bring one's
+/// message to another.
+pub trait Received: Send + Sync {
+    /// Notes a message of `caller` that can be accepted until `until`, durable when this returns. Gives whether it is new.
+    ///
+    /// # Errors
+    /// [`StoreFault`]; then it is not known, and nobody acts on it.
+    fn note(&self, caller: &Caller, nonce: Nonce, until: UnixTime) -> Result<bool, StoreFault>;
+}
+
+/// Whether a call has no other effect when it is carried out a second time: a transaction is named in it and has one
+/// certificate, or it changes nothing that matters.
+pub(crate) const fn is_harmless_again(subject: Subject) -> bool {
+    matches!(
+        subject,
+        Subject::AuthorityCertify
+            | Subject::AuthorityOcsp
+            | Subject::AuthorityCrl
+            | Subject::AuthorityFilter
+            | Subject::ProvisioningWatch
+            | Subject::ModeLease
+            | Subject::ModeAsk
+            | Subject::ModeShow
+    )
+}
 
 /// Remembers nonces until they cannot be used any more because their message would be out of time.
 #[derive(Debug)]

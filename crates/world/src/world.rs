@@ -203,6 +203,7 @@ impl World {
             clock: self.hub.clone(),
             entropy: self.entropy.clone(),
             audit: Seen::new(Arc::clone(&self.hub), Arc::clone(node), Arc::clone(inner)),
+            received: None,
         }))
     }
 
@@ -302,7 +303,14 @@ impl World {
 
     fn lease(&self, module: Module, row: &ModeRow) -> Lease {
         let until = self.hub.now().plus_ms(LEASE_MS);
-        Lease { module, statement: row.statement.clone(), binding: row.binding, epoch: row.epoch, until }
+        Lease {
+            module,
+            statement: row.statement.clone(),
+            binding: row.binding,
+            epoch: row.epoch,
+            until,
+            standing: None,
+        }
     }
 
     /// Takes an operator's order.

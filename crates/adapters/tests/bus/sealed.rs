@@ -122,11 +122,12 @@ pub fn link(module: Module, bus: Arc<dyn Bus>) -> (Arc<Link>, Arc<Log>) {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
         audit: log.clone(),
+        received: None,
     });
     let (binding, now) = (Binding::settled(Mode::ProvisionCertificate), SystemClock.now());
     let (order, reason) = (Order::Stay(Mode::ProvisionCertificate), "a test".to_owned());
     let statement = Statement { order, epoch: 1, at: now, operator: "alice".parse().unwrap(), reason };
-    let lease = Lease { module, statement: String::new(), binding, epoch: 1, until: now.plus_s(50) };
+    let lease = Lease { module, statement: String::new(), binding, epoch: 1, until: now.plus_s(50), standing: None };
     link.gate().take(&lease, &statement).unwrap();
     (link, log)
 }

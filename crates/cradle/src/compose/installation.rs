@@ -194,6 +194,7 @@ impl Assembly {
             clock: Arc::clone(&self.workshop.clock),
             entropy: Arc::clone(&self.workshop.entropy),
             audit,
+            received: None,
         }))
     }
 

@@ -21,7 +21,7 @@ use adapters::bus::LocalBus;
 use adapters::sockets;
 use adapters::store::SqlStore;
 use model::contract::identity::DepositPending;
-use model::contract::supervisor::Lease;
+use model::contract::supervisor::{Lease, Standing};
 use model::mode::{Binding, Leave, Order};
 use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
 use order::{begun, not_certified, not_ordered, recorded_mode};
@@ -294,8 +294,16 @@ impl Shared {
     }
 
     fn lease(&self, module: Module, row: &ModeRow) -> Lease {
-        let until = self.now().plus_ms(LEASE_MS);
-        Lease { module, statement: row.statement.clone(), binding: row.binding, epoch: row.epoch, until }
+        let (until, binding, epoch) = (self.now().plus_ms(LEASE_MS), row.binding, row.epoch);
+        let standing = match &self.hosting {
+            Hosting::Here(_) => None,
+            Hosting::Apart(_) => {
+                let standing = Standing { module, instance: self.assembly.instance(), binding, epoch, until };
+                // Without it, other boxes do not believe the module; this one does.
+                self.link.say(&standing).ok()
+            }
+        };
+        Lease { module, statement: row.statement.clone(), binding, epoch, until, standing }
     }
 
     // The supervisor and the console do not answer on the bus for leases; they take theirs here, by the same check.

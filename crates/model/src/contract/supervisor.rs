@@ -3,7 +3,7 @@
 use super::authority::Done;
 use super::{Call, Subject};
 use crate::mode::{Binding, Order};
-use crate::{Mode, Module, Reason, UnixTime};
+use crate::{Mode, Module, Reason, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// Lets a module run for a while. A module without a lease switches itself off.
@@ -19,6 +19,26 @@ pub struct Lease {
     /// Rises with each change of the binding.
     pub epoch: u64,
     /// When the lease ends.
+    pub until: UnixTime,
+    /// What the module shows to other boxes: the supervisor's [`Standing`], as a flattened JWS. Absent where all modules
+    /// share a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<String>,
+}
+
+/// What a supervisor says of a module of its box to other boxes, which do not share its mode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// Which module.
+    pub module: Module,
+    /// On which box.
+    pub instance: StationName,
+    /// The modes in force there.
+    pub binding: Binding,
+    /// Rises with each change of the binding.
+    pub epoch: u64,
+    /// Until when it may be believed: the end of the lease.
     pub until: UnixTime,
 }
 

@@ -39,6 +39,7 @@ fn due(call: &[u8], world: &World) -> Draft {
         nonce: asked.nonce,
         deadline: asked.deadline,
         mode: asked.mode,
+        standing: None,
         body: Digest::new([0; 32]),
         ..*asked
     };

@@ -179,6 +179,11 @@ fn check_start(move_to_other_box: bool, at: UnixTime, expected: Outcome) {
         draft.move_to_other_box();
     }
     (draft.claims.at, draft.claims.deadline, draft.now) = (at, ms(at, 30_000), ms(STARTED, 10_000));
+    if draft.claims.standing.is_some() {
+        let mut said = draft.standing();
+        said.standing.until = draft.now;
+        draft.claims.standing = Some(said.sign());
+    }
     assert_eq!(draft.arrive(&world), expected);
 }
 

@@ -35,6 +35,7 @@ fn written_now() -> Golden {
         from: Module::Identity,
         to: Module::Console,
         at: NOW.plus_ms(12),
+        standing: None,
         answers: Some(asked.digest()),
         body: Digest::new([0; 32]),
         ..draft.claims

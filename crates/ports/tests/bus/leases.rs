@@ -34,7 +34,7 @@ impl Ordered {
 
 fn lease() -> Lease {
     let (binding, until) = (Binding::settled(Mode::ProvisionCertificate), NOW.plus_s(30));
-    Lease { module: Module::Identity, statement: Ordered::due().sign(), binding, epoch: EPOCH, until }
+    Lease { module: Module::Identity, statement: Ordered::due().sign(), binding, epoch: EPOCH, until, standing: None }
 }
 
 fn carry(lease: &Lease) -> Draft {
@@ -306,4 +306,40 @@ fn the_supervisor_tells_a_module_that_it_is_off() {
     world.link(Module::Supervisor).call(&lease).unwrap();
     assert_eq!(world.link(Module::Authority).gate().open(NOW), Err(Reason::ModuleOff));
     assert_eq!(instance("box"), world.link(Module::Authority).caller().instance);
+}
+
+/// Somebody asks for a lease who does not know the mode.
+#[track_caller]
+fn asks(from: Module, change: impl FnOnce(&mut Draft), mode: Mode, expected: Outcome) {
+    let unknown = Binding::settled(Mode::Sealed);
+    let mut draft = Draft::call(from, Module::Supervisor, Subject::ModeAsk, unknown, "{}".to_owned());
+    draft.claims.epoch = 0;
+    change(&mut draft);
+    assert_eq!(draft.arrive(&World::in_mode(Binding::settled(mode), CALLERS_TOML)), expected);
+}
+#[test]
+fn who_asks_for_a_lease_need_not_know_the_mode() {
+    asks(Module::Console, |_| {}, Mode::ProvisionCertificate, Outcome::CarriedOut);
+    asks(Module::Console, |_| {}, Mode::Sealed, Outcome::CarriedOut);
+}
+#[test]
+fn who_is_off_gets_none() {
+    asks(Module::Provisioning, |_| {}, Mode::Ceremony, Outcome::Refused(Reason::ModuleOff));
+    asks(Module::Provisioning, |_| {}, Mode::Sealed, Outcome::Refused(Reason::Sealed));
+}
+#[test]
+fn the_authority_asks_nobody() {
+    let refused = Outcome::Refused(Reason::CallerNotAllowed);
+    asks(Module::Authority, |_| {}, Mode::ProvisionCertificate, refused);
+}
+#[test]
+fn another_boxs_supervisor_is_not_asked() {
+    let refused = Outcome::Refused(Reason::CallerNotAllowed);
+    asks(Module::Console, Draft::move_to_other_box, Mode::ProvisionCertificate, refused);
+}
+#[test]
+fn nothing_else_is_asked_without_the_mode() {
+    let order =
+        |draft: &mut Draft| (draft.claims.subject, draft.arrives_under) = (Subject::ModeOrder, Subject::ModeOrder);
+    asks(Module::Console, order, Mode::ProvisionCertificate, Outcome::Refused(Reason::WrongMode));
 }

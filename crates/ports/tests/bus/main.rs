@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod boxes;
 mod calls;
 mod directory;
 mod floods;

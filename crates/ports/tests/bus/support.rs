@@ -5,12 +5,12 @@ use model::audit::{Entry, Event};
 use model::callers::{CALLERS_TOML, Callers};
 use model::contract::Subject;
 use model::contract::authority::Done;
-use model::contract::supervisor::Lease;
+use model::contract::supervisor::{Lease, Standing};
 use model::mode::{Binding, Order, Statement};
 use model::{Digest, Fault, Mode, Module, Nonce, Reason, StationName, UnixTime};
 use ports::bus::{BusFault, Served};
 use ports::envelope::{self, CALL, Claims, Opened};
-use ports::link::Parts;
+use ports::link::{Parts, sign_standing};
 use ports::store::{AuditSink, StoreFault};
 use ports::{Bus, Caller, Clock, Directory, Entropy, Handler, Link, Service, SignFault, Signer};
 use serde_json::value::RawValue;
@@ -257,6 +257,7 @@ impl World {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 audit: log.clone(),
+                received: None,
             })
         };
         let links: BTreeMap<_, _> = Module::ALL.into_iter().map(|module| (module, link(module))).collect();
@@ -271,7 +272,7 @@ impl World {
         let until = self.clock.now().plus_s(30);
         let goal = binding.pending.unwrap_or(binding.current);
         for (module, link) in &self.links {
-            let lease = Lease { module: *module, statement: String::new(), binding, epoch, until };
+            let lease = Lease { module: *module, statement: String::new(), binding, epoch, until, standing: None };
             link.gate().take(&lease, &statement(Order::Stay(goal), epoch)).unwrap();
         }
     }
@@ -316,6 +317,17 @@ impl World {
         let opened = Opened::open(envelope::ANSWER, answer, &self.directory, self.clock.now()).unwrap();
         let body: Result<Done, Fault> = serde_json::from_str(opened.body().get()).unwrap();
         Some(body.map(|_| ()))
+    }
+}
+
+/// What somebody says of a module to other boxes.
+pub struct Said {
+    pub standing: Standing,
+    pub signed_by: u8,
+}
+impl Said {
+    pub fn sign(&self) -> String {
+        sign_standing(&self.standing, &key(self.signed_by)).unwrap()
     }
 }
 
@@ -368,6 +380,7 @@ impl Draft {
             nonce: Nonce::new([9; 16]),
             mode,
             epoch: EPOCH,
+            standing: None,
             answers: None,
             body: Digest::new([0; 32]),
         };
@@ -377,6 +390,16 @@ impl Draft {
     pub fn move_to_other_box(&mut self) {
         self.claims.instance = instance("other");
         self.signed_by = away(self.claims.from);
+        self.claims.standing = Some(self.standing().sign());
+    }
+    /// What the other box's supervisor says of the sender.
+    pub fn standing(&self) -> Said {
+        let Claims { from, mode, epoch, .. } = self.claims;
+        let (module, instance, until) = (from, instance("other"), NOW.plus_s(30));
+        Said {
+            standing: Standing { module, instance, binding: mode, epoch, until },
+            signed_by: away(Module::Supervisor),
+        }
     }
     /// All of it from another module of this box.
     pub fn from(&mut self, module: Module) {
