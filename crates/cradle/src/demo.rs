@@ -205,7 +205,7 @@ impl Demo {
 
     fn order(&self, order: Order) -> Result {
         self.patiently(|| {
-            self.installation.supervisor.order(order, &self.operator, "demonstration")?;
+            self.installation.supervisor.order(order, std::slice::from_ref(&self.operator), "demonstration")?;
             self.installation.supervisor.check_running(&Module::ALL)
         })
     }

@@ -42,6 +42,25 @@ fn another_operator_orders_and_the_first_may_go() {
 }
 
 #[test]
+fn a_sealed_box_is_opened_by_two_where_there_are_two() {
+    let b = managed("operator-sealed");
+    b.ok(&["mode", "set", "sealed"]);
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["operator", "add", "alice"]);
+    b.ok(&["mode", "set", "sealed", "--operator", "alice"]);
+    let said = b.fails(&["mode", "set", "provision", "--operator", "alice"], 4, "operators-needed");
+    assert!(said.contains("--operator ONE --operator ANOTHER"), "{said}");
+    b.fails(&["mode", "set", "provision", "--operator", "alice,alice"], 4, "operators-needed");
+    b.fails(&["mode", "set", "provision", "--operator", "alice,bob"], 4, "operator");
+    assert!(b.ok(&["mode", "show"]).contains("mode   sealed"));
+    // Sealed again, by one.
+    b.ok(&["mode", "set", "sealed", "--operator", "operator"]);
+    b.ok(&["mode", "set", "provision", "--operator", "alice", "--operator", "operator"]);
+    assert!(b.ok(&["audit", "list", "-o", "jsonl"]).contains("alice, operator"), "both stand in the log");
+    b.sound();
+}
+
+#[test]
 fn nobody_is_certified_in_another_mode() {
     let b = Box_::new("operator-mode");
     for command in

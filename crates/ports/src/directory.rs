@@ -2,8 +2,8 @@
 
 use crate::jws::key_id;
 use model::{Entity, Module, OperatorName, StationName, UnixTime};
-use std::collections::HashMap;
 use std::collections::hash_map;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use x509::certificate::TbsCertificate;
 use x509::extension::{GeneralName, KeyUsage, decode_subject_alt_name};
@@ -122,6 +122,18 @@ impl Directory {
             (key, Entity::Module(module, instance)) => Some((key, Caller { module, instance })),
             (_, Entity::Operator(_) | Entity::Device(_) | Entity::Authority(_) | Entity::Responder(_)) => None,
         }
+    }
+
+    /// The operators whose certificates are valid at `now`.
+    #[must_use]
+    pub fn operators(&self, now: UnixTime) -> BTreeSet<OperatorName> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let valid = entries.values().filter(|entry| entry.is_valid(now));
+        let names = valid.filter_map(|entry| match &entry.holder {
+            Holder::One(Entity::Operator(name)) => Some(name.clone()),
+            Holder::One(_) | Holder::Several => None,
+        });
+        names.collect()
     }
 
     /// Whether somebody is known who speaks for this module at `now`.

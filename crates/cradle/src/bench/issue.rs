@@ -137,7 +137,11 @@ impl Rig {
             }
             servers => (Installation::start(workshop)?, servers),
         };
-        installation.supervisor.order(Order::Stay(Mode::ProvisionCertificate), &plan.operator, "benchmark")?;
+        installation.supervisor.order(
+            Order::Stay(Mode::ProvisionCertificate),
+            std::slice::from_ref(&plan.operator),
+            "benchmark",
+        )?;
         installation.supervisor.check_running(&[Module::Authority])?;
         let station = installation.supervisor.link(Module::Provisioning)?;
         let leased = Arc::clone(&station);

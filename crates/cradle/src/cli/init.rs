@@ -407,7 +407,7 @@ fn broker(places: &Places, config: &Config, bus: &BusConfig) -> Result {
 fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {
     let modes = workshop.make_box_records()?;
     let (statement, jws) = sign_order(workshop, Order::Provision, 1, operator, "first mode of a new installation")?;
-    record_order(&modes, &statement, &jws, workshop.clock.now())?;
+    record_order(&modes, &statement, None, &jws, workshop.clock.now())?;
     modes.bind(Binding::settled(Mode::ProvisionSoftware), workshop.clock.now())?;
     Ok(())
 }

@@ -29,9 +29,9 @@ enum Verb {
         /// Why, for the record.
         #[arg(long, default_value = "")]
         reason: String,
-        /// Who orders it: the only operator, if nobody is named.
-        #[arg(long, env = "CRADLE_OPERATOR")]
-        operator: Option<OperatorName>,
+        /// Who orders it: the only operator, if nobody is named. To leave `sealed` name two, where there are two.
+        #[arg(long = "operator", env = "CRADLE_OPERATOR", value_delimiter = ',', value_name = "OPERATOR")]
+        operators: Vec<OperatorName>,
     },
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             }
             Ok(())
         }
-        Verb::Set { mode, reason, operator } => {
+        Verb::Set { mode, reason, operators } => {
             let order = Order::by_name(&mode).ok_or_else(|| {
                 let names: Vec<_> = Order::all().iter().map(|o| o.name()).collect();
                 Failure::new(Exit::Usage, "mode", format!("there is no mode {mode:?}"))
@@ -78,8 +78,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                     .next("see `cradle mode table`")
             })?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-            let operator = installation.workshop.operator(operator.as_ref())?;
-            let row = installation.supervisor.order(order, &operator, &reason)?;
+            let operators = match operators.as_slice() {
+                [] => vec![installation.workshop.operator(None)?],
+                named => named.iter().map(|name| installation.workshop.operator(Some(name))).collect::<Result<_>>()?,
+            };
+            let row = installation.supervisor.order(order, &operators, &reason)?;
             for trouble in installation.supervisor.troubles() {
                 out.say(&format!("{trouble}"));
             }

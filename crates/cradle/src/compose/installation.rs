@@ -51,11 +51,11 @@ impl Supervision {
             Self::Apart(remote) => remote.row(),
         }
     }
-    /// Takes an operator's order and enters its mode.
-    pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
+    /// Takes an order that one or two operators sign, and enters its mode.
+    pub(crate) fn order(&self, order: Order, operators: &[OperatorName], why: &str) -> Result<ModeRow> {
         match self {
-            Self::Here(supervisor) => supervisor.order(order, operator, why),
-            Self::Apart(remote) => remote.order(order, operator, why),
+            Self::Here(supervisor) => supervisor.order(order, operators, why),
+            Self::Apart(remote) => remote.order(order, operators, why),
         }
     }
     /// Enters a mode that the order covers.

@@ -9,7 +9,7 @@ mod remote;
 mod service;
 mod supervising;
 
-pub(crate) use order::{record_order, sign_order};
+pub(crate) use order::{record_order, sign_order, signed};
 pub(crate) use process::{Processes, Said};
 pub(crate) use remote::Remote;
 pub(crate) use service::service_of;
@@ -21,10 +21,10 @@ use adapters::bus::LocalBus;
 use adapters::sockets;
 use adapters::store::SqlStore;
 use model::contract::identity::DepositPending;
-use model::contract::supervisor::{Lease, Standing};
+use model::contract::supervisor::{Lease, OrderMode, Standing};
 use model::mode::{Binding, Leave, Order};
 use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
-use order::{begun, not_certified, not_ordered, recorded_mode};
+use order::{begun, check_leaving, not_certified, not_ordered, recorded_mode};
 use ports::Link;
 use ports::bus::{BusFault, Served};
 use ports::directory::Caller;
@@ -168,11 +168,10 @@ impl Supervisor {
         self.shared.troubles().into_iter().map(|(_, failure)| failure).collect()
     }
 
-    /// Takes an operator's order and enters its mode.
-    pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
+    /// Takes an order that these operators sign, and enters its mode.
+    pub(crate) fn order(&self, order: Order, operators: &[OperatorName], why: &str) -> Result<ModeRow> {
         let epoch = self.shared.ordered_epoch() + 1;
-        let (_, statement) = sign_order(&self.shared.assembly.workshop, order, epoch, operator, why)?;
-        self.shared.take_order(&statement)?;
+        self.shared.take_order(&signed(&self.shared.assembly.workshop, order, epoch, operators, why)?)?;
         Ok(self.row())
     }
 
@@ -207,18 +206,26 @@ impl Shared {
         verify_statement(&statement, &self.assembly.directory, self.now()).map_or(0, |s| s.epoch)
     }
 
-    /// Takes an operator's signed order and enters its mode.
-    fn take_order(self: &Arc<Self>, jws: &str) -> Result {
+    /// Takes a signed order and enters its mode.
+    fn take_order(self: &Arc<Self>, signed: &OrderMode) -> Result {
         let _changing = locked(&self.changing);
-        let statement = verify_statement(jws, &self.assembly.directory, self.now());
-        let statement = statement.or_fail("checking the mode statement")?;
+        let jws = &signed.statement;
+        let verify = |jws: &str| {
+            verify_statement(jws, &self.assembly.directory, self.now()).or_fail("checking the mode statement")
+        };
+        let statement = verify(jws)?;
+        let second = signed.second.as_deref().map(verify).transpose()?;
+        let is_sealed = locked(&self.row).binding == Binding::settled(Mode::Sealed);
+        if is_sealed && statement.order != Order::Stay(Mode::Sealed) {
+            check_leaving(&statement, second.as_ref(), &self.assembly.directory.operators(self.now()))?;
+        }
         if statement.epoch <= self.ordered_epoch() {
             return Err(Fault::Refused(Reason::ModeNotNewer)).or_fail("checking the mode statement");
         }
-        record_order(&self.modes, &statement, jws, self.now())?;
+        record_order(&self.modes, &statement, second.as_ref(), jws, self.now())?;
         {
             let mut row = locked(&self.row);
-            (row.order, row.statement) = (statement.order, jws.to_owned());
+            (row.order, row.statement) = (statement.order, jws.clone());
         }
         self.enter(statement.order.at_rest())
     }

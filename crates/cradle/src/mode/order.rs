@@ -5,12 +5,14 @@ use crate::fault::{Exit, Failure, Result, While, of_fault};
 use crate::lapsed::{self, Lapse};
 use adapters::store::SqlStore;
 use model::audit::Event;
+use model::contract::supervisor::OrderMode;
 use model::mode::{Binding, Order, Statement};
 use model::{Entity, Fault, Mode, Module, OperatorName, Reason, UnixTime};
 use ports::jws;
 use ports::link::MODE_STATEMENT;
 use ports::store::ModeStore;
 use ports::store::mode::ModeRow;
+use std::collections::BTreeSet;
 
 /// The mode of this box, if the audit log says the same: a row of the table could have been put back.
 pub(super) fn recorded_mode(store: &SqlStore) -> Result<ModeRow> {
@@ -64,10 +66,53 @@ pub(crate) fn sign_order(
     Ok((statement, jws))
 }
 
+/// Has operators sign an order: the first of them orders, a second agrees.
+pub(crate) fn signed(
+    workshop: &Workshop,
+    order: Order,
+    epoch: u64,
+    operators: &[OperatorName],
+    why: &str,
+) -> Result<OrderMode> {
+    let sign = |operator: &OperatorName| -> Result<String> { Ok(sign_order(workshop, order, epoch, operator, why)?.1) };
+    match operators {
+        [operator] => Ok(OrderMode { statement: sign(operator)?, second: None }),
+        [operator, second] => Ok(OrderMode { statement: sign(operator)?, second: Some(sign(second)?) }),
+        [] | [..] => Err(Failure::new(Exit::Usage, "operator", "one operator orders, and a second may agree")
+            .because(format!("{} are named", operators.len()))
+            .next("name one or two with --operator")),
+    }
+}
+
+/// To leave `sealed` takes two persons, wherever there are two: one alone could have been made to.
+pub(super) fn check_leaving(
+    first: &Statement,
+    second: Option<&Statement>,
+    operators: &BTreeSet<OperatorName>,
+) -> Result {
+    let agrees = |second: &Statement| {
+        second.operator != first.operator && (second.order, second.epoch) == (first.order, first.epoch)
+    };
+    if operators.len() < 2 || second.is_some_and(agrees) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotAuthorised, "operators-needed", "the box stays sealed: two operators are needed")
+        .because("whoever is alone could have been made to, and this box has more than one operator")
+        .next("name two: `cradle mode set MODE --operator ONE --operator ANOTHER`"))
+}
+
 /// Records an order.
-pub(crate) fn record_order(modes: &SqlStore, said: &Statement, statement: &str, now: UnixTime) -> Result {
+pub(crate) fn record_order(
+    modes: &SqlStore,
+    said: &Statement,
+    second: Option<&Statement>,
+    statement: &str,
+    now: UnixTime,
+) -> Result {
     let Statement { order, epoch, operator, reason, .. } = said;
-    let (order, epoch, operator, reason) = (*order, *epoch, operator.to_string(), reason.clone());
+    let names = [Some(operator), second.map(|second| &second.operator)];
+    let operator = names.into_iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (order, epoch, reason) = (*order, *epoch, reason.clone());
     Ok(modes.order(order, statement, Event::ModeOrdered { order, epoch, operator, reason }, now)?)
 }
 
@@ -102,4 +147,45 @@ pub(super) fn not_ordered(workshop: &Workshop, fault: Fault) -> Failure {
     Failure::new(Exit::NotAuthorised, "not-ordered", "no module runs: nobody stands behind the mode of this box")
         .because(format!("of the operator who ordered it: {why}"))
         .next(format!("{next}; records can be listed and verified meanwhile"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(operator: &str, order: Order, epoch: u64) -> Statement {
+        let (at, operator) = (UnixTime::from_s(1), operator.parse().unwrap());
+        Statement { order, epoch, at, operator, reason: String::new() }
+    }
+    #[track_caller]
+    fn check(second: Option<Statement>, operators: &[&str], expected: bool) {
+        let operators = operators.iter().map(|name| name.parse().unwrap()).collect();
+        let left = check_leaving(&said("alice", Order::Provision, 4), second.as_ref(), &operators);
+        assert_eq!(left.is_ok(), expected, "{second:?}");
+    }
+
+    #[test]
+    fn where_one_operator_is_one_is_enough() {
+        check(None, &["alice"], true);
+    }
+    #[test]
+    fn where_two_are_one_is_not() {
+        check(None, &["alice", "bob"], false);
+    }
+    #[test]
+    fn two_that_agree() {
+        check(Some(said("bob", Order::Provision, 4)), &["alice", "bob"], true);
+    }
+    #[test]
+    fn the_same_one_twice() {
+        check(Some(said("alice", Order::Provision, 4)), &["alice", "bob"], false);
+    }
+    #[test]
+    fn two_that_order_something_else() {
+        check(Some(said("bob", Order::Stay(Mode::Ceremony), 4)), &["alice", "bob"], false);
+    }
+    #[test]
+    fn what_the_second_said_of_another_day() {
+        check(Some(said("bob", Order::Provision, 3)), &["alice", "bob"], false);
+    }
 }

@@ -1,10 +1,10 @@
 //! The supervisor of this box, seen from another process.
 
-use super::{Order, locked, sign_order};
+use super::{Order, locked, signed};
 use crate::compose::{Assembly, Workshop};
 use crate::fault::{Exit, Failure, Result, While, of_trouble};
 use model::contract::Call;
-use model::contract::supervisor::{EnterMode, OrderMode, ShowMode, Shown};
+use model::contract::supervisor::{EnterMode, ShowMode, Shown};
 use model::{Mode, Module, OperatorName};
 use ports::Link;
 use ports::link::verify_statement;
@@ -58,13 +58,13 @@ impl Remote {
         self.link.call_within(call, SOON_MS)
     }
 
-    /// Signs an operator's order and has it obeyed.
-    pub(crate) fn order(&self, order: Order, operator: &OperatorName, why: &str) -> Result<ModeRow> {
+    /// Has operators sign an order, and has it obeyed.
+    pub(crate) fn order(&self, order: Order, operators: &[OperatorName], why: &str) -> Result<ModeRow> {
         self.refresh()?;
         let (now, directory) = (self.workshop().clock.now(), &self.assembly.directory);
         let epoch = verify_statement(&self.row().statement, directory, now).map_or(0, |said| said.epoch) + 1;
-        let (_, statement) = sign_order(self.workshop(), order, epoch, operator, why)?;
-        self.told(self.call(&OrderMode { statement }).or_fail("ordering the mode")?)?;
+        let order = signed(self.workshop(), order, epoch, operators, why)?;
+        self.told(self.call(&order).or_fail("ordering the mode")?)?;
         Ok(self.row())
     }
 

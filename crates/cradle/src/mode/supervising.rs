@@ -124,7 +124,7 @@ impl Service for Answering {
             }),
             Subject::ModeShow => answer(body, |ShowMode {}| Ok(shared.shown(None))),
             Subject::ModeOrder => {
-                answer(body, |OrderMode { statement }| Ok(shared.shown(shared.take_order(&statement).err().as_ref())))
+                answer(body, |order: OrderMode| Ok(shared.shown(shared.take_order(&order).err().as_ref())))
             }
             Subject::ModeEnter => answer(body, |EnterMode { mode }| {
                 let _changing = locked(&shared.changing);

@@ -77,6 +77,9 @@ pub struct OrderMode {
     /// The operator's [`Statement`](crate::mode::Statement), as a flattened JWS signed with the operator's key. Its
     /// epoch must be above that of the order before.
     pub statement: String,
+    /// The same by another operator. To leave `sealed` takes two, wherever there are two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
 }
 
 impl Call for OrderMode {

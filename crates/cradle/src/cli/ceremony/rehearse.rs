@@ -84,7 +84,7 @@ fn installation(real: &Real<'_>, plan: &Plan, places: &Places) -> Result<Install
     let workshop = init::make(places, &wanted)?;
     copy_profiles(&Places::of(real.data).profiles(), &places.profiles())?;
     let installation = Installation::start(workshop)?;
-    installation.supervisor.order(Order::Stay(Mode::Ceremony), &operator, "rehearsal")?;
+    installation.supervisor.order(Order::Stay(Mode::Ceremony), std::slice::from_ref(&operator), "rehearsal")?;
     Ok(installation)
 }
 
