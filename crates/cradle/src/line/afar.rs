@@ -91,16 +91,14 @@ fn one_run(
     match remote.call_soon(&call) {
         // If it began all the same, it is watched; if not, it is not known.
         Ok(_) | Err(Fault::Unavailable(_)) => {}
-        Err(fault) => return Err(fail(&fault)),
+        Err(fault @ (Fault::Refused(_) | Fault::Malformed(_))) => return Err(fail(&fault)),
     }
     let mut from = 0;
     loop {
-        let seen = remote.call_soon(&WatchLine { run, from }).map_err(|fault| match fault {
+        let seen = remote.call_soon(&WatchLine { run, from }).map_err(|fault| {
             // Its process ended, and another does not know of it.
-            Fault::Refused(Reason::TransactionUnknown) => {
-                failed(Fault::unavailable("the process of the station ended; it is started again"))
-            }
-            fault => failed(fault),
+            let ended = Fault::unavailable("the process of the station ended; it is started again");
+            failed(if fault == Fault::Refused(Reason::TransactionUnknown) { ended } else { fault })
         })?;
         bars.show(seen.flash, seen.certify);
         for report in seen.reports {
