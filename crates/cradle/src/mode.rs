@@ -376,7 +376,8 @@ impl Shared {
         let doing = format!("starting {module}");
         let service: Arc<dyn Service> = match module {
             Module::Authority => {
-                let km = Authority::start(workshop.authority_setting()?).or_fail(&doing)?;
+                let km =
+                    Authority::start_with(workshop.authority_setting()?, Some(workshop.abroad())).or_fail(&doing)?;
                 Arc::new(km).on(&link)
             }
             Module::Identity => {
