@@ -99,13 +99,13 @@ pub(super) fn attach(common: &Common, asked: &Attach) -> Result {
     let doing = format!("attaching {}", asked.name);
     let binding = installation.supervisor.row().binding;
     if binding != Binding::settled(Mode::Ceremony) {
-        return Err(Failure::new(Exit::Unavailable, Reason::WrongMode.code(), format!("{doing} was refused"))
+        return Err(Failure::new(Exit::Unavailable, "wrong-mode", format!("{doing} was refused"))
             .because(format!("the mode is {}", binding.current))
             .next("`cradle mode set ceremony`, then repeat the command"));
     }
     let known = row(workshop, &asked.name)?;
     if known.as_ref().is_some_and(|row| row.certificate != der) {
-        return Err(Failure::new(Exit::Conflict, Reason::NameTaken.code(), format!("{doing} was refused"))
+        return Err(Failure::new(Exit::Conflict, "name-taken", format!("{doing} was refused"))
             .because(format!("{} is the name of another authority here", asked.name))
             .next("choose another name"));
     }
