@@ -57,10 +57,16 @@ impl Ca {
         &self.chain
     }
 
-    /// Whether its key is elsewhere, and with it the records of what it issued.
+    /// Whether its key is elsewhere, and nothing is signed with it here.
     #[must_use]
     pub fn is_offline(&self) -> bool {
-        self.row.key.0 == OFFLINE
+        self.row.key.0 == OFFLINE || self.is_foreign()
+    }
+
+    /// Whether its key is with a foreign authority, which is asked to sign.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.row.key.is_foreign()
     }
 
     /// Its key, opened at the first use: an authority that signs nothing has no decrypted key in memory.
@@ -111,7 +117,8 @@ impl Cas {
             let certificate = Certificate::decode(&row.certificate)?;
             let issuer = Issuer::of(row.name.clone(), &certificate)
                 .ok_or(Fault::unavailable("the certificate of an authority is not that of an authority"))?;
-            let issuer = match row.key.signature()? {
+            let algorithm = if row.key.is_foreign() { None } else { row.key.signature()? };
+            let issuer = match algorithm {
                 Some(algorithm) => issuer.signing_by(algorithm),
                 None => issuer,
             };

@@ -1,12 +1,14 @@
 //! What km answers on the bus.
 
 use crate::ca::Setting;
+use crate::foreign::Abroad;
 use crate::hierarchy;
 use crate::ra::Ra;
 use model::contract::BATCH_LEN_MAX;
 use model::contract::Subject;
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
+    Verdict,
 };
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
@@ -32,10 +34,22 @@ impl Authority {
     /// # Errors
     /// [`Fault`] if the store cannot be read or written.
     pub fn start(setting: Setting) -> Result<Self, Fault> {
+        Self::start_with(setting, None)
+    }
+
+    /// The same, with lines to foreign authorities. What an earlier process asked them for and did not end is left as
+    /// not settled: no line is used at the start.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(setting: Setting, abroad: Option<Abroad>) -> Result<Self, Fault> {
         let now = setting.clock.now();
         let repaired = setting.store.close_left_open(now)?;
+        if let Some(abroad) = &abroad {
+            abroad.store.leave_all_foreign(now)?;
+        }
         hierarchy::finish_left_open(&setting, now)?;
-        Ok(Self { ra: Ra::new(setting)?, repaired })
+        Ok(Self { ra: Ra::new(setting)?.with_lines(abroad), repaired })
     }
 
     /// The RA, for who runs in the same process and needs no bus.
@@ -54,9 +68,22 @@ impl Authority {
         if call.confirmations.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more confirmations than a batch may have"));
         }
-        let verdicts = call.confirmations.into_iter().map(|c| (c.transaction_id, c.verdict)).collect();
-        let results = self.ra.setting().store.confirm(caller, verdicts, self.ra.now())?;
-        Ok(Confirmed { results: results.into_iter().map(|r| r.map_err(Fault::Refused)).collect() })
+        let verdicts: Vec<_> = call.confirmations.into_iter().map(|c| (c.transaction_id, c.verdict)).collect();
+        let mut withdrawn = Vec::with_capacity(verdicts.len());
+        for (transaction_id, verdict) in &verdicts {
+            // What a foreign authority issued is revoked there first: here alone nobody would learn of it.
+            withdrawn.push(match verdict {
+                Verdict::Rejected => self.ra.withdraw(caller, transaction_id),
+                Verdict::Accepted => Ok(()),
+            });
+        }
+        let done = verdicts.into_iter().zip(&withdrawn).filter(|(_, done)| done.is_ok()).map(|(verdict, _)| verdict);
+        let mut results = self.ra.setting().store.confirm(caller, done.collect(), self.ra.now())?.into_iter();
+        let mut result = |done: Result<(), Fault>| match done {
+            Ok(()) => results.next().map_or(Err(UNSAID), |said| said.map_err(Fault::Refused)),
+            Err(fault) => Err(fault),
+        };
+        Ok(Confirmed { results: withdrawn.into_iter().map(&mut result).collect() })
     }
 
     fn deposit(&self, call: &Deposit) -> Result<Deposited, Fault> {
@@ -74,6 +101,8 @@ impl Authority {
         Ok(Deposited { new })
     }
 }
+
+const UNSAID: Fault = Fault::unavailable("the store answered for fewer confirmations than it was asked");
 
 /// km on the bus: what it answers depends on the operation mode, which its link knows.
 struct Answering {

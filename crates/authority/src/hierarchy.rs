@@ -53,6 +53,10 @@ impl Authority {
     pub fn create(&self, caller: &Caller, call: &CreateAuthority) -> Result<AuthorityCreated, Fault> {
         let (_, key_type) = self.plan(call)?;
         let issuer = call.issuer.as_ref().map(|name| self.ra().cas().find(name)).transpose()?;
+        if issuer.as_ref().is_some_and(|issuer| issuer.is_foreign()) {
+            // Before there is a key: what a foreign authority certifies is no authority.
+            return Err(Reason::IssuerNotAllowed.into());
+        }
         if self.ra().cas().find(&call.name).is_ok() {
             return Err(Reason::NameTaken.into());
         }
@@ -179,6 +183,9 @@ impl Authority {
     pub fn rollover(&self, caller: &Caller, call: &CreateAuthority) -> Result<AuthorityRolledOver, Fault> {
         let (profile, key_type) = self.plan(call)?;
         let old = self.ra().cas().find(&call.name)?;
+        if old.is_foreign() {
+            return Err(Reason::KeyOffline.into());
+        }
         if old.row().issuer != call.issuer {
             return Err(Reason::IssuerNotAllowed.into());
         }

@@ -14,5 +14,6 @@ pub mod va;
 
 pub use ca::{Ca, Setting};
 pub use contract::Authority;
+pub use foreign::Abroad;
 pub use limits::Limits;
 pub use ra::Ra;

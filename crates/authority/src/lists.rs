@@ -32,6 +32,9 @@ impl Ra {
     pub fn issue_crl(&self, call: &IssueCrl) -> Result<CrlIssued, Fault> {
         let ca = self.cas().find(&call.authority)?;
         let certificate = ca.certificate().ok_or(Reason::IssuerUnknown)?;
+        if ca.is_foreign() {
+            return Err(Reason::KeyOffline.into());
+        }
         let store = &self.setting().store;
         // First of all: if somebody else intends a list from here on, this number is taken, and the list that was begun
         // with an older look at the records is not intended any more.

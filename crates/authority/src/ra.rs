@@ -1,6 +1,7 @@
 //! The one conductor: takes requests for certificates from wherever they come, and answers each.
 
 use crate::ca::{Ca, Cas, Setting};
+use crate::foreign::{Abroad, Wanted};
 use crate::limits::Limiter;
 use crate::ocsp::Memory;
 use issue::profile::{Protocol, Requester, SubjectKind};
@@ -30,6 +31,7 @@ pub struct Ra {
     cas: Cas,
     limiter: Limiter,
     ocsp: Memory,
+    abroad: Option<Abroad>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -42,6 +44,8 @@ struct Prepared {
 /// What is known of a request before the store is written to.
 enum Inspected {
     Prepared(Box<Prepared>),
+    /// To be asked of a foreign authority.
+    Wanted(Box<Wanted>),
     /// Answered before with this certificate.
     Repeated(Vec<u8>, Arc<Ca>),
 }
@@ -50,6 +54,7 @@ enum Inspected {
 enum Progress {
     Failed(Fault),
     Prepared(ToBeSigned<Linted>, Arc<Ca>),
+    Wanted(Box<Wanted>),
     Intended(ToBeSigned<Intended>, Arc<Ca>),
     Signed(Signed, Arc<Ca>),
     Done(Vec<u8>, Arc<Ca>),
@@ -61,7 +66,18 @@ impl Ra {
     /// # Errors
     /// [`Fault`] if the authorities cannot be read.
     pub fn new(setting: Setting) -> Result<Self, Fault> {
-        Ok(Self { cas: Cas::load(&setting)?, setting, limiter: Limiter::default(), ocsp: Memory::default() })
+        let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
+        Ok(Self { cas, setting, limiter, ocsp, abroad: None })
+    }
+
+    /// The same, with lines to foreign authorities.
+    #[must_use]
+    pub fn with_lines(self, abroad: Option<Abroad>) -> Self {
+        Self { abroad, ..self }
+    }
+
+    pub(crate) const fn abroad(&self) -> Option<&Abroad> {
+        self.abroad.as_ref()
     }
 
     pub(crate) const fn setting(&self) -> &Setting {
@@ -111,6 +127,9 @@ impl Ra {
 
     /// Answers one request that km makes for itself, of an authority or a responder, under an issuer that is given.
     pub(crate) fn admit_own(&self, caller: &Caller, request: CertifyRequest, ca: Arc<Ca>) -> Result<Answer, Fault> {
+        if ca.is_foreign() {
+            return Err(Reason::IssuerNotAllowed.into());
+        }
         let grant = self.grants(std::slice::from_ref(&request))?.pop().flatten();
         let inspected = self
             .profile(&request)
@@ -171,9 +190,19 @@ impl Ra {
                 return Ok(Inspected::Repeated(certificate, ca));
             }
         }
+        // What is being asked of a foreign authority has its use of grant and right already.
+        let own_use = ca.is_foreign() && self.is_asked(call, request.key())?;
+        let (without, less);
+        let grant = if own_use {
+            without = Grant { used: grant.used.saturating_sub(1), ..grant.clone() };
+            &without
+        } else {
+            grant
+        };
         let verified = if request.is_vouched_for() {
-            let right = call.subject.device().and_then(|id| rights.get(&id.device_type));
-            request.vouch(right.ok_or(Reason::RightMissing)?, now)?
+            let right = call.subject.device().and_then(|id| rights.get(&id.device_type)).ok_or(Reason::RightMissing)?;
+            less = Right { used: right.used.saturating_sub(u32::from(own_use)), ..right.clone() };
+            request.vouch(&less, now)?
         } else {
             request.verify()?
         };
@@ -182,7 +211,9 @@ impl Ra {
             self.approved(caller, call, &profile, authorised.key(), now)?;
         }
         // A key that cannot be opened is found before its use is recorded: what is intended and not signed is revoked.
-        ca.signer()?;
+        if !ca.is_foreign() {
+            ca.signer()?;
+        }
         let serial = SerialNumber::next(self.setting.store.epoch(), now, random(self.setting.entropy.as_ref()));
         let draft = IntentDraft {
             transaction_id: call.transaction_id,
@@ -200,6 +231,9 @@ impl Ra {
         };
         let linted = authorised.prepare(ca.issuer(), serial, now)?.lint()?;
         let draft = IntentDraft { tbs_digest: linted.tbs_digest(), not_after: linted.not_after(), ..draft };
+        if ca.is_foreign() {
+            return Ok(Inspected::Wanted(Box::new(Wanted::new(&linted, ca, draft)?)));
+        }
         Ok(Inspected::Prepared(Box::new(Prepared { linted, ca, draft })))
     }
 
@@ -239,15 +273,40 @@ impl Ra {
                 drafts.push(draft);
                 Progress::Prepared(linted, ca)
             }
+            Ok(Inspected::Wanted(wanted)) => Progress::Wanted(wanted),
             Ok(Inspected::Repeated(certificate, ca)) => Progress::Done(certificate, ca),
             Err(fault) => Progress::Failed(fault),
         });
-        let begun = begun.collect();
+        let begun = self.have_certified(begun.collect());
         let intended = self.intend(begun, drafts);
         let signed = self.sign(intended);
         let recorded = self.record(signed);
         self.remember_refusals(call, &recorded);
         answers(recorded)
+    }
+
+    /// Has foreign authorities certify what is theirs to certify.
+    fn have_certified(&self, batch: Vec<Progress>) -> Vec<Progress> {
+        let asked: Vec<&Wanted> = batch
+            .iter()
+            .filter_map(|progress| match progress {
+                Progress::Wanted(wanted) => Some(wanted.as_ref()),
+                _ => None,
+            })
+            .collect();
+        if asked.is_empty() {
+            return batch;
+        }
+        let mut answers = self.ask_foreign(&asked).into_iter();
+        let step = |progress| match progress {
+            Progress::Wanted(wanted) => match answers.next() {
+                Some(Ok(certificate)) => Progress::Done(certificate, wanted.into_ca()),
+                Some(Err(fault)) => Progress::Failed(fault),
+                None => Progress::Failed(SHORT),
+            },
+            other => other,
+        };
+        batch.into_iter().map(step).collect()
     }
 
     /// Commit A: the drafts are those of what is prepared, in its order.
@@ -399,7 +458,9 @@ fn answers(batch: Vec<Progress>) -> Certified {
                 Answer::Issued { certificate: certificate.into(), chain: u16::try_from(chain).unwrap_or(u16::MAX) }
             }
             Progress::Failed(fault) => Answer::Failed(fault),
-            Progress::Prepared(..) | Progress::Intended(..) | Progress::Signed(..) => Answer::Failed(SHORT),
+            Progress::Prepared(..) | Progress::Wanted(_) | Progress::Intended(..) | Progress::Signed(..) => {
+                Answer::Failed(SHORT)
+            }
         });
     }
     let chain = |ca: &Arc<Ca>| ca.chain().iter().cloned().map(Base64::from).collect();

@@ -172,14 +172,9 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::ReleaseUnknown
         | R::SignerUnknown
         | R::SupplierUnknown => Exit::NotFound,
-        R::NameTaken
-        | R::AlreadyRevoked
-        | R::NotHeld
-        | R::TransactionConflict
-        | R::TransactionClosed
-        | R::ListContradicts
-        | R::ListNotNewer
-        | R::SupplierKnown => Exit::Conflict,
+        #[rustfmt::skip]
+        R::NameTaken | R::ForeignUnsettled | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
+        | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         R::ListInvalid => Exit::Failed,
         R::ProofOfPossession
@@ -201,6 +196,8 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::OutlivesIssuer
         | R::IssuerRevoked
         | R::IssuerNotAllowed
+        | R::ForeignRefused
+        | R::ForeignMisfit
         | R::AuthoritySpent
         | R::AuthorityEnded
         | R::ApprovalDenied

@@ -197,7 +197,7 @@ fn certify(
         let mut outcome = foreign.certify(&intent, enrolment, expected)?;
         loop {
             match outcome {
-                Outcome::Issued(certificate) => return Ok(*certificate),
+                Outcome::Offered(offered) => return foreign.accept(offered).map(|certificate| *certificate),
                 Outcome::Later(waiting) => outcome = foreign.ready(waiting, expected)?,
             }
         }

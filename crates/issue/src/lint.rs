@@ -130,6 +130,24 @@ pub fn findings(tbs: &[u8], expected: &Expected<'_>) -> Vec<Finding> {
     found.0
 }
 
+/// The same of a certificate that another authority signed: only what holds for all, whatever our profile says. Its
+/// serial numbers are its own.
+#[must_use]
+pub fn findings_of_another(tbs: &[u8]) -> Vec<Finding> {
+    let mut found = Found(Vec::new());
+    if octets::check(tbs, &mut found).is_none() {
+        found.add(Finding::Encoding, true);
+    }
+    match TbsRef::decode(tbs) {
+        Ok(read) => found.add(Finding::NotCanonical, read.write() != tbs),
+        Err(_) => found.add(Finding::Encoding, true),
+    }
+    found.0.retain(|finding| finding.severity() == Severity::Error && *finding != Finding::SerialTooShort);
+    found.0.sort_unstable();
+    found.0.dedup();
+    found.0
+}
+
 /// Whether nothing was found that stops issuing.
 #[must_use]
 pub fn is_clean(findings: &[Finding]) -> bool {

@@ -131,6 +131,27 @@ pub enum Event {
     CeremonyFinished { ceremony: String, plan: Digest, journal: Digest },
     /// A private key left this box in a file under a password: whose, and who said that it may.
     KeyExported { subject: String, serial: String, operators: String },
+    /// The key of an authority is with a foreign authority, which is reached there.
+    AuthorityAttached { authority: String, url: String, key: Digest },
+    /// A foreign authority is about to be asked to certify this key: `exchange` is the transaction with it, `transaction`
+    /// that of the requester.
+    ForeignAsked { authority: String, exchange: TransactionId, transaction: TransactionId, key: Digest, grant: u64 },
+    /// A foreign authority gave a certificate of this number, and was not told yet whether it is taken.
+    ForeignOffered { exchange: TransactionId, serial: String },
+    /// A certificate of a foreign authority was recorded.
+    ForeignIssued {
+        exchange: TransactionId,
+        transaction: TransactionId,
+        serial: String,
+        tbs: Digest,
+        certificate: Digest,
+    },
+    /// What a foreign authority was asked for came to nothing, or is revoked there: the grant is free again.
+    ForeignClosed { exchange: TransactionId, why: String },
+    /// It is not known whether a foreign authority certified the key: the grant stays reserved.
+    ForeignUnsettled { exchange: TransactionId, key: Digest, why: String },
+    /// What a list of a foreign authority says was taken over.
+    StatusTaken { authority: String, number: u64, crl: Digest, revoked: u64, released: u64 },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

@@ -146,6 +146,12 @@ reasons! {
         "see `cradle ca list`: it reached the end that was set for it, or another took its place",
     KeyOffline = "key-offline": "the key of this authority is not in this installation";
         "take the request to where the key is (`cradle ca request`), and bring the certificate back",
+    ForeignRefused = "foreign-refused": "the foreign authority refused it";
+        "see why with `cradle explain TRANSACTION`, and ask the operator of that authority",
+    ForeignMisfit = "foreign-misfit": "the foreign authority gave a certificate that the profile does not allow, so it was not taken";
+        "see what is wrong with `cradle explain TRANSACTION`; change that authority's profile, or this one",
+    ForeignUnsettled = "foreign-unsettled": "it is not known whether the foreign authority certified the key";
+        "`cradle ca settle AUTHORITY` shows what is open, and how to end it",
     Quarantined = "quarantined": "this installation was restored from a backup, and has not been released yet";
         "read back what is newer than the backup, then `cradle backup confirm`",
     AwaitingApproval = "awaiting-approval": "the request waits for operators to approve it";

@@ -1,6 +1,10 @@
 //! The line to a foreign authority: one message there, one answer back.
 
+use crate::signer::Signer;
+use crate::store::foreign::Attachment;
+use model::Fault;
 use std::fmt;
+use std::sync::Arc;
 
 /// Carries a message to a foreign authority and its answer back. What the octets say is not known here.
 pub trait Issuing: Send + Sync {
@@ -9,6 +13,43 @@ pub trait Issuing: Send + Sync {
     /// # Errors
     /// [`LineFault`]: whether the message arrived is what its variants tell apart.
     fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, LineFault>;
+}
+
+/// Opens the lines to foreign authorities.
+pub trait Lines: Send + Sync {
+    /// Opens the line to an authority, and what protects requests to it.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`] if the address, the secret or the key cannot be used.
+    fn open(&self, attachment: &Attachment) -> Result<Opened, Fault>;
+    /// Waits, because the other side asked for it. Units: milliseconds.
+    fn wait(&self, ms: u64);
+}
+
+/// A line that is open.
+pub struct Opened {
+    /// The line.
+    pub line: Box<dyn Issuing>,
+    /// What protects requests.
+    pub protection: Protection,
+}
+
+/// What protects requests to a foreign authority.
+pub enum Protection {
+    /// A secret that both sides have.
+    Secret(Box<dyn AsRef<[u8]> + Send + Sync>),
+    /// A key.
+    Key(Arc<dyn Signer>),
+}
+
+// A secret is shown to nobody.
+impl fmt::Debug for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "a secret",
+            Self::Key(_) => "a key",
+        })
+    }
 }
 
 /// There is no answer.

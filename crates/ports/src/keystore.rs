@@ -29,6 +29,12 @@ impl KeyUri {
         asked.map(|name| SignatureAlgorithm::by_name(name).ok_or(KeyFault::Unsupported)).transpose()
     }
 
+    /// Whether the key is with a foreign authority, which is asked to sign.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.0.starts_with(FOREIGN)
+    }
+
     /// The URI without how the key signs: where it is.
     #[must_use]
     pub fn place(&self) -> Self {
@@ -75,6 +81,9 @@ impl fmt::Display for KeyUri {
 
 /// The name of a key that is not in this installation: of an offline root, for instance.
 pub const OFFLINE: &str = "offline:";
+
+/// What the names of keys begin with that are with a foreign authority, which is asked by CMP: `cmp:http://HOST/PATH`.
+pub const FOREIGN: &str = "cmp:";
 
 /// Keeps private keys and signs with them.
 pub trait Keystore: Send + Sync {

@@ -20,7 +20,7 @@ use wire::cmp::body::{
     RevRepContent,
 };
 use wire::cmp::client::{
-    Accepted, Broken, Confirm, Credentials, Declined, Enrolment, Flaw, Fresh, Party, Received, Transaction,
+    Accepted, Broken, Confirm, Credentials, Declined, Enrolment, Flaw, Fresh, Party, Received, Transaction, Waiting,
 };
 use wire::cmp::header::{PeerName, TypeAndValue, write_directory_name};
 use wire::cmp::protection::{MacAlgorithm, MacKind, ProtectionAlgorithm};
@@ -184,6 +184,7 @@ fn word(received: &Received<'_>) -> &'static str {
         Received::Confirmed(_) => "confirmed",
         Received::Declined => "declined",
         Received::Revoked => "revoked",
+        Received::General(_) => "general",
         Received::Refused(_) => "refused",
     }
 }
@@ -561,6 +562,54 @@ fn a_certificate_that_is_not_ready_is_asked_for_again() {
     let request = Message::decode(&octets).unwrap();
     let reply = world.reply(Body::Cp(rep(response(&world.certificate))), &request, By::Secret(SECRET)).octets();
     assert_eq!(transaction.receive(&reply, NOW).map(|r| word(&r)), Ok("offered"));
+}
+#[test]
+fn what_was_not_ready_is_gone_on_with_from_its_nonce() {
+    let world = World::new();
+    let party = world.with_secret();
+    let (transaction, request) = begin(&party, &world, Confirm::Explicitly);
+    let mut waiting = response(&world.certificate);
+    (waiting.status, waiting.certified_key_pair) = (status(PkiStatus::Waiting), None);
+    let reply = world.reply(Body::Cp(rep(waiting)), &Message::decode(&request).unwrap(), By::Secret(SECRET)).octets();
+    let Ok(Received::Waiting(again)) = transaction.receive(&reply, NOW) else { panic!("not waiting") };
+    let nonce = again.nonce();
+    drop(again);
+    let request = request_for(&world.device.public);
+    let again = Waiting::resume(&party, Enrolment::Cr(&request), ID, nonce).unwrap();
+    let (transaction, draft) = again.poll(&SECOND, NOW);
+    let octets = draft.finish(|_| Err(())).unwrap();
+    let request = Message::decode(&octets).unwrap();
+    assert_eq!((&request.body, request.header.recip_nonce), (&Body::PollReq(vec![0]), Some(&nonce[..])));
+    assert_eq!(request.header.transaction_id, Some(&ID[..]));
+    let reply = world.reply(Body::Cp(rep(response(&world.certificate))), &request, By::Secret(SECRET)).octets();
+    assert_eq!(transaction.receive(&reply, NOW).map(|r| word(&r)), Ok("offered"));
+}
+
+/// Answers the question for the authority's certificates. Gives how many were understood.
+#[track_caller]
+fn ca_certs(value: Option<&[u8]>, expected: usize) {
+    let world = World::new();
+    let party = world.with_secret();
+    let (transaction, draft) = Transaction::ca_certs(&party, ID, &FIRST, NOW);
+    let octets = draft.finish(|_| Err(())).unwrap();
+    let request = Message::decode(&octets).unwrap();
+    let item = TypeAndValue { info_type: oids::CA_CERTS, info_value: value };
+    assert_eq!(request.body, Body::Genm(vec![TypeAndValue { info_value: None, ..item }]));
+    let reply = world.reply(Body::Genp(vec![item]), &request, By::Secret(SECRET)).octets();
+    let Ok(Received::General(found)) = transaction.receive(&reply, NOW) else { panic!("no answer") };
+    assert_eq!(found.len(), expected);
+}
+#[test]
+fn the_certificates_of_the_authority() {
+    let der = World::new().certificate.der().to_vec();
+    let mut w = Writer::with_capacity(2048);
+    w.sequence(|w| {
+        w.raw(&der).raw(&der);
+    });
+    ca_certs(Some(&w.finish()), 2);
+    ca_certs(None, 0);
+    ca_certs(Some(&[0x30, 0]), 0);
+    ca_certs(Some(&[0x30, 2, 0x30, 0]), 0);
 }
 #[test]
 fn told_to_wait_unasked() {

@@ -28,8 +28,27 @@ enum Framing {
 /// [`LineFault::Unanswered`] if it ends early or takes too long; [`LineFault::NoAnswer`] if it is longer than `len_max`,
 /// of another media type, not HTTP, or leads elsewhere.
 pub(super) fn read(source: &mut impl Read, len_max: usize) -> Result<Vec<u8>, LineFault> {
+    read_of(source, len_max, framing)
+}
+
+/// The same of a file, whatever its media type.
+///
+/// # Errors
+/// As [`read`]; [`LineFault::NoAnswer`] if the status of HTTP is not 200.
+pub(super) fn read_file(source: &mut impl Read, len_max: usize) -> Result<Vec<u8>, LineFault> {
+    read_of(source, len_max, |response| match response.code.unwrap_or_default() {
+        200 => length(response),
+        code => no_answer(&format!("HTTP status {code}")),
+    })
+}
+
+fn read_of(
+    source: &mut impl Read,
+    len_max: usize,
+    framing: impl Fn(&httparse::Response<'_, '_>) -> Result<Framing, LineFault>,
+) -> Result<Vec<u8>, LineFault> {
     let mut octets = Octets { source, buffer: Vec::new() };
-    let framing = head(&mut octets)?;
+    let framing = head(&mut octets, framing)?;
     let body = match framing {
         Framing::Length(len) if len > len_max => return Err(too_long()),
         Framing::Length(len) => octets.take(len)?,
@@ -47,7 +66,10 @@ fn too_long() -> LineFault {
     LineFault::NoAnswer("it is longer than an answer may be".into())
 }
 
-fn head(octets: &mut Octets<'_, impl Read>) -> Result<Framing, LineFault> {
+fn head(
+    octets: &mut Octets<'_, impl Read>,
+    framing: impl Fn(&httparse::Response<'_, '_>) -> Result<Framing, LineFault>,
+) -> Result<Framing, LineFault> {
     loop {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut response = httparse::Response::new(&mut fields);
@@ -71,15 +93,20 @@ fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, LineFault> 
         // A redirection would carry the message to somebody whom nobody named.
         return no_answer(&format!("HTTP status {code}"));
     }
-    let all = |name: &str| {
-        let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
-        fields.map(|field| std::str::from_utf8(field.value).map(str::trim).unwrap_or_default()).collect::<Vec<_>>()
-    };
     let media_type = |value: &&str| value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE);
-    if !matches!(all("content-type").as_slice(), [one] if media_type(one)) {
+    if !matches!(all(response, "content-type").as_slice(), [one] if media_type(one)) {
         return no_answer(&format!("HTTP status {code}, and not {MEDIA_TYPE}"));
     }
-    match (all("transfer-encoding").as_slice(), all("content-length").as_slice()) {
+    length(response)
+}
+
+fn all<'r>(response: &httparse::Response<'_, 'r>, name: &str) -> Vec<&'r str> {
+    let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    fields.map(|field| std::str::from_utf8(field.value).map(str::trim).unwrap_or_default()).collect()
+}
+
+fn length(response: &httparse::Response<'_, '_>) -> Result<Framing, LineFault> {
+    match (all(response, "transfer-encoding").as_slice(), all(response, "content-length").as_slice()) {
         ([], []) => Ok(Framing::UntilClose),
         // Digits only: a sign in front is taken by `parse` and by nobody else.
         ([], [length]) if !length.is_empty() && length.bytes().all(|c| c.is_ascii_digit()) => {

@@ -4,8 +4,10 @@
 mod address;
 mod answer;
 mod connection;
+mod lines;
 
 pub use address::{Address, BadAddress};
+pub use lines::{CmpLines, keep_secret};
 
 use connection::Connection;
 use ports::foreign::{Issuing, LineFault};
@@ -66,6 +68,30 @@ fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
         .with_safe_default_protocol_versions()
         .map_err(|_| BadAddress("this build has no version of TLS"))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Fetches a file over HTTP, such as a list of revoked certificates, which is signed: who carries it does not matter.
+///
+/// Limits: `timeout` for all of it, `len_max` octets.
+/// # Errors
+/// [`LineFault`]
+pub fn fetch(address: &Address, timeout: Duration, len_max: usize) -> Result<Vec<u8>, LineFault> {
+    if address.is_https() {
+        return Err(LineFault::NotSent(
+            "files are fetched over http only; fetch it yourself, and name the file".into(),
+        ));
+    }
+    let mut connection = Connection::open(address, None, timeout)?;
+    let head = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        address.path(),
+        address.authority(),
+    );
+    connection
+        .write_all(head.as_bytes())
+        .and_then(|()| connection.flush())
+        .map_err(|e| LineFault::Unanswered(e.to_string()))?;
+    answer::read_file(&mut connection, len_max)
 }
 
 impl Issuing for HttpLine {

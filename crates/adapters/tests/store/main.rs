@@ -12,6 +12,7 @@ mod authority;
 mod checks;
 mod decision;
 mod fill;
+mod foreign;
 mod lists;
 mod pending;
 mod purge;

@@ -13,7 +13,7 @@ pub enum Misfit {
     NotIssued,
     /// It names another subject.
     Subject,
-    /// It has a name that was not asked for.
+    /// Its alternative names are not those that were asked for.
     AltName,
     /// It lasts longer than the profile allows.
     Validity,
@@ -25,6 +25,12 @@ pub enum Misfit {
     Purpose,
     /// It has a critical extension that the profile does not give.
     CriticalExtension,
+    /// It breaks a rule that holds for all certificates.
+    Rule,
+    /// A certificate of its number is recorded already.
+    Known,
+    /// Another subject got a certificate for its key meanwhile.
+    KeyInUse,
 }
 
 impl std::fmt::Display for Misfit {
@@ -33,17 +39,21 @@ impl std::fmt::Display for Misfit {
             Self::OtherKey => "it is for another key",
             Self::NotIssued => "the authority did not issue it, or it is not valid now",
             Self::Subject => "it names another subject",
-            Self::AltName => "it has a name that was not asked for",
+            Self::AltName => "its alternative names are not those that were asked for",
             Self::Validity => "it lasts longer than the profile allows",
             Self::Authority => "it makes an authority",
             Self::KeyUsage => "it allows a use of the key that the profile does not",
             Self::Purpose => "it allows a purpose that the profile does not",
             Self::CriticalExtension => "it has a critical extension that the profile does not give",
+            Self::Rule => "it breaks a rule that holds for all certificates",
+            Self::Known => "a certificate of its number is recorded already",
+            Self::KeyInUse => "another subject has a certificate for its key",
         })
     }
 }
 
-/// Compares a certificate with what this installation would have signed. It may say less; if it says more it does not fit.
+/// Compares a certificate with what this installation would have signed. It may allow less; if it allows more it does not
+/// fit. Its names are the same: by them it is known whose it is.
 ///
 /// Identifiers of keys, places of lists and policies are the foreign authority's own, so they are not compared.
 #[must_use]
@@ -91,7 +101,9 @@ fn names_fit(got: &TbsCertificate, expected: &TbsCertificate) -> bool {
         tbs.extension(oids::SUBJECT_ALT_NAME).map_or(Some(Vec::new()), |e| decode_subject_alt_name(&e.value))
     };
     match (names(got), names(expected)) {
-        (Some(got), Some(expected)) => got.iter().all(|name| expected.contains(name)),
+        (Some(got), Some(expected)) => {
+            got.iter().all(|name| expected.contains(name)) && expected.iter().all(|name| got.contains(name))
+        }
         _ => false,
     }
 }
@@ -194,8 +206,9 @@ mod tests {
     }
     #[test]
     fn fewer_names_and_more() {
-        check(|c| set(c, subject_alt_name(&[dns("b.example")], false)), None);
-        check(|c| without(c, &oids::SUBJECT_ALT_NAME.to_string()), None);
+        check(|c| set(c, subject_alt_name(&[dns("b.example"), dns("a.example")], false)), None);
+        check(|c| set(c, subject_alt_name(&[dns("b.example")], false)), Some(Misfit::AltName));
+        check(|c| without(c, &oids::SUBJECT_ALT_NAME.to_string()), Some(Misfit::AltName));
         check(|c| set(c, subject_alt_name(&[dns("c.example")], false)), Some(Misfit::AltName));
     }
     #[test]

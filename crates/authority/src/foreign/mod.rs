@@ -3,9 +3,14 @@
 //! A conductor without a store: it carries a transaction through, and says of every end what is known. What it asks for
 //! is durable before ([`DurableForeignIntent`]); what it says is for the caller to record.
 
+mod desk;
 mod fits;
+mod line;
 
+pub(crate) use desk::Wanted;
+pub use desk::{Abroad, Settled};
 pub use fits::{Misfit, fits};
+pub use line::with_line;
 
 use model::contract::authority::RevocationReason;
 use ports::clock::random;
@@ -34,8 +39,8 @@ pub struct Foreign<'a> {
 
 /// How a request for a certificate went, if well.
 pub enum Outcome<'a> {
-    /// The certificate is here, fits, and the authority knows that it was taken.
-    Issued(Box<Certificate>),
+    /// The certificate is here and fits. It is to be taken ([`Foreign::accept`]) when its number is durable.
+    Offered(Offered<'a>),
     /// Not yet: ask again ([`Foreign::ready`]) after as long as it says. Whoever forgets it does not know whether there
     /// is a certificate.
     Later(Waiting<'a>),
@@ -147,6 +152,35 @@ impl Foreign<'_> {
         self.take(received, expected)
     }
 
+    /// Goes on with a transaction whose certificate was not ready, by the nonce with which the authority said so.
+    ///
+    /// # Errors
+    /// [`NotDone`], but never [`NotDone::Nothing`].
+    pub fn go_on(
+        &self,
+        intent: &DurableForeignIntent,
+        enrolment: Enrolment<'_>,
+        nonce: [u8; 16],
+        expected: &TbsCertificate,
+    ) -> Result<Outcome<'_>, NotDone> {
+        let waiting = Waiting::resume(&self.party, enrolment, intent.transaction_id(), nonce);
+        self.ready(waiting.map_err(|bad| NotDone::Unknown(bad.to_string()))?, expected)
+    }
+
+    /// Asks for the certificates of the authority, which changes nothing there: whether it is there, knows us, and is the
+    /// one that is meant.
+    ///
+    /// # Errors
+    /// [`NotDone`], but never [`NotDone::Unusable`].
+    pub fn ca_certs(&self) -> Result<Vec<Certificate>, NotDone> {
+        let (transaction, draft) =
+            Transaction::ca_certs(&self.party, random(self.entropy), &self.fresh(), self.clock.now());
+        match self.exchange(transaction, draft)? {
+            Received::General(certificates) => Ok(certificates),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Has a certificate revoked. One that is revoked already counts as done.
     ///
     /// # Errors
@@ -168,13 +202,9 @@ impl Foreign<'_> {
 
     fn take<'s>(&'s self, received: Received<'s>, expected: &TbsCertificate) -> Result<Outcome<'s>, NotDone> {
         match received {
-            Received::Offered(offered) => match fits(offered.certificate().tbs(), expected) {
-                None => self.accept(offered).map(Outcome::Issued),
-                Some(misfit) => {
-                    let certificate = Box::new(offered.certificate().clone());
-                    self.tell(offered.decline(&self.fresh(), self.clock.now()));
-                    Err(self.give_up(certificate, Unusable::Misfit(misfit)))
-                }
+            Received::Offered(offered) => match misfit(offered.certificate(), expected) {
+                None => Ok(Outcome::Offered(offered)),
+                Some(misfit) => Err(self.decline_offer(offered, misfit)),
             },
             Received::Flawed(flaw, pending) => Err(self.decline(flaw, pending)),
             Received::Waiting(waiting) => Ok(Outcome::Later(waiting)),
@@ -182,7 +212,11 @@ impl Foreign<'_> {
         }
     }
 
-    fn accept(&self, offered: Offered<'_>) -> Result<Box<Certificate>, NotDone> {
+    /// Takes a certificate: the authority is told, and only then it holds.
+    ///
+    /// # Errors
+    /// [`NotDone::Unusable`] if nobody knows whether the authority heard it.
+    pub fn accept(&self, offered: Offered<'_>) -> Result<Box<Certificate>, NotDone> {
         let certificate = Box::new(offered.certificate().clone());
         let (transaction, draft) = match offered.accept(&self.fresh(), self.clock.now()) {
             Accepted::Done(certificate) => return Ok(certificate),
@@ -194,6 +228,18 @@ impl Foreign<'_> {
             Err(fault) => fault.to_string(),
         };
         Err(self.give_up(certificate, Unusable::Unconfirmed(why)))
+    }
+
+    /// Declines a certificate, and has it revoked besides, unless its number is that of another.
+    #[must_use]
+    pub fn decline_offer(&self, offered: Offered<'_>, misfit: Misfit) -> NotDone {
+        let certificate = Box::new(offered.certificate().clone());
+        self.tell(offered.decline(&self.fresh(), self.clock.now()));
+        let why = Unusable::Misfit(misfit);
+        if misfit == Misfit::Known {
+            return NotDone::Unusable { why, certificate, revoked: Revoked::NotAsked };
+        }
+        self.give_up(certificate, why)
     }
 
     /// Has a certificate revoked that is for our key and of that authority, but is not released to anybody.
@@ -240,6 +286,12 @@ impl Foreign<'_> {
     }
 }
 
+/// How a certificate is not what may be taken.
+fn misfit(got: &Certificate, expected: &TbsCertificate) -> Option<Misfit> {
+    let rule = || (!issue::lint::findings_of_another(got.tbs_der()).is_empty()).then_some(Misfit::Rule);
+    fits(got.tbs(), expected).or_else(rule)
+}
+
 /// An answer that a step has no use for: a refusal, or one that the transaction does not give there.
 fn unexpected(received: Received<'_>) -> NotDone {
     match received {
@@ -249,6 +301,7 @@ fn unexpected(received: Received<'_>) -> NotDone {
         | Received::Waiting(_)
         | Received::Confirmed(_)
         | Received::Declined
+        | Received::General(_)
         | Received::Revoked => NotDone::Unknown("the answer is one to something else".into()),
     }
 }

@@ -8,6 +8,7 @@ use crate::config::{Config, Places, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
 use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
+use adapters::cmp::{CmpLines, TIMEOUT};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
@@ -15,7 +16,7 @@ use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
 use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
-use authority::Setting as AuthoritySetting;
+use authority::{Abroad, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::mode::Binding;
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use update::Threshold;
+use wire::cmp::MESSAGE_LEN_MAX;
 use x509::{Certificate, PublicKey};
 use zeroize::Zeroizing;
 
@@ -285,6 +287,12 @@ impl Workshop {
             organization: self.config.organization.clone(),
             limits: self.config.limits.into(),
         })
+    }
+
+    /// What it takes to have certificates made by foreign authorities.
+    pub(crate) fn abroad(&self) -> Abroad {
+        let lines = CmpLines::new(Arc::clone(&self.keystore), TIMEOUT, MESSAGE_LEN_MAX);
+        Abroad { store: self.store.clone(), lines: Arc::new(lines) }
     }
 
     /// The vault, for one who reads with its own key. Only sm, who writes, names who may read.

@@ -26,7 +26,7 @@ pub(crate) struct Finding {
 }
 
 /// All findings there are: code, what it means, what to do. `cradle explain` knows them.
-pub(crate) const FINDINGS: [(&str, &str, &str); 17] = [
+pub(crate) const FINDINGS: [(&str, &str, &str); 18] = [
     ("authority-expired", "an authority's certificate has expired", "make another with `cradle ca create`"),
     ("authority-expiring", "an authority's certificate expires soon", "make its successor with `cradle ca create`"),
     ("authority-unfinished", "the making of an authority was interrupted", "repeat `cradle ca create`"),
@@ -41,6 +41,11 @@ pub(crate) const FINDINGS: [(&str, &str, &str); 17] = [
     ("crl-missing", "certificates were revoked, and no list says so", "`cradle crl issue AUTHORITY`"),
     ("crl-overdue", "a list of revoked certificates is older than it says it may be", "`cradle crl issue AUTHORITY`"),
     ("disk-low", "the disk is nearly full", "make room: a full disk stops issuing, and loses nothing"),
+    (
+        "foreign-open",
+        "it is not known what a foreign authority made of a request, and its grant stays reserved",
+        "repeat the request, or `cradle ca settle AUTHORITY`",
+    ),
     (
         "holder-expired",
         "the certificate of a module or an operator has expired",
@@ -96,7 +101,11 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     let mut all: Vec<Finding> = Vec::new();
     for authority in &survey.authorities {
         all.extend(certificate_of(survey, authority));
-        all.extend(list_of(authority, now));
+        // The lists of a foreign authority are its own.
+        if !authority.is_foreign() {
+            all.extend(list_of(authority, now));
+        }
+        all.extend(open_with(authority));
     }
     for (kind, holders) in [("module", &survey.modules), ("operator", &survey.operators)] {
         all.extend(holders.iter().filter_map(|holder| holder_finding(kind, holder, now)));
@@ -182,6 +191,16 @@ fn expiry(not_after: UnixTime, now: UnixTime) -> Option<(Severity, String)> {
         return Some((Severity::Fail, format!("expired {} days ago", days(not_after, now))));
     }
     (not_after < now.plus_s(EXPIRING_S)).then(|| (Severity::Warn, format!("expires in {} days", days(now, not_after))))
+}
+
+fn open_with(authority: &AuthorityNow) -> Option<Finding> {
+    let (name, open) = (&authority.name, authority.unsettled);
+    (open > 0).then(|| {
+        let what = format!("it is not known what {name} made of {open} requests");
+        Finding::new("foreign-open", Severity::Warn, what)
+            .because("a command ended while it was asked, or its answer proved nothing; the grants stay reserved")
+            .next(format!("repeat the requests (`cradle station run`), or `cradle ca settle {name}`"))
+    })
 }
 
 fn list_of(authority: &AuthorityNow, now: UnixTime) -> Option<Finding> {

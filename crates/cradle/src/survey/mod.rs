@@ -15,6 +15,7 @@ use adapters::store::sql::survey::{Devices, LastList, Tally, Totals, room};
 use adapters::store::{SqlStore, marks};
 use model::{Entity, Module, UnixTime};
 use ports::store::authority::AuthorityRow;
+use ports::store::foreign::{ForeignState, ForeignStore};
 use ports::store::{AuthorityStore, ModeStore};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -99,6 +100,21 @@ pub(crate) struct AuthorityNow {
     pub(crate) not_after: Option<UnixTime>,
     pub(crate) crl: Option<ListNow>,
     pub(crate) certificates: Option<TallyNow>,
+    /// Requests of which it is not known what this foreign authority made of them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) unsettled: usize,
+}
+
+// The signature is serde's.
+const fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
+impl AuthorityNow {
+    /// Whether its key is with somebody else, who makes the lists too.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.key.starts_with(ports::keystore::FOREIGN)
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -354,6 +370,7 @@ fn mode(store: &SqlStore) -> Result<Option<ModeNow>> {
 fn authorities(store: &SqlStore, now: UnixTime, counted: Option<&Counted>) -> Result<Vec<AuthorityNow>> {
     let rows = store.authorities()?;
     let lists = store.last_lists()?;
+    let open = store.foreign_open(None)?;
     let mut all = Vec::with_capacity(rows.len());
     for (row, depth) in tree(&rows) {
         let certificate = Certificate::decode(&row.certificate).ok();
@@ -370,6 +387,10 @@ fn authorities(store: &SqlStore, now: UnixTime, counted: Option<&Counted>) -> Re
             not_after: certificate.map(|c| c.tbs().not_after),
             crl: list.map(|list| ListNow::of(list, now)),
             certificates: counted.map(|c| c.tallies.get(&row.id).map(TallyNow::of).unwrap_or_default()),
+            unsettled: open
+                .iter()
+                .filter(|one| one.authority == row.name && one.state == ForeignState::Unsettled)
+                .count(),
         });
     }
     Ok(all)

@@ -4,12 +4,14 @@
 //! audit entries in the same transaction.
 
 pub mod authority;
+pub mod foreign;
 pub mod identity;
 pub mod line;
 pub mod mode;
 pub mod software;
 
 pub use authority::AuthorityStore;
+pub use foreign::ForeignStore;
 pub use identity::IdentityStore;
 pub use line::LineStore;
 pub use mode::ModeStore;

@@ -254,6 +254,14 @@ fn cert_conf<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<CertStatus<'a>>> {
     if is_empty_sequence(reader)? { Ok(Vec::new()) } else { some(reader, ITEMS_MAX, CertStatus::read) }
 }
 
+/// The certificates of a general message that has them, whole and unread.
+/// Source: RFC 9810 §5.3.19.14.
+#[must_use]
+pub(super) fn ca_certs<'a>(general: &[TypeAndValue<'a>]) -> Option<Vec<&'a [u8]>> {
+    let value = general.iter().find(|item| item.info_type == super::oids::CA_CERTS)?.info_value?;
+    read::inside(value, |r| some(r, CERTIFICATES_MAX, raw_sequence)).ok()
+}
+
 fn is_empty_sequence(reader: &mut SliceReader<'_>) -> Result<bool> {
     let mut ahead = reader.clone();
     if read::contents(&mut ahead, Tag::Sequence)?.is_empty() {

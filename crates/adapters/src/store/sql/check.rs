@@ -52,12 +52,12 @@ pub(super) struct Walk<'c> {
     findings: Vec<DeepFinding>,
 }
 
-struct Intent {
-    id: u64,
-    authority: u64,
-    tbs: Digest,
-    key: Digest,
-    state: u8,
+pub(super) struct Intent {
+    pub(super) id: u64,
+    pub(super) authority: u64,
+    pub(super) tbs: Digest,
+    pub(super) key: Digest,
+    pub(super) state: u8,
 }
 
 impl SqlStore {
@@ -158,6 +158,7 @@ impl Walk<'_> {
                     ) {
                         self.told.mode_entry = Some(number);
                     }
+                    self.foreign(number, &entry.event, &mut intents)?;
                     self.purged(entry.at, &entry.event);
                     self.tell(&entry.event, &mut revocations)?;
                 }
@@ -235,7 +236,7 @@ impl Walk<'_> {
         self.open.remove_entry(&SerialNumber::from_hex(serial)?)
     }
 
-    fn certificate(&mut self, serial: SerialNumber, intent: &Intent, digest: &Digest) -> engine::Result<()> {
+    pub(super) fn certificate(&mut self, serial: SerialNumber, intent: &Intent, digest: &Digest) -> engine::Result<()> {
         let Some(der) = self.der(intent.id)? else {
             self.find("D3", serial, "an issued certificate is not stored");
             return Ok(());
@@ -271,7 +272,8 @@ impl Walk<'_> {
     fn grants(&mut self) -> engine::Result<()> {
         let mut statement = self.connection.statement(
             "SELECT g.subject, g.used, g.quota,
-             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state IN (0, 1, 4)) FROM grant_ g",
+             (SELECT count(*) FROM issuance i WHERE i.grant_id = g.id AND i.state IN (0, 1, 4))
+             + (SELECT count(*) FROM foreign_intent f WHERE f.grant_id = g.id AND f.state IN (0, 3)) FROM grant_ g",
         )?;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()?.as_ref() {

@@ -158,7 +158,7 @@ fn record_each(tx: &mut Tx<'_>, drafts: &[RecordDraft]) -> Result<Vec<Option<(Se
 }
 
 /// Whether the clock went back since something was recorded.
-fn is_backwards(tx: &Tx<'_>, draft: &IntentDraft) -> bool {
+pub(super) fn is_backwards(tx: &Tx<'_>, draft: &IntentDraft) -> bool {
     draft.at.ms().saturating_add(CLOCK_SLACK_MS) < tx.latest_ms()
 }
 
@@ -254,7 +254,7 @@ fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved
     })
 }
 
-fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
+pub(super) fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
     // The same subject may have its key certified again, under another profile or at renewal.
     let mut uses = tx.statement(
         "SELECT grant_id FROM issuance WHERE substr(key, 1, 8) = substr(CAST(?1 AS BLOB), 1, 8) AND key = ?1 AND grant_id <> ?2",
@@ -275,7 +275,7 @@ fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault>
 /// intent is closed: the number may have been signed.
 ///
 /// Gives its name.
-fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<String, Reason>, WriteFault> {
+pub(super) fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<String, Reason>, WriteFault> {
     let mut limits = tx.statement(
         "SELECT quota IS NOT NULL AND issued >= quota, coalesce(ends < ?2, FALSE) OR retired <> 0, quota IS NOT NULL,
          name FROM authority WHERE id = ?1",
@@ -298,7 +298,7 @@ fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<String, Reaso
 }
 
 /// Reserves the grant and the right. Gives whose it is and the word for its profile, or why one of them does not leave it.
-fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<(String, i64), Reason>, WriteFault> {
+pub(super) fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<(String, i64), Reason>, WriteFault> {
     let at = draft.at.ms();
     let reserved = tx
         .statement(
@@ -369,7 +369,7 @@ fn floor(connection: &engine::Connection) -> engine::Result<u64> {
     Ok(lowest.unwrap_or(0))
 }
 
-fn profile_version(tx: &mut Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
+pub(super) fn profile_version(tx: &mut Tx<'_>, digest: &Digest) -> Result<i64, WriteFault> {
     if let Some(id) = tx.known_profile(digest) {
         return Ok(id);
     }
@@ -404,7 +404,7 @@ fn record(tx: &mut Tx<'_>, draft: &RecordDraft) -> Result<Option<(SerialNumber, 
 }
 
 /// Marks a serial number, and the grant that was spent for it.
-fn mark_issued(tx: &mut Tx<'_>, intent: u64) -> Result<(), WriteFault> {
+pub(super) fn mark_issued(tx: &mut Tx<'_>, intent: u64) -> Result<(), WriteFault> {
     if !tx.keeps_marks() {
         return Ok(());
     }
@@ -442,7 +442,7 @@ fn read_mark(row: &Row<'_>) -> engine::Result<IssuedMark> {
     })
 }
 
-fn give_back(tx: &Tx<'_>, grant: u64, right: Option<u64>) -> Result<(), WriteFault> {
+pub(super) fn give_back(tx: &Tx<'_>, grant: u64, right: Option<u64>) -> Result<(), WriteFault> {
     tx.statement("UPDATE grant_ SET used = used - 1 WHERE id = ?1")?.execute([grant])?;
     if let Some(right) = right {
         tx.statement("UPDATE right_ SET used = used - 1 WHERE id = ?1")?.execute([right])?;

@@ -13,7 +13,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<Option<u32>, OpenFa
         SCHEMA => Ok(None),
         0 => Err(OpenFault::Missing),
         old if old < SCHEMA => {
-            from_1(connection)
+            bring_up(connection, old)
                 .map_err(|e| OpenFault::Engine(format!("the records cannot be brought up to date: {e}")))?;
             Ok(Some(old))
         }
@@ -21,17 +21,27 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<Option<u32>, OpenFa
     }
 }
 
-fn from_1(connection: &mut Connection) -> rusqlite::Result<()> {
+/// What schema 3 has more than schema 2, for both engines.
+pub(super) const SCHEMA_3: &str = include_str!("schema-3.sql");
+
+fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction()?;
+    if from < 2 {
+        from_1(&tx)?;
+    }
+    tx.execute_batch(SCHEMA_3)?;
+    tx.pragma_update(None, "user_version", SCHEMA)?;
+    tx.commit()
+}
+
+fn from_1(tx: &Connection) -> rusqlite::Result<()> {
     tx.execute_batch(include_str!("schema-2.sql"))?;
-    expiries(&tx)?;
+    expiries(tx)?;
     tx.execute(
         "UPDATE revocation SET not_after = (SELECT i.not_after FROM issuance i WHERE i.id = revocation.issuance)",
         [],
     )?;
-    digests(&tx)?;
-    tx.pragma_update(None, "user_version", SCHEMA)?;
-    tx.commit()
+    digests(tx)
 }
 
 /// When each certificate expires, from its octets.
@@ -103,6 +113,16 @@ mod tests {
         let mut new = super::super::open::file::connect_to_write(&path).unwrap();
         super::super::open::file::create(&mut new).unwrap();
         assert_eq!(shape(&old), shape(&new));
+    }
+    #[test]
+    fn schema_2_comes_up_to_date_too() {
+        let (_dir, mut old) = fixture();
+        let tx = old.transaction().unwrap();
+        from_1(&tx).unwrap();
+        tx.pragma_update(None, "user_version", 2).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(migrate(&mut old), Ok(Some(2)));
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM foreign_intent"), 0);
     }
     #[test]
     fn it_is_done_once() {

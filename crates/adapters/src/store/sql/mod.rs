@@ -10,6 +10,9 @@ mod check_lists;
 mod confirm;
 mod decision;
 mod engine;
+mod foreign;
+mod foreign_check;
+mod foreign_status;
 mod held;
 mod hierarchy;
 mod identity;
@@ -56,7 +59,7 @@ use writer::{Tx, Writer};
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

@@ -16,7 +16,7 @@ use x509::crl::RevokedCertificate;
 use x509::{SerialNumber, sha256};
 
 /// The word that ends a hold: `removeFromCRL`. Source: RFC 5280 §5.3.1.
-const REMOVE_FROM_CRL: u8 = 8;
+pub(super) const REMOVE_FROM_CRL: u8 = 8;
 
 /// Certificates that are revoked in one transaction.
 const SLICE: usize = 2000;
@@ -275,7 +275,13 @@ fn stands(tx: &Tx<'_>, issuance: u64) -> Result<Option<(u64, u64, u8)>, WriteFau
 }
 
 /// Adds a word about an issuance, in the place of the row that stood.
-fn put(tx: &mut Tx<'_>, issuance: &Issuance, reason: u8, at: UnixTime, instead: Option<u64>) -> Result<(), WriteFault> {
+pub(super) fn put(
+    tx: &mut Tx<'_>,
+    issuance: &Issuance,
+    reason: u8,
+    at: UnixTime,
+    instead: Option<u64>,
+) -> Result<(), WriteFault> {
     let next: Option<u64> = tx.statement("SELECT max(id) FROM revocation")?.query_row((), |row| row.get(0))?;
     let next = next.unwrap_or(0) + 1;
     if let Some(row) = instead {

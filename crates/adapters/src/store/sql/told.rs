@@ -30,6 +30,7 @@ pub(super) struct Told {
     /// The last entry that tells of a mode.
     pub(super) mode_entry: Option<u64>,
     pub(super) purges: super::purge::PurgesTold,
+    pub(super) foreign: super::foreign_check::ForeignTold,
 }
 
 /// What counts of a supplier.
@@ -174,6 +175,7 @@ impl Walk<'_> {
     /// Compares what the log told with the tables.
     pub(super) fn compare(&mut self) -> engine::Result<()> {
         self.purges()?;
+        self.foreign_intents()?;
         self.numbers_of_lists()?;
         self.signers_and_releases()?;
         self.rights()?;
@@ -261,7 +263,8 @@ impl Walk<'_> {
     fn rights(&mut self) -> engine::Result<()> {
         let rows = self.all(
             "SELECT r.station, r.device_type, r.quota, r.until, r.used,
-             (SELECT count(*) FROM issuance i WHERE i.right_id = r.id AND i.state IN (0, 1, 4)) FROM right_ r",
+             (SELECT count(*) FROM issuance i WHERE i.right_id = r.id AND i.state IN (0, 1, 4))
+             + (SELECT count(*) FROM foreign_intent f WHERE f.right_id = r.id AND f.state IN (0, 3)) FROM right_ r",
             |row| {
                 let of = (row.get::<String>(0)?, row.get::<String>(1)?);
                 Ok((of, (row.get::<u64>(2)?, UnixTime::from_ms(row.get(3)?)), row.get::<u64>(4)?, row.get::<u64>(5)?))
@@ -327,7 +330,11 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn all<R>(&self, sql: &str, read: impl FnMut(&engine::Row<'_>) -> engine::Result<R>) -> engine::Result<Vec<R>> {
+    pub(super) fn all<R>(
+        &self,
+        sql: &str,
+        read: impl FnMut(&engine::Row<'_>) -> engine::Result<R>,
+    ) -> engine::Result<Vec<R>> {
         self.connection.statement(sql)?.query_map((), read)?.collect()
     }
 }

@@ -35,7 +35,7 @@ impl From<Wanted> for CreateAuthority {
 }
 
 /// Says what will be done and asks whether it shall. Gives whether to go on.
-fn agreed(common: &Common, plan: &str, name: &AuthorityName, sure: &Sure) -> Result<bool> {
+pub(super) fn agreed(common: &Common, plan: &str, name: &AuthorityName, sure: &Sure) -> Result<bool> {
     if sure.dry_run {
         common.out().one(&json!({"would": plan}), || format!("would {plan}\n"))?;
         return Ok(false);
@@ -47,7 +47,7 @@ fn agreed(common: &Common, plan: &str, name: &AuthorityName, sure: &Sure) -> Res
 }
 
 /// Opens the installation, if one person alone may do such things here. What signs must be open.
-fn open(common: &Common, signs: Option<&AuthorityName>) -> Result<Installation> {
+pub(super) fn open(common: &Common, signs: Option<&AuthorityName>) -> Result<Installation> {
     let needed = Config::read(&common.data)?.operators_needed;
     if needed > 1 {
         return Err(Failure::new(Exit::NotAuthorised, "ceremony-needed", "nothing was done")
@@ -94,7 +94,7 @@ pub(crate) fn decoded<T, E>(
     })
 }
 
-fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate)> {
+pub(super) fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate)> {
     read(path, "CERTIFICATE", "certificate", Certificate::decode)
 }
 

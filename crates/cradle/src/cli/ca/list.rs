@@ -12,6 +12,7 @@ use x509::{Certificate, pem};
 #[derive(Serialize)]
 struct Row {
     name: String,
+    kind: &'static str,
     state: &'static str,
     subject: String,
     issuer: Option<String>,
@@ -19,6 +20,7 @@ struct Row {
     not_after: String,
     serial: String,
     key: String,
+    url: Option<String>,
     quota: Option<u64>,
     ends: Option<String>,
 }
@@ -26,6 +28,9 @@ struct Row {
 pub(super) fn list(common: &Common) -> Result {
     let rows: Vec<_> = common.records()?.authorities()?.iter().map(row).collect();
     let mut columns = vec!["name", "state", "subject", "issuer", "key_type", "not_after", "key"];
+    if !common.out().is_human() {
+        columns.extend(["kind", "url"]);
+    }
     // A column that nobody uses is only in the way.
     if rows.iter().any(|row| row.quota.is_some() || row.ends.is_some()) || !common.out().is_human() {
         columns.extend(["quota", "ends"]);
@@ -36,24 +41,36 @@ pub(super) fn list(common: &Common) -> Result {
 fn row(authority: &AuthorityRow) -> Row {
     let certificate = Certificate::decode(&authority.certificate).ok();
     let tbs = certificate.as_ref().map(Certificate::tbs);
-    let state = match (authority.retired, tbs) {
-        (true, _) => "retired",
-        (false, None) => "waits",
-        (false, Some(_)) if authority.key.0 == ports::keystore::OFFLINE => "elsewhere",
-        (false, Some(_)) if matches!(authority.key.shares(), Ok(Some(_))) => "divided",
-        (false, Some(_)) => "issues",
-    };
     Row {
         name: authority.name.to_string(),
-        state,
+        kind: kind(authority),
+        state: state(authority),
         subject: tbs.map(|tbs| tbs.subject.to_string()).unwrap_or_default(),
         issuer: authority.issuer.as_ref().map(ToString::to_string),
         key_type: tbs.map(|tbs| tbs.subject_public_key.key_type().to_string()).unwrap_or_default(),
         not_after: tbs.map(|tbs| tbs.not_after.to_string()).unwrap_or_default(),
         serial: tbs.map(|tbs| tbs.serial_number.to_string()).unwrap_or_default(),
         key: authority.key.to_string(),
+        url: authority.key.0.strip_prefix(ports::keystore::FOREIGN).map(str::to_owned),
         quota: authority.limits.quota,
         ends: authority.limits.ends.map(|ends| ends.to_string()),
+    }
+}
+
+/// Whose key it is.
+pub(super) fn kind(authority: &AuthorityRow) -> &'static str {
+    if authority.key.is_foreign() { "foreign" } else { "own" }
+}
+
+/// What it does.
+pub(super) fn state(authority: &AuthorityRow) -> &'static str {
+    match (authority.retired, authority.certificate.is_empty()) {
+        (true, _) => "retired",
+        (false, true) => "waits",
+        (false, false) if authority.key.0 == ports::keystore::OFFLINE => "elsewhere",
+        (false, false) if authority.key.is_foreign() => "asked",
+        (false, false) if matches!(authority.key.shares(), Ok(Some(_))) => "divided",
+        (false, false) => "issues",
     }
 }
 

@@ -1,7 +1,9 @@
 //! `cradle ca`: certification authorities.
 
+mod attach;
 mod ceremony;
 mod fit;
+mod foreign;
 mod list;
 
 pub(crate) use ceremony::decoded;
@@ -129,8 +131,31 @@ enum Verb {
         #[command(flatten)]
         sure: Sure,
     },
+    /// Have a foreign authority certify, which is asked by CMP: EJBCA, OpenSSL, and others. Asks it for its certificates, and
+    /// for nothing else. Needs the mode `ceremony`. Repeating it changes how the authority is reached.
+    Attach(Box<attach::Attach>),
     /// List the authorities.
     List,
+    /// Show one authority: whose its key is, and what is open with it if it is a foreign one.
+    Show {
+        /// Its name.
+        name: AuthorityName,
+    },
+    /// Take over what a foreign authority's list says: who is revoked.
+    Status {
+        /// Its name.
+        name: AuthorityName,
+        /// Its complete list of revoked certificates, PEM or DER: a file, or `http://...`.
+        list: String,
+    },
+    /// End what is open with a foreign authority: certificates that it gave and nobody took are revoked there. Of a key of
+    /// which nothing is known, say what its operator found.
+    Settle {
+        /// Its name.
+        name: AuthorityName,
+        #[command(flatten)]
+        found: foreign::Found,
+    },
     /// Print an authority's chain as PEM, its own certificate first.
     Chain {
         /// Its name.
@@ -173,7 +198,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Rollover { name, key_type, key, profile, sure } => {
             ceremony::rollover(common, &name, key_type, key, profile, &sure)
         }
+        Verb::Attach(asked) => attach::attach(common, &asked),
         Verb::List => list::list(common),
+        Verb::Show { name } => foreign::show(common, &name),
+        Verb::Status { name, list } => foreign::status(common, &name, &list),
+        Verb::Settle { name, found } => foreign::settle(common, &name, &found),
         Verb::Chain { name, links } => list::chain(common, &name, links),
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn known(row: &AuthorityRow) -> Known {
     match (row.retired, row.certificate.is_empty()) {
         (true, _) => Known::Retired,
         (false, true) => Known::Waits,
-        (false, false) if row.key.0 == ports::keystore::OFFLINE => Known::Elsewhere,
+        (false, false) if row.key.0 == ports::keystore::OFFLINE || row.key.is_foreign() => Known::Elsewhere,
         (false, false) => Known::Here,
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn revoke(common: &Common, one: &One, reason: &str) -> Result {
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     installation.ask(&Revoke { serial: serial.clone(), reason }, &format!("revoking {serial}"))?;
     out.one(&serde_json::json!({"revoked": serial, "reason": reason.name()}), || format!("revoked {plan}\n"))?;
-    tell_others(common, &row.authority);
+    tell_others(common, &row.authority)?;
     if row.is_read_back() && reason == RevocationReason::Superseded && row.subject.device().is_some() {
         out.next(&format!("cradle station run: {} may be certified once more", row.subject));
     }
@@ -108,10 +108,15 @@ pub(super) fn release(common: &Common, one: &One) -> Result {
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     installation.ask(&Release { serial: serial.clone() }, &format!("releasing {serial}"))?;
     out.one(&serde_json::json!({"released": serial}), || format!("released {plan}\n"))?;
-    tell_others(common, &row.authority);
-    Ok(())
+    tell_others(common, &row.authority)
 }
 
-fn tell_others(common: &Common, authority: &AuthorityName) {
-    common.out().next(&format!("cradle crl issue {authority}, so that others learn of it"));
+fn tell_others(common: &Common, authority: &AuthorityName) -> Result {
+    let rows = common.records()?.authorities()?;
+    if rows.iter().any(|row| row.name == *authority && row.key.is_foreign()) {
+        common.out().say(&format!("Others learn of it from the lists of {authority}, which makes its own."));
+    } else {
+        common.out().next(&format!("cradle crl issue {authority}, so that others learn of it"));
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use model::contract::authority::RevocationReason;
 use model::{Entity, TransactionId};
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow};
+use ports::store::foreign::{ForeignIntentRow, ForeignState};
 use ports::store::identity::DeviceRow;
 use serde::Serialize;
 use x509::SerialNumber;
@@ -69,17 +70,24 @@ pub(super) fn run(common: &Common, text: &str) -> Result {
         now.push(format!("{} is expected by the list {}, under {}.", device.id, device.list, device.profile));
         now.push(format!("It is {}{marked}.", device.custody));
     }
-    let (words, decisions) = match subject.about() {
+    let (decided_words, decisions) = match subject.about() {
         Some(about) => decided(&store, about)?,
         None => (Vec::new(), Vec::new()),
     };
-    now.extend(words);
+    now.extend(decided_words);
+    let asked = match subject.about() {
+        Some(about) => store.foreign_about(about)?,
+        None => Vec::new(),
+    };
+    now.extend(asked.iter().map(abroad));
+    let mut words = subject.words.clone();
+    words.extend(asked.iter().map(|row| row.exchange.to_string()));
     let waited = match &subject.transaction {
         Some(transaction) if decisions.is_empty() => store.approval_of(transaction)?,
         _ => None,
     };
     now.extend(waited.iter().flat_map(approved_words).map(|line| line.trim_start().to_owned()));
-    let (history, whole) = history(common, &store, &subject.words)?;
+    let (history, whole) = history(common, &store, &words)?;
     if now.is_empty() && history.is_empty() {
         return Err(unknown(text));
     }
@@ -154,6 +162,26 @@ impl Subject {
     }
 }
 
+/// What a foreign authority was asked for, and what came of it.
+fn abroad(row: &ForeignIntentRow) -> String {
+    let ForeignIntentRow { authority, exchange, key, at, .. } = row;
+    let why = row.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let serial =
+        row.serial.map(|serial| format!("certificate {serial}")).unwrap_or_else(|| "no certificate".to_owned());
+    let came = match row.state {
+        ForeignState::Asked => "it is being asked".to_owned(),
+        ForeignState::Issued => format!("{serial} came of it"),
+        ForeignState::Closed => format!("it came to nothing{why}"),
+        ForeignState::Unsettled => format!(
+            "it is not known whether it certified that key{why}. The grant stays reserved; \
+             `cradle ca settle {authority}` ends it"
+        ),
+    };
+    format!(
+        "The foreign authority {authority} was asked at {at}, in its transaction {exchange}, for the key {key}; {came}."
+    )
+}
+
 /// How a certificate stands now.
 fn standing(common: &Common, store: &SqlStore, row: &CertificateRow) -> Result<Vec<String>> {
     let profiles = compose::profiles(&Places::of(&common.data))?;
@@ -217,6 +245,19 @@ fn told(entry: &Entry) -> Option<Line> {
         }
         Event::Issued { serial, .. } => format!("{serial} was signed and recorded"),
         Event::IntentClosed { serial, why } => format!("{serial} was not released, and is revoked: {why}"),
+        Event::ForeignAsked { authority, exchange, transaction, .. } => format!(
+            "the foreign authority {authority} was about to be asked, in its transaction {exchange}, for transaction {transaction}"
+        ),
+        Event::ForeignOffered { exchange, serial } => {
+            format!("{serial} was given in transaction {exchange}, and not taken yet")
+        }
+        Event::ForeignIssued { exchange, serial, .. } => {
+            format!("{serial} of transaction {exchange} was taken and recorded")
+        }
+        Event::ForeignClosed { exchange, why } => format!("transaction {exchange} came to nothing: {why}"),
+        Event::ForeignUnsettled { exchange, why, .. } => {
+            format!("what came of transaction {exchange} is not known: {why}")
+        }
         Event::Confirmed { serial, accepted: true } => format!("{serial} was taken by its requester"),
         Event::Confirmed { serial, .. } => format!("{serial} was declined by its requester, and is revoked"),
         Event::CertificateRefused { subject, transaction, reason } => {

@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 46] = [
+const CODES: [(&str, Exit, &str, &str); 47] = [
     (
         "ocsp",
         Exit::Failed,
@@ -83,6 +83,12 @@ const CODES: [(&str, Exit, &str, &str); 46] = [
         Exit::Failed,
         "a file could not be read or written",
         "check its path and permissions, and the room on the disk",
+    ),
+    (
+        "foreign",
+        Exit::Failed,
+        "a foreign authority cannot be used, or what comes from it",
+        "what is said beside it names the cause; docs/foreign-ca.md has the rest",
     ),
     (
         "half-made",

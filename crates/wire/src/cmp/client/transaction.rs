@@ -5,7 +5,7 @@ use super::party::{Content, Draft, Fresh, NONCE_LEN, Party};
 use crate::cmp::body::{CertOrEncCert, CertRepMessage, CertResponse, CertStatus, RevDetails, RevRepContent};
 use crate::cmp::header::TypeAndValue;
 use crate::cmp::status::FailureInfo;
-use crate::cmp::{Body, Message, PkiStatus, Pvno, StatusInfo, template};
+use crate::cmp::{Body, Message, PkiStatus, Pvno, StatusInfo, body, oids, template};
 use crate::ocsp::HashAlgorithm;
 use model::UnixTime;
 use model::contract::authority::RevocationReason;
@@ -53,6 +53,7 @@ enum Awaits {
     /// `pkiconf`, and for which certificate if it was taken.
     Confirmation(Option<Box<Certificate>>),
     Revocation(SerialNumber),
+    General,
 }
 
 /// What was asked for, as far as the answer must fit it.
@@ -78,6 +79,8 @@ pub enum Received<'a> {
     Declined,
     /// The certificate is revoked.
     Revoked,
+    /// The certificates of the authority and of those above it, as far as it says them.
+    General(Vec<Certificate>),
     /// The authority says no.
     Refused(Refusal),
 }
@@ -152,19 +155,12 @@ impl<'a> Transaction<'a> {
         fresh: &Fresh,
         now: UnixTime,
     ) -> Result<(Self, Draft), BadDer> {
-        let (body, answer, (cert_req_id, key)) = match enrolment {
-            Enrolment::Ir(der) => (Body::Ir(der), 1, crmf(der)?),
-            Enrolment::Cr(der) => (Body::Cr(der), 3, crmf(der)?),
-            Enrolment::Kur(der) => (Body::Kur(der), 8, crmf(der)?),
-            // RFC 9810 §5.3.4: the answer to a PKCS #10 request has the number -1.
-            Enrolment::P10cr(der) => (Body::P10cr(der), 3, (-1, CertificationRequest::decode(der)?.public_key)),
-        };
+        let (body, wanted) = wanted(enrolment, confirm)?;
         let general_info = match confirm {
             Confirm::Implicitly => vec![TypeAndValue::IMPLICIT_CONFIRM],
             Confirm::Explicitly => Vec::new(),
         };
         let thread = Thread::new(party, transaction_id);
-        let wanted = Wanted { answer, cert_req_id, key, confirm };
         Ok(thread.send(body, Pvno::V2, general_info, Awaits::Certificate(wanted), fresh, now))
     }
 
@@ -186,6 +182,18 @@ impl<'a> Transaction<'a> {
         thread.send(Body::Rr(vec![details]), Pvno::V2, Vec::new(), awaits, fresh, now)
     }
 
+    /// Asks for the certificates of the authority, which changes nothing. Source: RFC 9810 §5.3.19.14.
+    #[must_use]
+    pub fn ca_certs(
+        party: &'a Party<'a>,
+        transaction_id: [u8; NONCE_LEN],
+        fresh: &Fresh,
+        now: UnixTime,
+    ) -> (Self, Draft) {
+        let wanted = TypeAndValue { info_type: oids::CA_CERTS, info_value: None };
+        let thread = Thread::new(party, transaction_id);
+        thread.send(Body::Genm(vec![wanted]), Pvno::V2, Vec::new(), Awaits::General, fresh, now)
+    }
     /// Takes what came back.
     ///
     /// # Errors
@@ -213,6 +221,10 @@ impl<'a> Transaction<'a> {
             },
             (Awaits::Confirmation(Some(certificate)), Body::PkiConf) => Ok(Received::Confirmed(certificate)),
             (Awaits::Confirmation(None), Body::PkiConf) => Ok(Received::Declined),
+            (Awaits::General, Body::Genp(general)) => {
+                let found = body::ca_certs(general).unwrap_or_default();
+                Ok(Received::General(found.into_iter().filter_map(|der| Certificate::decode(der).ok()).collect()))
+            }
             (Awaits::Revocation(serial_number), Body::Rp(content)) => thread.revoked(&serial_number, content),
             _ => Err(Broken::OtherAnswer),
         }
@@ -220,6 +232,28 @@ impl<'a> Transaction<'a> {
 }
 
 impl<'a> Waiting<'a> {
+    /// Goes on with a transaction whose certificate was not ready, from what was kept of it: what was asked for, and the
+    /// nonce of the last answer.
+    ///
+    /// # Errors
+    /// [`BadDer`] if the request cannot be read.
+    pub fn resume(
+        party: &'a Party<'a>,
+        enrolment: Enrolment<'_>,
+        transaction_id: [u8; NONCE_LEN],
+        nonce: [u8; NONCE_LEN],
+    ) -> Result<Self, BadDer> {
+        let (_, wanted) = wanted(enrolment, Confirm::Explicitly)?;
+        let thread = Thread { recip_nonce: Some(nonce), ..Thread::new(party, transaction_id) };
+        Ok(Self { thread, wanted, check_after_s: 0 })
+    }
+
+    /// The nonce of the last answer, by which the transaction can be gone on with.
+    #[must_use]
+    pub fn nonce(&self) -> [u8; NONCE_LEN] {
+        self.thread.recip_nonce.unwrap_or_default()
+    }
+
     /// Asks whether the certificate is ready.
     #[must_use]
     pub fn poll(self, fresh: &Fresh, now: UnixTime) -> (Transaction<'a>, Draft) {
@@ -426,6 +460,17 @@ impl Refusal {
     fn of(status: &StatusInfo<'_>) -> Self {
         Self { explanation: status.explanation() }
     }
+}
+
+fn wanted(enrolment: Enrolment<'_>, confirm: Confirm) -> Result<(Body<'_>, Wanted), BadDer> {
+    let (body, answer, (cert_req_id, key)) = match enrolment {
+        Enrolment::Ir(der) => (Body::Ir(der), 1, crmf(der)?),
+        Enrolment::Cr(der) => (Body::Cr(der), 3, crmf(der)?),
+        Enrolment::Kur(der) => (Body::Kur(der), 8, crmf(der)?),
+        // RFC 9810 §5.3.4: the answer to a PKCS #10 request has the number -1.
+        Enrolment::P10cr(der) => (Body::P10cr(der), 3, (-1, CertificationRequest::decode(der)?.public_key)),
+    };
+    Ok((body, Wanted { answer, cert_req_id, key, confirm }))
 }
 
 fn crmf(der: &[u8]) -> Result<(i64, PublicKey), BadDer> {

@@ -2,6 +2,7 @@
 
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
+use crate::store::sql::migrate::SCHEMA_3;
 use crate::store::sql::{OpenFault, SCHEMA};
 use model::UnixTime;
 use std::fmt;
@@ -157,6 +158,7 @@ pub(super) fn make(server: &Server) -> Result<(), OpenFault> {
 pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection), OpenFault> {
     let (place, session) = open(server)?;
     let connection = Connection::Postgres(Box::new(session));
+    bring_up(&connection)?;
     is_ours(&connection)?;
     let of = |e: Error| OpenFault::of(&e);
     let free: bool = connection
@@ -181,6 +183,23 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
     let Connection::Postgres(session) = &connection else { return Err(OpenFault::Missing) };
     session.fence(fence).map_err(of)?;
     Ok((place, connection))
+}
+
+/// Brings tables of schema 2 up to date, in one transaction. Nothing of them is changed: there are some more.
+fn bring_up(connection: &Connection) -> Result<(), OpenFault> {
+    if version(connection).map_err(|e| OpenFault::of(&e))? != Some(2) {
+        return Ok(());
+    }
+    let done = connection.execute_batch("BEGIN").and_then(|()| {
+        // Nobody writes meanwhile, and only one of those who come together finds something to do.
+        connection.query_row("SELECT commits FROM cradle.head FOR UPDATE", (), |_| Ok(()))?;
+        if version(connection)? == Some(2) {
+            connection.execute_batch(&format!("SET LOCAL search_path = {SCHEMA_NAME}; {}", schema(SCHEMA_3)))?;
+            connection.execute_batch(&format!("UPDATE cradle.schema_version SET value = {SCHEMA}"))?;
+        }
+        connection.execute_batch("COMMIT")
+    });
+    done.map_err(|e| OpenFault::of(&e))
 }
 
 /// Opens the database for reading.
