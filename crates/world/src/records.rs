@@ -7,6 +7,7 @@ use adapters::store::sql::Opening;
 use adapters::store::{SqlStore, audit_log};
 use ports::Entropy;
 use ports::keystore::KeyFault;
+use ports::replay::Received;
 use ports::store::{AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
 use std::fs;
 use std::io;
@@ -20,7 +21,7 @@ const LOG: &str = "cradle/32473/world";
 const AUDIT_KEY: &str = "audit";
 
 /// All that a store keeps.
-pub trait Records: AuthorityStore + IdentityStore + LineStore + ModeStore + SoftwareStore {
+pub trait Records: AuthorityStore + IdentityStore + LineStore + ModeStore + SoftwareStore + Received {
     /// Compares all records with each other and with the audit log. Gives what does not agree.
     ///
     /// # Errors

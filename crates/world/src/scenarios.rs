@@ -99,6 +99,11 @@ fn a_message_that_comes_again_has_no_second_effect() {
 }
 
 #[test]
+fn not_at_another_process_of_the_module_either() {
+    assert!(matches!(declined_twice(Again::ToAny, "km2"), Standing::Good { .. }));
+}
+
+#[test]
 fn a_repetition_gets_its_answer_also_when_the_grant_has_ended_with_leave_left() {
     let world = world(Again::default());
     let (pm, ..) = world.process("pm").unwrap();
@@ -113,24 +118,4 @@ fn a_repetition_gets_its_answer_also_when_the_grant_has_ended_with_leave_left() 
     world.keep_awake();
     assert_eq!(certified(&pm, &request), serial);
     assert_eq!(world.hub.verdict(), None);
-}
-
-/// What does not hold yet: a row that holds at last fails too, and is to be taken out.
-#[test]
-fn known_divergences() {
-    struct Divergence {
-        case: &'static str,
-        expected: &'static str,
-        holds: fn() -> bool,
-        reason: &'static str,
-    }
-    let rows = [Divergence {
-        case: "a message comes again, within its minute, to another km on the same records",
-        expected: "no second effect",
-        holds: || matches!(declined_twice(Again::ToAny, "km2"), Standing::Good { .. }),
-        reason: "each process remembers for itself what it received; a box has one km, so nobody meets this yet",
-    }];
-    for Divergence { case, expected, holds, reason } in rows {
-        assert!(!holds(), "{case}: {expected}, at last. Take the row out; it said: {reason}");
-    }
 }

@@ -203,7 +203,7 @@ impl World {
             clock: self.hub.clone(),
             entropy: self.entropy.clone(),
             audit: Seen::new(Arc::clone(&self.hub), Arc::clone(node), Arc::clone(inner)),
-            received: None,
+            received: Some(inner.clone()),
         }))
     }
 

@@ -16,6 +16,7 @@ mod foreign;
 mod lists;
 mod pending;
 mod purge;
+mod received;
 mod registry;
 mod restore;
 mod standing;

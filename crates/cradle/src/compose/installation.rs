@@ -13,6 +13,7 @@ use ports::Link;
 use ports::bus::Bus;
 use ports::directory::Directory;
 use ports::link::Parts;
+use ports::replay::Received;
 use ports::store::AuditSink;
 use ports::store::mode::ModeRow;
 use std::path::Path;
@@ -184,6 +185,10 @@ impl Assembly {
 
     /// The same, and what it refuses is recorded there.
     pub(crate) fn link_recording(&self, module: Module, audit: Arc<dyn AuditSink>) -> Result<Arc<Link>> {
+        // The supervisor is one process; what it knows, it need not ask the records.
+        let is_shared = self.workshop.config.bus.is_some() && module != Module::Supervisor;
+        let received = is_shared.then(|| self.workshop.store.clone());
+        let received = received.map(|store| -> Arc<dyn Received> { store });
         Ok(Link::new(Parts {
             module,
             instance: self.instance(),
@@ -194,7 +199,7 @@ impl Assembly {
             clock: Arc::clone(&self.workshop.clock),
             entropy: Arc::clone(&self.workshop.entropy),
             audit,
-            received: None,
+            received,
         }))
     }
 

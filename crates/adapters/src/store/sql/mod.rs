@@ -28,6 +28,7 @@ mod purge;
 mod quarantine;
 mod read;
 mod recall;
+mod received;
 mod software;
 mod standing;
 pub mod survey;

@@ -274,3 +274,10 @@ CREATE TABLE foreign_intent (
 CREATE UNIQUE INDEX foreign_transaction ON foreign_intent (transaction_id, attempt);
 CREATE INDEX foreign_open ON foreign_intent (authority) WHERE state IN (0, 3);
 CREATE INDEX foreign_grant ON foreign_intent (grant_id);
+
+-- Messages that a process of a module received, where it has several: each acts on a message once.
+CREATE TABLE received (
+  message BLOB PRIMARY KEY, -- SHA-256 of caller and nonce
+  until INTEGER NOT NULL -- behind it the message is out of time
+) STRICT, WITHOUT ROWID;
+CREATE INDEX received_until ON received (until);
