@@ -13,6 +13,7 @@ mod engine;
 mod held;
 mod hierarchy;
 mod identity;
+mod intents;
 mod issuance;
 mod line;
 mod listing;
