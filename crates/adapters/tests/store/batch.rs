@@ -99,3 +99,12 @@ fn each_of_a_batch_is_repeated_for_who_asked_it() {
     assert_eq!([again(&station(), 1), again(&others, 2), again(&station(), 3)], [true; 3]);
     assert_eq!([again(&others, 1), again(&station(), 2), again(&others, 3)], [false; 3]);
 }
+#[test]
+fn an_authority_that_another_took_the_place_of_issues_nothing() {
+    let (b, store, first, second) = two();
+    drop(store);
+    b.sql("UPDATE authority SET retired = 1 WHERE name = 'factory'");
+    let store = b.open();
+    let outcomes = store.intend(vec![draft(&store, first, 1), draft(&store, second, 2)]).unwrap();
+    assert_eq!(refusals(outcomes), [Some(Reason::AuthorityEnded), None]);
+}
