@@ -472,6 +472,7 @@ pub(crate) fn in_parallel<T: Send, R: Send>(items: Vec<T>, f: impl Fn(T) -> R + 
     if items.len() < PARALLEL_LEN_MIN {
         items.into_iter().map(f).collect()
     } else {
-        items.into_par_iter().map(f).collect()
+        // Handing over costs the same for one as for a few.
+        items.into_par_iter().with_min_len(PARALLEL_LEN_MIN).map(f).collect()
     }
 }

@@ -18,13 +18,17 @@ impl fmt::Display for BadOctets {
 /// Writes octets as lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(octets.len() * 2);
-    for octet in octets {
-        for nibble in [octet >> 4, octet & 15] {
-            text.push(char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')));
-        }
+    let mut digits = vec![0; octets.len() * 2];
+    String::from(write_hex(octets, &mut digits))
+}
+
+/// The same into room that is there, two digits for each octet.
+fn write_hex<'d>(octets: &[u8], digits: &'d mut [u8]) -> &'d str {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+    for (pair, octet) in digits.as_chunks_mut::<2>().0.iter_mut().zip(octets) {
+        *pair = [digit(octet >> 4), digit(octet & 15)];
     }
+    let Ok(text) = std::str::from_utf8(digits) else { unreachable!("digits are ASCII") };
     text
 }
 
@@ -61,7 +65,9 @@ macro_rules! fixed_octets {
             pub const fn octets(&self) -> &[u8; $len] { &self.0 }
         }
         impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&hex(&self.0)) }
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(write_hex(&self.0, &mut [0; 2 * $len]))
+            }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!(stringify!($name), "({})"), self) }
@@ -73,7 +79,9 @@ macro_rules! fixed_octets {
             }
         }
         impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(write_hex(&self.0, &mut [0; 2 * $len]))
+            }
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
@@ -187,6 +195,15 @@ mod tests {
     #[test]
     fn both_cases_are_read() {
         check("0aFF", Ok(&[10, 255]));
+    }
+    #[test]
+    fn each_octet_has_its_two_digits() {
+        let octets: Vec<u8> = (0..=255).collect();
+        let expected: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        assert_eq!(hex(&octets), expected);
+        let digest = Digest::from_slice(&octets[144..176]).unwrap();
+        assert_eq!(digest.to_string(), expected[288..352]);
+        assert_eq!(serde_json::to_string(&digest).unwrap(), format!("\"{digest}\""));
     }
     #[test]
     fn nothing_is_nothing() {

@@ -144,7 +144,8 @@ impl Marks {
     pub fn begin(directory: &Path, log: &str, entries: u64) -> io::Result<Self> {
         files::private_directory(directory)?;
         let path = directory.join(format!("{}-{entries:020}.{SUFFIX}", prefix(log)));
-        let line = line(&Mark::Begin { log: log.to_owned(), entries })?;
+        let mut line = Vec::new();
+        write_line(&mut line, &Mark::Begin { log: log.to_owned(), entries })?;
         match files::write_new(&path, &line) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
@@ -167,10 +168,10 @@ impl Marks {
     ///
     /// # Errors
     /// As the operating system says, if they could not be written: the commit must not happen then.
-    pub fn append(&self, marks: &[Mark]) -> io::Result<()> {
-        let mut lines = Vec::with_capacity(marks.len() * 256);
+    pub fn append<'m>(&self, marks: impl IntoIterator<Item = &'m Mark>) -> io::Result<()> {
+        let mut lines = Vec::new();
         for mark in marks {
-            lines.extend(line(mark)?);
+            write_line(&mut lines, mark)?;
         }
         let before = self.file.metadata()?.len();
         if let Err(error) = (&self.file).write_all(&lines) {
@@ -207,10 +208,10 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-fn line(mark: &Mark) -> io::Result<Vec<u8>> {
-    let mut octets = serde_json::to_vec(mark).map_err(io::Error::other)?;
-    octets.push(b'\n');
-    Ok(octets)
+fn write_line(lines: &mut Vec<u8>, mark: &Mark) -> io::Result<()> {
+    serde_json::to_writer(&mut *lines, mark).map_err(io::Error::other)?;
+    lines.push(b'\n');
+    Ok(())
 }
 
 /// What tells the files of one installation from those of another in the same directory.

@@ -1,7 +1,6 @@
 //! The Merkle tree over the audit log.
 //! Source: RFC 6962 §2.1; tiles as in C2SP tlog-tiles.
 
-use aws_lc_rs::digest::{Context, SHA256};
 use model::Digest;
 
 /// Hashes in a full tile. Source: C2SP tlog-tiles ("Merkle Tree").
@@ -9,22 +8,22 @@ pub const TILE: usize = 256;
 /// Height of a tile: 2^8 hashes.
 const TILE_HEIGHT: u32 = 8;
 
-fn hash(prefix: u8, parts: &[&[u8]]) -> Digest {
-    let mut context = Context::new(&SHA256);
-    context.update(&[prefix]);
-    parts.iter().for_each(|part| context.update(part));
-    let Some(digest) = Digest::from_slice(context.finish().as_ref()) else { unreachable!("SHA-256 has 32 octets") };
-    digest
-}
+/// The octet before an entry that is hashed.
+pub const LEAF: u8 = 0;
+/// The octet before two hashes that are hashed.
+const NODE: u8 = 1;
 
 /// The hash of an entry.
 #[must_use]
 pub fn leaf(entry: &[u8]) -> Digest {
-    hash(0, &[entry])
+    x509::sha256_of_parts([&[LEAF], entry].into_iter())
 }
 
 fn node(left: &Digest, right: &Digest) -> Digest {
-    hash(1, &[left.octets(), right.octets()])
+    let mut octets = [NODE; 1 + 2 * Digest::LEN];
+    let halves = left.octets().iter().chain(right.octets());
+    octets.iter_mut().skip(1).zip(halves).for_each(|(to, from)| *to = *from);
+    x509::sha256(&octets)
 }
 
 /// The right edge of a growing tree: the roots of its largest full subtrees, from left to right.

@@ -9,6 +9,7 @@
 )]
 
 mod authority;
+mod batch;
 mod checks;
 mod decision;
 mod fill;

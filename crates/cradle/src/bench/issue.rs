@@ -2,7 +2,7 @@
 
 use super::boards::{Kind, requests};
 use super::limit::{IssueLimit, cores, fsync_ns};
-use super::{Measurement, Said, Scratch, number, octets_in, peak_memory, per_s};
+use super::{Measurement, Said, Scratch, cpu_ns, number, octets_in, peak_memory, per_s, rounded};
 use crate::cli::init::{Plan, Settings, make};
 use crate::compose::{Installation, Workshop};
 use crate::config::{BusConfig, Places, StoreConfig};
@@ -279,11 +279,14 @@ fn many(name: &str, key_type: KeyType, kind: Kind, arguments: &Arguments) -> Res
     drive(&rig.station, warm, arguments.batch, clients)?;
     // The limit before and behind, because a shared machine is not the same a second later.
     let before = limit.per_s(700)?;
+    let cpu = cpu_ns();
     let (ns, durations) = drive(&rig.station, requests, arguments.batch, clients)?;
+    let cpu = cpu_ns().saturating_sub(cpu);
     let behind = limit.per_s(700)?;
     let measured = per_s(arguments.count, ns);
     let mut measurement =
         Measurement::of(name, Some(f64::midpoint(before, behind)), Some(measured)).with_durations(durations);
+    measurement.core_us = Some(rounded(number(cpu) / number(arguments.count) / 1000.0, 10.0));
     measurement.rss_bytes = peak_memory();
     measurement.disk_bytes = Some(octets_in(rig.workshop().places.data()));
     Ok(measurement)

@@ -59,6 +59,8 @@ pub(crate) struct Measurement {
     pub(crate) p99_us: Option<f64>,
     pub(crate) rss_bytes: Option<u64>,
     pub(crate) disk_bytes: Option<u64>,
+    /// Time of the processors for each, in microseconds: what other work on the machine changes least.
+    pub(crate) core_us: Option<f64>,
 }
 
 impl Measurement {
@@ -67,7 +69,17 @@ impl Measurement {
         let limit_per_s = limit_per_s.map(|n| rounded(n, 10.0));
         let measured_per_s = measured_per_s.map(|n| rounded(n, 10.0));
         let what = what.into();
-        Self { what, limit_per_s, measured_per_s, ratio, p50_us: None, p99_us: None, rss_bytes: None, disk_bytes: None }
+        Self {
+            what,
+            limit_per_s,
+            measured_per_s,
+            ratio,
+            p50_us: None,
+            p99_us: None,
+            rss_bytes: None,
+            disk_bytes: None,
+            core_us: None,
+        }
     }
 
     /// Adds the median and the 99th percentile of single durations, in nanoseconds.
@@ -132,7 +144,17 @@ impl Said {
         }
     }
     fn finish(&self) -> Result {
-        let columns = ["what", "limit_per_s", "measured_per_s", "ratio", "p50_us", "p99_us", "rss_bytes", "disk_bytes"];
+        let columns = [
+            "what",
+            "limit_per_s",
+            "measured_per_s",
+            "ratio",
+            "p50_us",
+            "p99_us",
+            "rss_bytes",
+            "disk_bytes",
+            "core_us",
+        ];
         if matches!(self.out.format(), Format::Human | Format::Csv) {
             self.out.rows(&columns, &self.all)
         } else {
@@ -147,6 +169,14 @@ pub(crate) fn peak_memory() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
+}
+
+/// Nanoseconds of all processors that this process used, as the system counts them: in hundredths of a second.
+pub(crate) fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    (ticks(11) + ticks(12)) * 10_000_000
 }
 
 /// The octets of all files in a directory.

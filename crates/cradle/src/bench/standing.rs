@@ -1,7 +1,7 @@
 //! What it costs to tell who is revoked: lists and answers.
 
 use super::limit::cores;
-use super::{Measurement, Said, number, peak_memory, per_s, rounded};
+use super::{Measurement, Said, cpu_ns, number, peak_memory, per_s, rounded};
 use crate::cli::Common;
 use crate::compose::Workshop;
 use crate::fault::{Exit, Failure, Result, While};
@@ -80,14 +80,6 @@ pub(crate) fn crl(said: &mut Said, common: &Common, arguments: &Crl) -> Result {
     measurement.rss_bytes = grown;
     measurement.disk_bytes = u64::try_from(octets.len()).ok();
     said.say(measurement)
-}
-
-/// Nanoseconds of all processors that this process used, as the system counts them: in hundredths of a second.
-fn cpu_ns() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    (ticks(11) + ticks(12)) * 10_000_000
 }
 
 /// The limit of answers that are signed as they are asked for is signing alone, on all cores.

@@ -2,15 +2,16 @@
 
 use super::engine::{self, Connection, OptionalExtension};
 use super::read::fit;
-use super::writer::Tx;
-use super::{OpenFault, SqlStore, WriteFault};
+use super::{OpenFault, SqlStore};
 use crate::store::audit_log::{Check, Finding, Sound};
-use crate::store::merkle::{Edge, TILE, TileRoot, leaf};
+use crate::store::merkle::{Edge, LEAF, TILE, TileRoot};
 use crate::store::note::Checkpoint;
 use model::Digest;
+use model::audit::Entry;
 use ports::{Signer, StoreFault};
 use std::collections::HashMap;
-use x509::PublicKey;
+use std::ops::Range;
+use x509::{PublicKey, sha256};
 
 /// One entry of the log as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,30 +93,53 @@ pub(super) fn catch_up(connection: &Connection, edge: &mut Edge) -> engine::Resu
     Ok(())
 }
 
-pub(super) fn append(tx: &mut Tx<'_>, octets: &[u8]) -> Result<(), WriteFault> {
-    let hash = leaf(octets);
-    let number = tx.edge().size();
-    if tx.connection().server().is_some() {
-        // A server is told of all of them at the end: nothing in a transaction reads them before.
-        let roots = tx.edge().push(hash);
-        tx.keep(octets.to_vec(), hash, roots);
-        return Ok(());
-    }
-    tx.statement("INSERT INTO audit (number, entry, leaf) VALUES (?1, ?2, ?3)")?.execute((
-        number,
-        octets,
-        hash.octets(),
-    ))?;
-    for root in tx.edge().push(hash) {
-        put_root(tx.connection(), &root)?;
-    }
-    Ok(())
+/// Entries that are added to the log together: each as it is hashed, with the octet of RFC 6962 before it.
+#[derive(Default)]
+pub(super) struct Entries {
+    octets: Vec<u8>,
+    added: Vec<(Range<usize>, Digest)>,
+    tiles: Vec<TileRoot>,
 }
 
-pub(super) fn put_root(connection: &Connection, root: &TileRoot) -> Result<(), WriteFault> {
+impl Entries {
+    /// Adds an entry behind the edge of the tree.
+    pub(super) fn push(&mut self, entry: &Entry, edge: &mut Edge) -> serde_json::Result<()> {
+        let start = self.octets.len();
+        self.octets.push(LEAF);
+        serde_json::to_writer(&mut self.octets, entry)?;
+        let hashed = start..self.octets.len();
+        let hash = sha256(self.octets.get(hashed.clone()).unwrap_or_default());
+        self.added.push((start + 1..hashed.end, hash));
+        self.tiles.extend(edge.push(hash));
+        Ok(())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &Digest)> {
+        self.added.iter().map(|(place, hash)| (self.octets.get(place.clone()).unwrap_or_default(), hash))
+    }
+}
+
+/// Writes entries into the log, the first of them under this number.
+pub(super) fn append(connection: &Connection, first: u64, entries: &Entries) -> engine::Result<()> {
+    if entries.added.is_empty() {
+        return Ok(());
+    }
+    if let Some(session) = connection.server() {
+        let (octets, leaves): (Vec<_>, Vec<_>) =
+            entries.iter().map(|(octets, leaf)| (octets, leaf.octets().as_slice())).unzip();
+        super::batch::append(session, first, &octets, &leaves)?;
+    } else {
+        let mut insert = connection.statement("INSERT INTO audit (number, entry, leaf) VALUES (?1, ?2, ?3)")?;
+        for (number, (octets, leaf)) in (first..).zip(entries.iter()) {
+            insert.execute((number, octets, leaf.octets()))?;
+        }
+    }
+    entries.tiles.iter().try_for_each(|tile| put_root(connection, tile))
+}
+
+fn put_root(connection: &Connection, root: &TileRoot) -> engine::Result<()> {
     let sql = "INSERT INTO audit_root (level, number, hash) VALUES (?1, ?2, ?3)";
-    connection.execute(sql, (root.level, root.index, root.hash.octets()))?;
-    Ok(())
+    connection.execute(sql, (root.level, root.index, root.hash.octets())).map(|_| ())
 }
 
 /// Signs the log as it will be when the transaction is committed.

@@ -3,7 +3,7 @@
 
 use super::engine::postgres::Session;
 use super::engine::{self, Error};
-use super::issuance::{Reserved, intended};
+use super::intents::{Reserved, intended};
 use super::writer::Tx;
 use super::{WriteFault, entry};
 use model::audit::Event;
@@ -177,7 +177,7 @@ pub(super) fn record(tx: &mut Tx<'_>, session: &Session, drafts: &[&RecordDraft]
 }
 
 /// Writes rows of the audit log.
-pub(super) fn append(session: &Session, first: u64, entries: &[Vec<u8>], leaves: &[Vec<u8>]) -> engine::Result<()> {
+pub(super) fn append(session: &Session, first: u64, entries: &[&[u8]], leaves: &[&[u8]]) -> engine::Result<()> {
     session.change(
         "INSERT INTO audit (number, entry, leaf) SELECT ?1 + nth - 1, entry, leaf
          FROM unnest(?2::bytea[], ?3::bytea[]) WITH ORDINALITY AS n (entry, leaf, nth)",

@@ -6,7 +6,8 @@
 
 use super::decision::About;
 use super::engine::{self, OptionalExtension, Owned, Row};
-use super::issuance::{count_issued, give_back, is_backwards, key_is_anothers, mark_issued, profile_version, reserve};
+use super::intents::{Steps, count_issued, is_backwards, key_is_anothers, reserve};
+use super::issuance::{give_back, mark_issued, profile_version};
 use super::read::{fit, fit_optional, parse};
 use super::writer::Tx;
 use super::{SqlStore, WriteFault, entry};
@@ -221,13 +222,14 @@ fn intend(tx: &mut Tx<'_>, draft: &ForeignDraft) -> Result<Found, WriteFault> {
         return Ok(before);
     }
     let profile = profile_version(tx, &intent.profile_digest)?;
-    if key_is_anothers(tx, intent)? || key_is_asked_for(tx, draft)? {
+    let mut steps = Steps::prepare(tx)?;
+    if key_is_anothers(tx, &mut steps, intent)? || key_is_asked_for(tx, draft)? {
         return Ok(Found::Refused(Reason::KeyInUse));
     }
-    if let Err(reason) = reserve(tx, intent)? {
+    if let Err(reason) = reserve(tx, &mut steps, intent)? {
         return Ok(Found::Refused(reason));
     }
-    if let Err(reason) = count_issued(tx, intent)? {
+    if let Err(reason) = count_issued(tx, &mut steps, intent)? {
         return Ok(Found::Refused(reason));
     }
     let row = tx.insert(

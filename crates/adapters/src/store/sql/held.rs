@@ -24,7 +24,7 @@ impl Room {
     /// Whether there is room for a transaction that changed so many rows, and behind it for the ends of all that is open
     /// then. What ends an intent needs no leave: it writes into the room that was held for it.
     pub(super) fn check(&self, tx: &Tx<'_>, changes: u64) -> Result<(), StoreFault> {
-        let open = u64::try_from(tx.open_ids().count()).unwrap_or(u64::MAX);
+        let open = u64::try_from(tx.open_len()).unwrap_or(u64::MAX);
         if open == 0 || tx.only_ends() || cfg!(feature = "control-answer-before-commit") {
             return Ok(());
         }

@@ -1,7 +1,8 @@
-//! Intents and records: the two commits of issuing.
+//! Records of certificates, the second commit of issuing, and the ends of intents that lead to none.
 
 use super::batch;
-use super::engine::{self, OptionalExtension, Row};
+use super::engine::{self, OptionalExtension, Row, Statement};
+use super::intents::{Reserved, intend_each};
 use super::read::fit;
 use super::standing::{Issuance, revoke_silently};
 use super::writer::Tx;
@@ -9,14 +10,11 @@ use super::{SqlStore, WriteFault, entry};
 use crate::store::marks::{IssuedMark, Mark};
 use model::audit::Event;
 use model::contract::authority::{GrantOffer, RevocationReason};
-use model::{Digest, Module, Reason, UnixTime};
-use ports::store::authority::{ClosedIntent, IntentDraft, IntentOutcome, RecordDraft};
-use ports::{DurableIntent, DurableRecord, StoreFault};
+use model::{Digest, Module, UnixTime};
+use ports::store::authority::{ClosedIntent, IntentDraft, RecordDraft};
+use ports::{DurableRecord, StoreFault};
 use std::collections::BTreeMap;
 use x509::{SerialNumber, sha256};
-
-/// How far the clock may be behind the latest record: what an NTP daemon steps without saying so.
-const CLOCK_SLACK_MS: u64 = 5_000;
 
 /// Open, or issued if the certificate stands beside it.
 pub(super) const STANDING: u8 = 0;
@@ -26,20 +24,7 @@ pub(super) const REJECTED: u8 = 3;
 /// Issued after the backup that this database was restored from: known from the marks only.
 pub(super) const RECALLED: u8 = 4;
 
-/// What the transaction found out of a draft. It becomes an outcome when it is durable.
-pub(super) enum Reserved {
-    Row(u64, SerialNumber, Digest),
-    Repeated(Vec<u8>, u64),
-    InProgress,
-    Refused(Reason),
-}
-
 impl SqlStore {
-    pub(super) fn intend_all(&self, drafts: Vec<IntentDraft>) -> Result<Vec<IntentOutcome>, StoreFault> {
-        let reserved: Vec<Reserved> = self.write_rows(drafts.len(), move |tx| intend_each(tx, &drafts))?;
-        Ok(reserved.into_iter().map(outcome).collect())
-    }
-
     pub(super) fn record_all(&self, drafts: Vec<RecordDraft>) -> Result<Vec<Option<DurableRecord>>, StoreFault> {
         let recorded: Vec<Option<(SerialNumber, Digest)>> =
             self.write_rows(drafts.len(), move |tx| record_each(tx, &drafts))?;
@@ -79,15 +64,14 @@ impl SqlStore {
                     .query_row((one.offer.subject.to_string(), one.offer.profile.as_str()), |row| row.get(0))?;
                 drafts.push(IntentDraft { grant, ..one.intent.clone() });
             }
-            let mut taken = 0;
+            let mut records = Vec::with_capacity(drafts.len());
             for (reserved, one) in intend_each(tx, &drafts)?.into_iter().zip(&synthetic) {
                 if let Reserved::Row(intent, serial, _) = reserved {
                     let certificate = one.certificate.clone();
-                    let draft = RecordDraft { intent, serial, certificate, at: one.intent.at };
-                    taken += usize::from(record(tx, &draft)?.is_some());
+                    records.push(RecordDraft { intent, serial, certificate, at: one.intent.at });
                 }
             }
-            Ok(taken)
+            Ok(record_each(tx, &records)?.into_iter().flatten().count())
         })
     }
 }
@@ -124,25 +108,10 @@ pub(super) fn deposit(tx: &mut Tx<'_>, origin: &str, offers: &[GrantOffer], at: 
     Ok(new)
 }
 
-fn intend_each(tx: &mut Tx<'_>, drafts: &[IntentDraft]) -> Result<Vec<Reserved>, WriteFault> {
-    if let Some(reason) = super::quarantine::in_force(tx)? {
-        return Ok(drafts.iter().map(|_| Reserved::Refused(reason)).collect());
-    }
-    let requesters = drafts.iter().map(|d| tx.word(&d.requester.to_string())).collect::<Result<Vec<_>, _>>()?;
-    if let Some(session) = tx.connection().server().filter(|_| drafts.len() >= batch::ROWS_MIN) {
-        let profiles = drafts.iter().map(|d| profile_version(tx, &d.profile_digest)).collect::<Result<Vec<_>, _>>()?;
-        let is_late = drafts.iter().any(|draft| is_backwards(tx, draft));
-        let reserved = if is_late { None } else { batch::intend(tx, session, drafts, &requesters, &profiles)? };
-        if let Some(reserved) = reserved {
-            return Ok(reserved);
-        }
-    }
-    drafts.iter().zip(requesters).map(|(draft, requester)| intend(tx, draft, requester)).collect()
-}
-
 fn record_each(tx: &mut Tx<'_>, drafts: &[RecordDraft]) -> Result<Vec<Option<(SerialNumber, Digest)>>, WriteFault> {
     let Some(session) = tx.connection().server().filter(|_| drafts.len() >= batch::ROWS_MIN) else {
-        return drafts.iter().map(|draft| record(tx, draft)).collect();
+        let mut insert = tx.statement("INSERT INTO certificate (id, der) VALUES (?1, ?2)")?;
+        return drafts.iter().map(|draft| record(tx, &mut insert, draft)).collect();
     };
     let mut recorded = Vec::with_capacity(drafts.len());
     let mut open: BTreeMap<u64, &RecordDraft> = BTreeMap::new();
@@ -155,177 +124,6 @@ fn record_each(tx: &mut Tx<'_>, drafts: &[RecordDraft]) -> Result<Vec<Option<(Se
     }
     batch::record(tx, session, &open.into_values().collect::<Vec<_>>())?;
     Ok(recorded)
-}
-
-/// Whether the clock went back since something was recorded.
-pub(super) fn is_backwards(tx: &Tx<'_>, draft: &IntentDraft) -> bool {
-    draft.at.ms().saturating_add(CLOCK_SLACK_MS) < tx.latest_ms()
-}
-
-/// What the log tells of an intent.
-pub(super) fn intended(draft: &IntentDraft) -> Event {
-    Event::Intended {
-        serial: draft.serial.to_string(),
-        tbs: draft.tbs_digest,
-        grant: draft.grant,
-        transaction: draft.transaction_id,
-    }
-}
-
-fn outcome(reserved: Reserved) -> IntentOutcome {
-    match reserved {
-        Reserved::Row(row, serial, tbs) => IntentOutcome::Durable(DurableIntent::assert_durable(row, serial, tbs)),
-        Reserved::Repeated(certificate, authority) => IntentOutcome::Repeated { certificate, authority },
-        Reserved::InProgress => IntentOutcome::InProgress,
-        Reserved::Refused(reason) => IntentOutcome::Refused(reason),
-    }
-}
-
-fn intend(tx: &mut Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved, WriteFault> {
-    if is_backwards(tx, draft) {
-        return Ok(Reserved::Refused(Reason::ClockBackwards));
-    }
-    let profile = profile_version(tx, &draft.profile_digest)?;
-    let row = tx.insert(
-            "INSERT INTO issuance
-         (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state, not_after,
-          shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12) ON CONFLICT (transaction_id, attempt) DO NOTHING",
-        (
-            draft.serial.octets(),
-            draft.authority,
-            draft.transaction_id.octets(),
-            requester,
-            draft.grant,
-            draft.right,
-            profile,
-            draft.key.octets(),
-            draft.tbs_digest.octets(),
-            draft.at.ms(),
-            draft.not_after.s(),
-            draft.shard,
-        ),
-    )?;
-    let Some(row) = row else {
-        return match repeated(tx, draft, requester)? {
-            // Whoever intended it is gone, and so is its intent: the transaction is free.
-            Reserved::InProgress if super::takeover::take_over(tx, draft)? => intend(tx, draft, requester),
-            outcome => Ok(outcome),
-        };
-    };
-    let refused = if key_is_anothers(tx, draft)? { Err(Reason::KeyInUse) } else { reserve(tx, draft)? };
-    let counted = match refused {
-        Ok((subject, profile)) => count_issued(tx, draft)?.map(|authority| (authority, subject, profile)),
-        Err(reason) => Err(reason),
-    };
-    let (authority, subject, profile) = match counted {
-        Ok(of) => of,
-        Err(reason) => {
-            tx.statement("DELETE FROM issuance WHERE id = ?1")?.execute([row])?;
-            return Ok(Reserved::Refused(reason));
-        }
-    };
-    tx.audit(&entry(draft.at, Module::Authority, intended(draft)))?;
-    tx.opened(row, draft.serial);
-    if tx.keeps_marks() {
-        let profile = tx.text_of(profile)?;
-        let IntentDraft { serial, not_after, shard, at, .. } = draft;
-        let (serial, not_after) = (serial.to_string(), UnixTime::from_s(not_after.s()));
-        // With the record of it, which nothing else in the table is needed for.
-        tx.prepare_mark(row, IssuedMark { serial, authority, subject, profile, not_after, shard: *shard, at: *at });
-    }
-    Ok(Reserved::Row(row, draft.serial, draft.tbs_digest))
-}
-
-/// What is known of the draft's transaction, which was used before.
-fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved, WriteFault> {
-    let mut known = tx.statement(
-        "SELECT i.grant_id = ?2 AND i.key = ?3 AND i.requester = ?4, c.der, i.authority FROM issuance i
-         LEFT JOIN certificate c ON c.id = i.id WHERE i.transaction_id = ?1 AND i.attempt = 0",
-    )?;
-    let parameters = (draft.transaction_id.octets(), draft.grant, draft.key.octets(), requester);
-    let (same, der, authority) =
-        known.query_row(parameters, |row| Ok((row.get::<bool>(0)?, row.get::<Option<Vec<u8>>>(1)?, row.get(2)?)))?;
-    Ok(match (same, der) {
-        (false, _) => Reserved::Refused(Reason::TransactionConflict),
-        // What expired so long ago that its octets are gone is not handed out again.
-        (true, Some(der)) if der.is_empty() => Reserved::Refused(Reason::TransactionClosed),
-        (true, Some(der)) => Reserved::Repeated(der, authority),
-        (true, None) => Reserved::InProgress,
-    })
-}
-
-pub(super) fn key_is_anothers(tx: &Tx<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
-    // The same subject may have its key certified again, under another profile or at renewal.
-    let mut uses = tx.statement(
-        "SELECT grant_id FROM issuance WHERE substr(key, 1, 8) = substr(CAST(?1 AS BLOB), 1, 8) AND key = ?1 AND grant_id <> ?2",
-    )?;
-    let mut uses = uses.query((draft.key.octets(), draft.grant))?;
-    while let Some(row) = uses.next()?.as_ref() {
-        let mut others = tx.statement(
-            "SELECT 1 FROM grant_ WHERE id = ?1 AND subject <> (SELECT subject FROM grant_ WHERE id = ?2)",
-        )?;
-        if others.exists((row.get::<u64>(0)?, draft.grant))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Holds the authority to its limits. Only one that has any costs a write. What was counted stays counted, also if the
-/// intent is closed: the number may have been signed.
-///
-/// Gives its name.
-pub(super) fn count_issued(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<String, Reason>, WriteFault> {
-    let mut limits = tx.statement(
-        "SELECT quota IS NOT NULL AND issued >= quota, coalesce(ends < ?2, FALSE) OR retired <> 0, quota IS NOT NULL,
-         name FROM authority WHERE id = ?1",
-    )?;
-    let (spent, ended, counted, name): (bool, bool, bool, String) = limits
-        .query_row((draft.authority, draft.at.ms()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let refused = match (ended, spent) {
-        (true, _) => Some(Reason::AuthorityEnded),
-        (false, true) => Some(Reason::AuthoritySpent),
-        (false, false) => None,
-    };
-    if let Some(reason) = refused {
-        give_back(tx, draft.grant, draft.right)?;
-        return Ok(Err(reason));
-    }
-    if counted {
-        tx.statement("UPDATE authority SET issued = issued + 1 WHERE id = ?1")?.execute([draft.authority])?;
-    }
-    Ok(Ok(name))
-}
-
-/// Reserves the grant and the right. Gives whose it is and the word for its profile, or why one of them does not leave it.
-pub(super) fn reserve(tx: &Tx<'_>, draft: &IntentDraft) -> Result<Result<(String, i64), Reason>, WriteFault> {
-    let at = draft.at.ms();
-    let reserved = tx
-        .statement(
-            "UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota RETURNING subject, profile",
-        )?
-        .query_row((draft.grant, at), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some(of) = reserved else {
-        let spent: Option<bool> = tx
-            .statement("SELECT used >= quota FROM grant_ WHERE id = ?1")?
-            .query_row([draft.grant], |row| row.get(0))
-            .optional()?;
-        return Ok(Err(match spent {
-            None => Reason::NoGrant,
-            Some(true) => Reason::GrantSpent,
-            Some(false) => Reason::GrantExpired,
-        }));
-    };
-    let Some(right) = draft.right else { return Ok(Ok(of)) };
-    let reserved = tx
-        .statement("UPDATE right_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?
-        .execute((right, at))?;
-    if reserved == 0 {
-        give_back(tx, draft.grant, None)?;
-        return Ok(Err(Reason::RightSpent));
-    }
-    Ok(Ok(of))
 }
 
 /// The intents that are open, and the highest row; where several processes write, those of this one.
@@ -389,12 +187,16 @@ pub(super) fn profile_row(tx: &Tx<'_>, digest: &Digest) -> Result<i64, WriteFaul
     Ok(find.query_row([digest.octets()], |row| row.get(0))?)
 }
 
-fn record(tx: &mut Tx<'_>, draft: &RecordDraft) -> Result<Option<(SerialNumber, Digest)>, WriteFault> {
+fn record(
+    tx: &mut Tx<'_>,
+    insert: &mut Statement<'_>,
+    draft: &RecordDraft,
+) -> Result<Option<(SerialNumber, Digest)>, WriteFault> {
     // Only an intent that is open, and was for this serial number, is completed.
     if !tx.is_open(draft.intent, draft.serial) {
         return Ok(None);
     }
-    tx.statement("INSERT INTO certificate (id, der) VALUES (?1, ?2)")?.execute((draft.intent, &draft.certificate))?;
+    insert.execute((draft.intent, &draft.certificate))?;
     mark_issued(tx, draft.intent)?;
     let digest = sha256(&draft.certificate);
     let event = Event::Issued { serial: draft.serial.to_string(), certificate: digest };
@@ -405,15 +207,11 @@ fn record(tx: &mut Tx<'_>, draft: &RecordDraft) -> Result<Option<(SerialNumber, 
 
 /// Marks a serial number, and the grant that was spent for it.
 pub(super) fn mark_issued(tx: &mut Tx<'_>, intent: u64) -> Result<(), WriteFault> {
-    if !tx.keeps_marks() {
-        return Ok(());
-    }
-    let mark = match tx.prepared_mark(intent) {
-        Some(mark) => mark,
+    if tx.keeps_marks() && !tx.mark_prepared(intent) {
         // Intended before this process was started.
-        None => tx.statement(&format!("{MARK} WHERE i.id = ?1"))?.query_row([intent], read_mark)?,
-    };
-    tx.mark(|| Mark::Issued(Box::new(mark)));
+        let mark = tx.statement(&format!("{MARK} WHERE i.id = ?1"))?.query_row([intent], read_mark)?;
+        tx.mark(|| Mark::Issued(Box::new(mark)));
+    }
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod foreign_status;
 mod held;
 mod hierarchy;
 mod identity;
+mod intents;
 mod issuance;
 mod line;
 mod listing;

@@ -5,11 +5,12 @@
 //! alone writes on his own thread: a thread that only writes would cost him two changes of thread for each commit, which
 //! take longer than the fsync.
 
+use super::audit::Entries;
 use super::engine::{self, Connection, Params, Statement};
 use super::held::{Room, full_or};
 use super::{OpenFault, Opening, Place, WriteFault, fault};
 use crate::store::marks::{IssuedMark, Mark, Marks};
-use crate::store::merkle::{Edge, TileRoot};
+use crate::store::merkle::Edge;
 use model::Digest;
 use model::audit::{Entry, Event};
 use ports::{Signer, StoreFault};
@@ -99,7 +100,7 @@ struct Known {
     profiles: HashMap<Digest, i64>,
     open: BTreeMap<u64, SerialNumber>,
     /// What the marks will tell of those that are open.
-    marks: HashMap<u64, IssuedMark>,
+    marks: HashMap<u64, Arc<Mark>>,
     highest: u64,
     latest_ms: u64,
     /// The last entry of the log that tells of an operation mode.
@@ -120,15 +121,14 @@ struct Learnt {
     words: Vec<(String, i64)>,
     profiles: Vec<(Digest, i64)>,
     opened: BTreeMap<u64, SerialNumber>,
-    prepared: HashMap<u64, IssuedMark>,
+    prepared: HashMap<u64, Arc<Mark>>,
     closed: HashSet<u64>,
     edge: Edge,
     latest_ms: u64,
-    marks: Vec<Mark>,
+    marks: Vec<Arc<Mark>>,
     mode_entry: Option<u64>,
-    /// Entries of the log that a server was not told of yet: octets and leaves; and the tiles that they fill.
-    entries: (Vec<Vec<u8>>, Vec<Vec<u8>>),
-    tiles: Vec<TileRoot>,
+    /// What it adds to the log: nothing in a transaction reads it before its end.
+    entries: Entries,
 }
 
 impl Writer {
@@ -298,7 +298,7 @@ impl Pen {
         let keeps_marks = self.marks.is_some();
         let before = self.connection.total_changes();
         let mut tx = Tx { connection: &self.connection, known: &self.known, learnt, keeps_marks };
-        let written = write(&mut tx).map_err(StoreFault::from);
+        let written = write(&mut tx).and_then(|()| tx.tell_log()).map_err(StoreFault::from);
         let written = written.and_then(|()| match &self.room {
             Some(room) => room.check(&tx, self.connection.total_changes() - before),
             None => Ok(()),
@@ -314,11 +314,11 @@ impl Pen {
 
 impl Pen {
     /// Makes the marks of a transaction durable before it: what it does may not be forgotten with the database.
-    fn mark(&self, marks: &[Mark]) -> Result<(), StoreFault> {
+    fn mark(&self, marks: &[Arc<Mark>]) -> Result<(), StoreFault> {
         match &self.marks {
-            Some(file) if !marks.is_empty() => {
-                file.append(marks).map_err(|e| full_or(&e, "the high-water marks cannot be written"))
-            }
+            Some(file) if !marks.is_empty() => file
+                .append(marks.iter().map(Arc::as_ref))
+                .map_err(|e| full_or(&e, "the high-water marks cannot be written")),
             _ => Ok(()),
         }
     }
@@ -328,7 +328,7 @@ impl<'c> Tx<'c> {
     /// Marks something that must not happen twice.
     pub(super) fn mark(&mut self, mark: impl FnOnce() -> Mark) {
         if self.keeps_marks {
-            self.learnt.marks.push(mark());
+            self.learnt.marks.push(Arc::new(mark()));
         }
     }
 
@@ -351,24 +351,15 @@ impl<'c> Tx<'c> {
         if self.learnt.latest_ms > self.known.latest_ms {
             self.write_counter(super::audit::LATEST, self.learnt.latest_ms).map_err(|e| fault(&e))?;
         }
-        self.tell_log().map_err(StoreFault::from)?;
         let mode = self.learnt.mode_entry.or(self.known.mode_entry);
         super::audit::checkpoint(self.connection, &self.learnt.edge, mode, &log.name, log.key.as_ref())?;
         self.connection.commit().map_err(|e| fault(&e))
     }
 
-    /// Keeps an entry of the log until the transaction ends.
-    pub(super) fn keep(&mut self, octets: Vec<u8>, leaf: Digest, tiles: Vec<TileRoot>) {
-        self.learnt.entries.0.push(octets);
-        self.learnt.entries.1.push(leaf.octets().to_vec());
-        self.learnt.tiles.extend(tiles);
-    }
-
+    /// Writes what the transaction adds to the log.
     fn tell_log(&self) -> Result<(), WriteFault> {
-        let (entries, leaves) = &self.learnt.entries;
-        let Some(session) = self.connection.server().filter(|_| !entries.is_empty()) else { return Ok(()) };
-        super::batch::append(session, self.known.edge.size(), entries, leaves)?;
-        self.learnt.tiles.iter().try_for_each(|tile| super::audit::put_root(self.connection, tile))
+        let first = self.known.edge.size();
+        Ok(super::audit::append(self.connection, first, &self.learnt.entries)?)
     }
 
     /// Whether intents are ended in it, and none begun.
@@ -380,6 +371,13 @@ impl<'c> Tx<'c> {
         // Rows grow, so what was opened now comes behind what was open before.
         let ids = self.known.open.keys().chain(self.learnt.opened.keys());
         ids.filter(|id| !self.learnt.closed.contains(id)).copied()
+    }
+
+    /// How many intents are open.
+    pub(super) fn open_len(&self) -> usize {
+        let closed = |id: &&u64| self.known.open.contains_key(id) || self.learnt.opened.contains_key(id);
+        let begun = self.known.open.len() + self.learnt.opened.len();
+        begun.saturating_sub(self.learnt.closed.iter().filter(closed).count())
     }
 
     /// The intents that are open.
@@ -410,17 +408,13 @@ impl<'c> Tx<'c> {
 
     /// Appends an entry to the audit log.
     pub(super) fn audit(&mut self, entry: &Entry) -> Result<(), WriteFault> {
-        let octets = serde_json::to_vec(entry).map_err(|_| WriteFault::Corrupt("an audit entry cannot be written"))?;
-        self.learnt.latest_ms = self.learnt.latest_ms.max(entry.at.ms());
+        let learnt = &mut self.learnt;
+        learnt.latest_ms = learnt.latest_ms.max(entry.at.ms());
         if matches!(entry.event, Event::ModeOrdered { .. } | Event::ModeEntered { .. } | Event::Sealed { .. }) {
-            self.learnt.mode_entry = Some(self.learnt.edge.size());
+            learnt.mode_entry = Some(learnt.edge.size());
         }
-        super::audit::append(self, &octets)
-    }
-
-    /// The tree over the audit log.
-    pub(super) const fn edge(&mut self) -> &mut Edge {
-        &mut self.learnt.edge
+        let added = learnt.entries.push(entry, &mut learnt.edge);
+        added.map_err(|_| WriteFault::Corrupt("an audit entry cannot be written"))
     }
 
     /// The latest time in the audit log, in milliseconds.
@@ -470,12 +464,15 @@ impl<'c> Tx<'c> {
 
     /// Remembers what the marks will tell of an intent when it is recorded.
     pub(super) fn prepare_mark(&mut self, id: u64, mark: IssuedMark) {
-        self.learnt.prepared.insert(id, mark);
+        self.learnt.prepared.insert(id, Arc::new(Mark::Issued(Box::new(mark))));
     }
 
-    /// What was remembered so.
-    pub(super) fn prepared_mark(&self, id: u64) -> Option<IssuedMark> {
-        self.learnt.prepared.get(&id).or_else(|| self.known.marks.get(&id)).cloned()
+    /// Marks what was remembered so; whether anything was.
+    pub(super) fn mark_prepared(&mut self, id: u64) -> bool {
+        let prepared = self.learnt.prepared.get(&id).or_else(|| self.known.marks.get(&id));
+        let Some(mark) = prepared.map(Arc::clone) else { return false };
+        self.learnt.marks.push(mark);
+        true
     }
 
     /// Remembers that an intent is completed or closed.

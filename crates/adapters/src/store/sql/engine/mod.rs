@@ -106,6 +106,12 @@ pub(crate) enum Statement<'c> {
     Postgres(postgres::Prepared<'c>),
 }
 
+/// A statement that adds a row each time.
+pub(crate) struct Insertion<'c> {
+    connection: &'c Connection,
+    statement: Statement<'c>,
+}
+
 /// What a statement gave, row after row.
 pub(crate) enum Rows<'s> {
     /// Read from the file as they are asked for.
@@ -142,15 +148,16 @@ impl Connection {
 
     /// Carries out a statement that adds a row, and gives the row's number; `None` if the row is there already.
     pub(crate) fn insert(&self, sql: &str, params: impl Params) -> Result<Option<u64>> {
-        match self {
-            Self::Sqlite(connection) => {
-                let added = self.statement(sql)?.execute(params)?;
-                Ok((added > 0).then(|| u64::try_from(connection.last_insert_rowid()).unwrap_or_default()))
-            }
-            Self::Postgres(session) => Statement::Postgres(session.prepare(&format!("{sql} RETURNING id"))?)
-                .query_row(params, |row| row.get(0))
-                .optional(),
-        }
+        self.insertion(sql)?.insert(params)
+    }
+
+    /// Prepares a statement that adds rows, for many of them.
+    pub(crate) fn insertion(&self, sql: &str) -> Result<Insertion<'_>> {
+        let statement = match self {
+            Self::Sqlite(_) => self.statement(sql)?,
+            Self::Postgres(_) => self.statement(&format!("{sql} RETURNING id"))?,
+        };
+        Ok(Insertion { connection: self, statement })
     }
 
     /// Reads one row.
@@ -369,6 +376,19 @@ impl<'c> Statement<'c> {
     /// Whether there is a row.
     pub(crate) fn exists(&mut self, params: impl Params) -> Result<bool> {
         Ok(self.query(params)?.next()?.is_some())
+    }
+}
+
+impl Insertion<'_> {
+    /// Adds a row, and gives its number; `None` if it is there already.
+    pub(crate) fn insert(&mut self, params: impl Params) -> Result<Option<u64>> {
+        match self.connection {
+            Connection::Sqlite(connection) => {
+                let added = self.statement.execute(params)?;
+                Ok((added > 0).then(|| u64::try_from(connection.last_insert_rowid()).unwrap_or_default()))
+            }
+            Connection::Postgres(_) => self.statement.query_row(params, |row| row.get(0)).optional(),
+        }
     }
 }
 
