@@ -19,6 +19,7 @@ const PRELUDE: &str = r#"
     nats=$(command -v nats-server || echo /usr/sbin/nats-server)
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     say() { local name=$1; shift; printf '%s\t%s\n' "$name" "$("$@" 2>&1 | tr '\n' ' ')"; }
+    checked() { "$CRADLE" -o json up --check --listen "${1#http://}"; echo " $?"; }
     asked() { curl -sS -w ' %{http_code}' "$1"; }
     until_ready() { curl -sS -w ' %{http_code}' --retry 60 --retry-delay 1 --retry-all-errors -o body "$1"; }
     $CRADLE --data data init --yes --store "$CRADLE_TEST_POSTGRES" --bus "nats://127.0.0.1:$port" >/dev/null 2>&1 || exit 9
@@ -79,8 +80,10 @@ fn a_box_is_ready_when_all_that_its_mode_has_on_runs_and_the_broker_is_there() {
         say live asked "$url/live"
         say ready asked "$url/ready"
         say health asked "$url/health"
+        say check-ready checked "$url"
         kill -STOP $broker
         say frozen asked "$url/ready"
+        say check-frozen checked "$url"
         say live-then asked "$url/live"
         kill -CONT $broker
         say thawed until_ready "$url/ready"
@@ -97,6 +100,7 @@ fn a_box_is_ready_when_all_that_its_mode_has_on_runs_and_the_broker_is_there() {
         kill -TERM $box
         wait $box
         say ended echo "{} $?"
+        say check-gone checked "$url"
         "#,
     );
     check(&said, "ready", "200", &["identity", "provisioning"], &[]);
@@ -110,6 +114,11 @@ fn a_box_is_ready_when_all_that_its_mode_has_on_runs_and_the_broker_is_there() {
     let (body, status) = &said["crippled"];
     assert_eq!(status, "503", "{body}");
     assert_eq!(said["ended"].1, "0");
+    for (name, status) in [("check-ready", "0"), ("check-frozen", "3"), ("check-gone", "3")] {
+        assert_eq!(said[name].1, status, "{name}: {said:?}");
+    }
+    let why = said["check-frozen"].0["error"]["why"].as_str().unwrap_or_default();
+    assert_eq!(why, "the bus cannot be used: the broker does not answer supervisor", "{said:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::compose::{passphrase, supervise};
 use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::serve::host::ending;
-use crate::serve::{Beside, Readiness, Watch, loopback};
+use crate::serve::{Beside, Readiness, Watch, ask, loopback};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Answer /live, /ready, /health, /metrics and /status there: a loopback address and a port, 0 for any free one.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRADLE_LISTEN")]
     listen: Option<String>,
+    /// Ask the box that answers there whether it is ready, and end: with status 0, or with 3 and what is down.
+    #[arg(long, requires = "listen")]
+    check: bool,
 }
 
 /// Begins to answer there, if an address was named, before there is anything to tell.
@@ -31,6 +34,10 @@ pub(super) fn beside(common: &Common, listen: Option<&str>, readiness: &Arc<Read
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
+    if let (true, Some(listen)) = (arguments.check, &arguments.listen) {
+        let standing = ask(loopback(listen)?)?;
+        return common.out().one(&standing, || "ready\n".to_owned());
+    }
     let (_end, ended) = ending()?;
     let readiness = Arc::default();
     let beside = beside(common, arguments.listen.as_deref(), &readiness)?;

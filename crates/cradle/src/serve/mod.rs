@@ -8,7 +8,7 @@ mod metrics;
 mod ready;
 mod watch;
 
-pub(crate) use ready::{BROKER_WITHIN, Readiness, Standing, no_broker, no_lease};
+pub(crate) use ready::{BROKER_WITHIN, Readiness, Standing, ask, no_broker, no_lease};
 pub(crate) use watch::Watch;
 
 use crate::fault::{Exit, Failure, Result};
