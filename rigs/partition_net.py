@@ -105,7 +105,9 @@ def postgres(net, room):
         access.write(f"host all all {CABLES[RECORDS]}.1/32 trust\n")
     net.start(RECORDS, *as_server, programs / "postgres", "-D", data / "db", "-k", data, "-c",
               f"listen_addresses={CABLES[RECORDS]}.2", "-c", "max_connections=200", log=room / "postgres.log", cwd="/")
-    until("PostgreSQL listens", 60, lambda: connects(net, "box", f"{CABLES[RECORDS]}.2", PORTS[RECORDS]))
+    # It listens before it lets anybody in.
+    asks = [programs / "pg_isready", "--quiet", "--host", f"{CABLES[RECORDS]}.2"]
+    until("PostgreSQL is ready", 60, lambda: net.inside("box", *asks, check=False).returncode == 0)
 
 
 def broker(net, room, configuration):

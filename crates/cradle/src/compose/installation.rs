@@ -42,7 +42,7 @@ pub(crate) enum Supervision {
     /// This process, and all modules are in it.
     Here(Supervisor),
     /// Another, and modules are in processes of their own.
-    Apart(Remote),
+    Apart(Box<Remote>),
 }
 
 impl Supervision {
@@ -102,7 +102,7 @@ impl Installation {
             let assembly = Assembly::apart(&workshop, Module::Console)?;
             let console = assembly.link(Module::Console)?;
             let remote = Remote::reach(assembly, Arc::clone(&console))?;
-            return Ok(Self { workshop, supervisor: Supervision::Apart(remote), console });
+            return Ok(Self { workshop, supervisor: Supervision::Apart(Box::new(remote)), console });
         }
         let bus = Arc::new(LocalBus::new(Arc::clone(&workshop.clock)));
         let assembly = Assembly::on(&workshop, bus.clone())?;
@@ -134,7 +134,7 @@ impl Installation {
     }
 
     /// The supervisor's process, if modules have processes of their own.
-    pub(crate) const fn remote(&self) -> Option<&Remote> {
+    pub(crate) fn remote(&self) -> Option<&Remote> {
         match &self.supervisor {
             Supervision::Here(_) => None,
             Supervision::Apart(remote) => Some(remote),

@@ -323,7 +323,9 @@ impl Demo {
         match self.ask(&call, "revoking its certificate") {
             // By a try of which nobody heard what became of it.
             Err(failure) if self.servers.is_some() && failure.code == Reason::AlreadyRevoked.code() => {}
-            revoked => drop(revoked?),
+            revoked => {
+                revoked?;
+            }
         }
         let crl = self.ask(&IssueCrl { authority: parse("factory")?, shard: 0, delta: false }, "signing the CRL")?;
         self.write("factory.crl", x509::pem::encode("X509 CRL", crl.crl.as_ref()).as_bytes())?;
@@ -351,7 +353,7 @@ impl Demo {
     }
 
     fn exchange(&self, number: x509::SerialNumber) -> Result<crate::cli::ocsp::Exchange> {
-        self.patiently(|| crate::cli::ocsp::exchange(&self.installation, number.clone(), true))
+        self.patiently(|| crate::cli::ocsp::exchange(&self.installation, number, true))
     }
 
     /// All records against each other, and the certificates written out for other programs.

@@ -104,7 +104,7 @@ fn one_run(
     match remote.call_soon(&call) {
         // If it began all the same, it is watched; if not, it is not known.
         Ok(_) | Err(Fault::Unavailable(_)) => {}
-        Err(fault) => return Err(fail(&fault)),
+        Err(fault @ (Fault::Refused(_) | Fault::Malformed(_))) => return Err(fail(&fault)),
     }
     let mut from = 0;
     let mut silent = Stopwatch::start();
@@ -116,11 +116,11 @@ fn one_run(
                 std::thread::park_timeout(AGAIN_AFTER);
                 continue;
             }
-            // Its process ended, and another does not know of it.
-            Err(Fault::Refused(Reason::TransactionUnknown)) => {
-                return Err(failed(Fault::unavailable("the process of the station ended; it is started again")));
+            Err(fault @ (Fault::Refused(_) | Fault::Malformed(_) | Fault::Unavailable(_))) => {
+                // Its process ended, and another does not know of it.
+                let ended = Fault::unavailable("the process of the station ended; it is started again");
+                return Err(failed(if fault == Fault::Refused(Reason::TransactionUnknown) { ended } else { fault }));
             }
-            Err(fault) => return Err(failed(fault)),
         };
         silent = Stopwatch::start();
         bars.show(seen.flash, seen.certify);
