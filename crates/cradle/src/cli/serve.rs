@@ -8,6 +8,10 @@ use crate::serve::host::{self, Hosted};
 use crate::serve::{Watch, loopback, serve};
 use model::Module;
 use serde_json::json;
+use std::sync::Arc;
+
+/// Any free port of this machine.
+const ANYWHERE: &str = "127.0.0.1:0";
 
 /// Answer monitoring over HTTP, beside a running installation: /metrics, /status, /health.
 ///
@@ -18,9 +22,10 @@ use serde_json::json;
 /// supervisor of their box gives them a lease, and end when it does not.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Where to listen: a loopback address and a port, 0 for any free one.
-    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT", env = "CRADLE_LISTEN")]
-    listen: String,
+    /// Where to listen: a loopback address and a port, 0 for any free one. With --modules only if it is named, for /live
+    /// and /ready too.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CRADLE_LISTEN")]
+    listen: Option<String>,
     /// Run these modules on the bus: authority, identity, provisioning, software.
     #[arg(long, value_name = "MODULE", value_delimiter = ',', value_parser = module)]
     modules: Vec<Module>,
@@ -41,7 +46,7 @@ fn module(name: &str) -> std::result::Result<Module, String> {
 }
 
 fn run_modules(common: &Common, arguments: &Arguments) -> Result {
-    let Arguments { modules, number, supervised, .. } = arguments;
+    let Arguments { modules, number, supervised, listen } = arguments;
     let (end, ended) = host::ending()?;
     if *supervised {
         let passphrase = host::lifeline(end)?;
@@ -50,7 +55,12 @@ fn run_modules(common: &Common, arguments: &Arguments) -> Result {
         return started?.run(&ended);
     }
     let passphrase = compose::passphrase(&Places::of(&common.data), common.passphrase_file.as_deref())?;
+    let readiness = Arc::default();
+    let _beside = super::up::beside(common, listen.as_deref(), &readiness)?.inspect(|beside| {
+        common.out().next(&format!("curl {}/ready", beside.url()));
+    });
     let hosted = Hosted::start(&common.data, modules, *number, passphrase)?;
+    readiness.begin(hosted.readiness());
     host::say(&Ok(modules.clone()))?;
     hosted.run(&ended)
 }
@@ -59,7 +69,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     if !arguments.modules.is_empty() {
         return run_modules(common, arguments);
     }
-    let address = loopback(&arguments.listen)?;
+    let address = loopback(arguments.listen.as_deref().unwrap_or(ANYWHERE))?;
     // What is no installation now is a slip of the hand; one that vanishes later may come back.
     Config::read(&common.data)?;
     let out = common.out();

@@ -27,6 +27,8 @@ pub(crate) struct Assembly {
     pub(crate) directory: Arc<Directory>,
     pub(crate) callers: Arc<Callers>,
     pub(crate) bus: Arc<dyn Bus>,
+    /// The same, where it is a broker's.
+    pub(crate) broker: Option<Arc<NatsBus>>,
 }
 
 /// A whole installation on its bus, in the mode that binds it.
@@ -162,7 +164,7 @@ impl Assembly {
     fn on(workshop: &Workshop, bus: Arc<dyn Bus>) -> Result<Self> {
         let callers = Callers::read(CALLERS_TOML).map_err(|_| broken("contracts/callers.toml"))?;
         let directory = Arc::new(workshop.directory()?);
-        Ok(Self { workshop: workshop.clone(), directory, callers: Arc::new(callers), bus })
+        Ok(Self { workshop: workshop.clone(), directory, callers: Arc::new(callers), bus, broker: None })
     }
 
     /// What a module is made of that has a process of its own: it signs in to the broker as itself.
@@ -175,7 +177,8 @@ impl Assembly {
         let setting =
             Setting { servers: bus.servers.clone(), site, module, seed: Some(seed), trust: bus.trust.clone() };
         let bus = NatsBus::open(&setting, Arc::clone(&workshop.clock)).map_err(|fault| bus_failure(&fault))?;
-        Self::on(workshop, Arc::new(bus))
+        let bus = Arc::new(bus);
+        Ok(Self { broker: Some(Arc::clone(&bus)), ..Self::on(workshop, bus)? })
     }
 
     /// A module's end of the bus. Its key is opened here, and wiped when the link is dropped.

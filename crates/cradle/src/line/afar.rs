@@ -7,8 +7,11 @@ use crate::mode::Remote;
 use crate::output::Output;
 use adapters::clock::Stopwatch;
 use model::contract::provisioning::{BoardOutcome, BoardReport, LineEnded, RunLine, WatchLine};
-use model::{DeviceType, Fault, OperatorName, Reason};
+use model::lifecycle::Custody;
+use model::{DeviceType, Fault, OperatorName, Reason, UnixTime};
 use ports::clock::nonce;
+use ports::store::IdentityStore;
+use ports::store::identity::DeviceFilter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,10 +39,12 @@ pub(crate) fn run_afar(
     let mut done = Done::default();
     let bars = Bars::new(out);
     let mut silent = Stopwatch::start();
+    let began = workshop.clock.now();
+    let lost = |report: &BoardReport| provisioned_since(workshop, report, began);
     loop {
         let ended = one_run((workshop, remote), task, &bars, &mut |report| {
             silent = Stopwatch::start();
-            boards.take(report).map_or(Ok(()), &mut *told)
+            boards.take(report, &lost).map_or(Ok(()), &mut *told)
         });
         match ended {
             Ok(ended) => {
@@ -68,6 +73,14 @@ pub(crate) fn run_afar(
     Ok(done)
 }
 
+/// The certificate of a board that was provisioned since then, by the records: by a process that ended before it told.
+fn provisioned_since(workshop: &Workshop, report: &BoardReport, since: UnixTime) -> Option<String> {
+    let filter = DeviceFilter { serial: report.serial.clone(), limit: 1, ..DeviceFilter::default() };
+    let found = workshop.store.devices(&filter).ok()?.pop()?;
+    let is_it = report.serial.is_some() && found.board == report.board && found.custody == Custody::Provisioned;
+    found.certificate.filter(|_| is_it && found.at >= since)
+}
+
 /// Whether it may be otherwise in a moment: something is not there.
 fn is_passing(failure: &Failure) -> bool {
     matches!(failure.exit, Exit::Unavailable) && failure.code != "sealed"
@@ -94,12 +107,22 @@ fn one_run(
         Err(fault @ (Fault::Refused(_) | Fault::Malformed(_))) => return Err(fail(&fault)),
     }
     let mut from = 0;
+    let mut silent = Stopwatch::start();
     loop {
-        let seen = remote.call_soon(&WatchLine { run, from }).map_err(|fault| {
-            // Its process ended, and another does not know of it.
-            let ended = Fault::unavailable("the process of the station ended; it is started again");
-            failed(if fault == Fault::Refused(Reason::TransactionUnknown) { ended } else { fault })
-        })?;
+        let seen = match remote.call_soon(&WatchLine { run, from }) {
+            Ok(seen) => seen,
+            // It goes on where it is, whoever watches: begun again, it would be told that what it did is done already.
+            Err(Fault::Unavailable(_)) if silent.ms() < PATIENCE_MS => {
+                std::thread::park_timeout(AGAIN_AFTER);
+                continue;
+            }
+            Err(fault @ (Fault::Refused(_) | Fault::Malformed(_) | Fault::Unavailable(_))) => {
+                // Its process ended, and another does not know of it.
+                let ended = Fault::unavailable("the process of the station ended; it is started again");
+                return Err(failed(if fault == Fault::Refused(Reason::TransactionUnknown) { ended } else { fault }));
+            }
+        };
+        silent = Stopwatch::start();
         bars.show(seen.flash, seen.certify);
         for report in seen.reports {
             from += 1;
@@ -126,7 +149,9 @@ const TRIES_MAX: u32 = 20;
 
 impl Boards {
     /// Takes a report. Gives it back if it is the last word.
-    fn take(&mut self, report: BoardReport) -> Option<BoardReport> {
+    ///
+    /// `lost` says whether it was provisioned by a run of this command whose report never came.
+    fn take(&mut self, mut report: BoardReport, lost: &dyn Fn(&BoardReport) -> Option<String>) -> Option<BoardReport> {
         let name = self.name(&report);
         let is_done = |known: &BoardReport| !matches!(known.outcome, BoardOutcome::Left { .. });
         let is_known = self.all.get(&name).is_some_and(is_done);
@@ -135,6 +160,12 @@ impl Boards {
         if is_known && is_again {
             // By an earlier run of this command.
             return None;
+        }
+        if is_again
+            && self.tries > 0
+            && let Some(certificate) = lost(&report)
+        {
+            report.outcome = BoardOutcome::Provisioned { certificate };
         }
         let passes = matches!(&report.outcome, BoardOutcome::Left { fault: Fault::Unavailable(_), .. });
         let is_first = self.all.insert(name, report.clone()).is_none_or(|before| before != report);
@@ -167,5 +198,35 @@ impl Boards {
                 format!("nameless {}", self.nameless)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of a board that the station says was provisioned before, at the given try.
+    #[track_caller]
+    fn check(tries: u32, lost: Option<&str>, expected: &BoardOutcome) {
+        let mut boards = Boards { tries, ..Boards::default() };
+        let report = BoardReport { board: "B-1".parse().ok(), serial: None, device: None, outcome: already() };
+        let told = boards.take(report, &|_| lost.map(str::to_owned));
+        assert_eq!(told.map(|report| report.outcome).as_ref(), Some(expected));
+    }
+    fn already() -> BoardOutcome {
+        BoardOutcome::Left { fault: Fault::Refused(Reason::AlreadyProvisioned), detail: String::new() }
+    }
+
+    #[test]
+    fn what_a_lost_process_provisioned_is_told_as_such() {
+        check(1, Some("1a"), &BoardOutcome::Provisioned { certificate: "1a".into() });
+    }
+    #[test]
+    fn what_was_provisioned_before_this_command_is_refused() {
+        check(1, None, &already());
+    }
+    #[test]
+    fn the_first_try_has_lost_nothing() {
+        check(0, Some("1a"), &already());
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod order;
 mod process;
+mod ready;
 mod remote;
 mod service;
 mod supervising;
@@ -84,6 +85,8 @@ struct Shared {
     running: Mutex<BTreeMap<Module, Running>>,
     /// Why modules that may run do not.
     down: Mutex<BTreeMap<Module, Failure>>,
+    /// Until when modules in processes of their own have taken a lease.
+    leased: Mutex<BTreeMap<Module, UnixTime>>,
     /// Why grants could not be left at the authority.
     not_left: Mutex<Option<Failure>>,
     // Only one thread hands out leases at a time.
@@ -120,6 +123,7 @@ impl Supervisor {
             console,
             running: Mutex::default(),
             down: Mutex::default(),
+            leased: Mutex::default(),
             not_left: Mutex::default(),
             row: Mutex::new(row),
             changing: Mutex::default(),
@@ -281,7 +285,11 @@ impl Shared {
 
     /// Hands a lease to the processes of a module, if there are any.
     fn hears(&self, module: Module, row: &ModeRow) -> bool {
-        let told = self.link.call_within(&self.lease(module, row), LEASE_PATIENCE_MS);
+        let lease = self.lease(module, row);
+        let told = self.link.call_within(&lease, LEASE_PATIENCE_MS);
+        if told.is_ok() {
+            locked(&self.leased).insert(module, lease.until);
+        }
         told.is_ok() || !self.is_there(module)
     }
 
@@ -413,6 +421,7 @@ impl Shared {
         };
         for number in (1..=processes.count(module)).filter(|number| !there(*number)) {
             let process = processes.start(module, number)?;
+            locked(&self.leased).remove(&module);
             let mut running = locked(&self.running);
             let running = running.entry(module).or_insert_with(|| Running::Apart(BTreeMap::new()));
             if let Running::Apart(there) = running {

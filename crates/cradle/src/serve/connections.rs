@@ -48,7 +48,8 @@ impl Ended {
 }
 
 /// Takes connections until the process is told to end, then lets those that are being answered finish.
-pub(super) async fn carry(listener: TcpListener, router: Router, mut ended: Ended) {
+pub(super) async fn carry(listener: TcpListener, router: Router, ended: impl Future<Output = ()>) {
+    let mut ended = pin!(ended);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (ending, told) = watch::channel(());
     loop {
@@ -58,7 +59,7 @@ pub(super) async fn carry(listener: TcpListener, router: Router, mut ended: Ende
             (slot, listener.accept().await)
         };
         let (slot, stream) = tokio::select! {
-            () = ended.wait() => break,
+            () = ended.as_mut() => break,
             (slot, accepted) = taken => match accepted {
                 Ok((stream, _)) => (slot, stream),
                 Err(error) => {

@@ -1,16 +1,18 @@
 //! Modules in a process of their own, on the bus.
 
+use super::{BROKER_WITHIN, Standing, no_broker, no_lease};
 use crate::compose::{Assembly, Role, Workshop};
 use crate::fault::{Exit, Failure, Result, While, trouble_of};
 use crate::line::LineService;
 use crate::mode::{Said, service_of};
+use adapters::bus::NatsBus;
 use adapters::sockets;
 use model::{Module, Reason};
 use ports::bus::Served;
 use ports::{Link, Service};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -53,6 +55,25 @@ impl Hosted {
         }
         let modules = modules.iter().map(|module| Running::start(&workshop, *module)).collect::<Result<Vec<_>>>()?;
         Ok(Self { workshop, modules })
+    }
+
+    /// What looks whether this process may be given work. It keeps none of its keys.
+    pub(crate) fn readiness(&self) -> impl Fn() -> Standing + Send + Sync + use<> {
+        let modules: Vec<_> = self.modules.iter().map(Running::seen).collect();
+        move || {
+            let names = modules.iter().map(|(module, ..)| *module).collect();
+            let down = modules.iter().filter_map(|(module, link, broker)| {
+                let (Some(link), Some(broker)) = (link.upgrade(), broker.upgrade()) else {
+                    return Some(no_lease(*module, "it ends"));
+                };
+                match link.gate().open(link.now()) {
+                    Err(reason) => Some(no_lease(*module, reason.what())),
+                    Ok(_) if !broker.answers_within(BROKER_WITHIN) => Some(no_broker(*module)),
+                    Ok(_) => None,
+                }
+            });
+            Standing::of(None, names, down.collect())
+        }
     }
 
     /// Runs until it is told to end, or may not run any more.
@@ -114,6 +135,11 @@ fn quiet() -> Result {
 }
 
 impl Running {
+    fn seen(&self) -> (Module, Weak<Link>, Weak<NatsBus>) {
+        let broker = self.assembly.broker.as_ref().map(Arc::downgrade).unwrap_or_default();
+        (self.link.caller().module, Arc::downgrade(&self.link), broker)
+    }
+
     fn start(workshop: &Workshop, module: Module) -> Result<Self> {
         let assembly = Assembly::apart(workshop, module)?;
         let link = assembly.link(module)?;

@@ -5,8 +5,10 @@
 mod connections;
 pub(crate) mod host;
 mod metrics;
+mod ready;
 mod watch;
 
+pub(crate) use ready::{BROKER_WITHIN, Readiness, Standing, ask, no_broker, no_lease};
 pub(crate) use watch::Watch;
 
 use crate::fault::{Exit, Failure, Result};
@@ -19,9 +21,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
 /// Octets of a body that are read: nothing here wants one.
 const BODY_LEN_MAX: usize = 0;
+/// Threads that look: two at the records, as one that is given up may still be there, and the same for /ready.
+const BLOCKING_MAX: usize = 4;
 
 /// Does something when the process is told to end.
 pub(crate) fn on_signal(told: impl FnOnce() + Send + 'static) -> Result {
@@ -53,38 +59,104 @@ pub(crate) fn loopback(text: &str) -> Result<SocketAddr> {
 
 /// Listens, says where by `listening`, and serves until the process is told to end.
 pub(crate) fn serve(address: SocketAddr, watch: Watch, listening: impl FnOnce(SocketAddr) -> Result) -> Result {
-    let failed = |what: &'static str| {
-        move |error: std::io::Error| {
-            Failure::new(Exit::Unavailable, "listen", format!("{what} cannot be done"))
-                .because(error)
-                .next("name another port, or 0 for any; see who listens with `ss -ltnp`")
-        }
-    };
-    // One thread carries all connections; the records are read on others.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(2)
-        .enable_all()
-        .build()
-        .map_err(failed("starting the runtime"))?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await.map_err(failed("listening"))?;
-        let ended = connections::ended().map_err(failed("waiting for signals"))?;
+        let mut ended = connections::ended().map_err(failed("waiting for signals"))?;
         listening(listener.local_addr().map_err(failed("listening"))?)?;
-        connections::carry(listener, router(Arc::new(watch)), ended).await;
+        connections::carry(listener, guarded_router(watching(watch)), ended.wait()).await;
         Ok(())
     })
 }
 
-fn router(watch: Arc<Watch>) -> Router {
+/// What answers beside the work of this process. Dropping it waits until it has ended.
+pub(crate) struct Beside {
+    at: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beside {
+    /// Answers /live and /ready on a thread of its own, and what monitoring asks.
+    pub(crate) fn start(address: SocketAddr, watch: Watch, readiness: Arc<Readiness>) -> Result<Self> {
+        let runtime = runtime()?;
+        let listener =
+            runtime.block_on(async { tokio::net::TcpListener::bind(address).await }).map_err(failed("listening"))?;
+        let at = listener.local_addr().map_err(failed("listening"))?;
+        tracing::info!(url = %format!("http://{at}"), "answers /live and /ready");
+        let (stop, stopped) = oneshot::channel();
+        let router = guarded_router(watching(watch).merge(working(readiness)));
+        let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
+            runtime.block_on(connections::carry(listener, router, async { drop(stopped.await) }));
+            // Who still looks at the records is not waited for.
+            runtime.shutdown_background();
+        });
+        Ok(Self { at, stop: Some(stop), thread: Some(thread.map_err(failed("listening"))?) })
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.at)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ended_already = thread.join();
+        }
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
+    move |error| {
+        Failure::new(Exit::Unavailable, "listen", format!("{what} cannot be done"))
+            .because(error)
+            .next("name another port, or 0 for any; see who listens with `ss -ltnp`")
+    }
+}
+
+/// One thread carries all connections; the records are read on others.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_MAX)
+        .enable_all()
+        .build()
+        .map_err(failed("starting the runtime"))
+}
+
+fn guarded_router(router: Router) -> Router {
+    let there = "There are /metrics, /status and /health; where modules run, /live and /ready.\n";
+    router
+        .fallback(move || async move { (StatusCode::NOT_FOUND, there) })
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_LEN_MAX))
+        .layer(from_fn(guarded))
+}
+
+fn watching(watch: Watch) -> Router {
     Router::new()
         .route("/", get(root))
         .route("/metrics", get(show_metrics))
         .route("/status", get(show_status))
         .route("/health", get(show_health))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There are /metrics, /status and /health.\n") })
-        .with_state(watch)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_LEN_MAX))
-        .layer(from_fn(guarded))
+        .with_state(Arc::new(watch))
+}
+
+fn working(readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/live", get(|| async { json(StatusCode::OK, "{\"live\":true}\n".into()) }))
+        .route("/ready", get(show_ready))
+        .with_state(readiness)
+}
+
+async fn show_ready(State(readiness): State<Arc<Readiness>>) -> Response {
+    let standing = readiness.now().await;
+    let status = if standing.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    match serde_json::to_string(&standing) {
+        Ok(text) => json(status, text + "\n"),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn root() -> &'static str {

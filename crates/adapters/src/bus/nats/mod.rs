@@ -93,6 +93,14 @@ impl NatsBus {
         let connection = Arc::clone(&self.connection);
         self.engine.wait(async move { connection.fence().await }).unwrap_or(Err(BusFault::Broken))
     }
+
+    /// Whether what is sent to the broker comes back within `patience`.
+    #[must_use]
+    pub fn answers_within(&self, patience: Duration) -> bool {
+        let connection = Arc::clone(&self.connection);
+        let asked = self.engine.wait(async move { tokio::time::timeout(patience, connection.fence()).await });
+        matches!(asked, Some(Ok(Ok(()))))
+    }
 }
 
 impl Bus for NatsBus {
