@@ -241,13 +241,17 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// How soon the server finds that this side is gone without a word: until then it keeps the name of the process.
+const KEEPALIVE: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+
 fn connect(place: &Place) -> Result<Inner> {
     let mut config = place.config.clone();
     config.application_name("cradle").connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(10));
     config.tcp_user_timeout(Duration::from_secs(20));
     let mut client = config.connect(NoTls)?;
     client.batch_execute(&format!(
-        "SET search_path = {SCHEMA_NAME}; SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '{IDLE_S}s'"
+        "SET search_path = {SCHEMA_NAME}; SET lock_timeout = '20s'; \
+         SET idle_in_transaction_session_timeout = '{IDLE_S}s'; {KEEPALIVE}"
     ))?;
     Ok(Inner { client, prepared: HashMap::new() })
 }
