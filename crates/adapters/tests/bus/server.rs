@@ -31,7 +31,7 @@ impl Server {
     /// A server with this configuration.
     pub fn with(configuration: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let text = configuration.replace("DIR", directory.path().to_str().unwrap());
+        let text = configuration.replace("DIR/", &format!("{}/", directory.path().to_str().unwrap()));
         std::fs::write(directory.path().join("template.conf"), text).unwrap();
         let (process, port) = run(directory.path(), -1);
         Self { process, port, directory }
@@ -58,7 +58,7 @@ impl Server {
 fn run(directory: &Path, port: i32) -> (Process, u16) {
     let text = std::fs::read_to_string(directory.join("template.conf")).unwrap();
     let configuration = directory.join("nats.conf");
-    std::fs::write(&configuration, text.replace("PORT", &port.to_string())).unwrap();
+    std::fs::write(&configuration, text.replace(":PORT", &format!(":{port}"))).unwrap();
     // Debian puts it where only root looks.
     let program = ["/usr/sbin/nats-server", "/usr/bin/nats-server"].into_iter().find(|path| Path::new(path).exists());
     let spawned = Command::new(program.unwrap_or("nats-server"))

@@ -33,10 +33,9 @@ pub fn configuration(listen: &str, store: &Path, users: &[&Known]) -> String {
         // Writing to a string does not fail.
         let _written = write!(
             text,
-            "  # {module} on {}\n  {{ nkey: {}\n    permissions: {{\n      publish: {{ allow: {} }}\n      \
+            "  # {module} on {}\n  {{ nkey: {public_key}\n    permissions: {{\n      publish: {{ allow: {} }}\n      \
              subscribe: {{ allow: {} }}\n      allow_responses: {{ max: {ANSWERS_MAX}, expires: \"{ANSWER_S}s\" }}\n    }} }}\n",
             site.instance,
-            quoted(public_key),
             list(&permission.publish),
             list(&permission.subscribe),
         );
