@@ -25,7 +25,7 @@ use model::contract::identity::DepositPending;
 use model::contract::supervisor::{Lease, OrderMode, Standing};
 use model::mode::{Binding, Leave, Order};
 use model::{Fault, Mode, Module, OperatorName, Reason, UnixTime};
-use order::{begun, check_leaving, not_certified, not_ordered, recorded_mode};
+use order::{begun, check_leaving, is_sealed, not_certified, not_ordered, recorded_mode};
 use ports::Link;
 use ports::bus::{BusFault, Served};
 use ports::directory::Caller;
@@ -219,8 +219,7 @@ impl Shared {
         };
         let statement = verify(jws)?;
         let second = signed.second.as_deref().map(verify).transpose()?;
-        let is_sealed = locked(&self.row).binding == Binding::settled(Mode::Sealed);
-        if is_sealed && statement.order != Order::Stay(Mode::Sealed) {
+        if is_sealed(locked(&self.row).binding) && statement.order != Order::Stay(Mode::Sealed) {
             check_leaving(&statement, second.as_ref(), &self.assembly.directory.operators(self.now()))?;
         }
         if statement.epoch <= self.ordered_epoch() {

@@ -84,6 +84,11 @@ pub(crate) fn signed(
     }
 }
 
+/// Whether a box is sealed, or on its way there or from there: who agreed to leave for one mode did not for another.
+pub(super) fn is_sealed(binding: Binding) -> bool {
+    binding.current == Mode::Sealed || binding.pending == Some(Mode::Sealed)
+}
+
 /// To leave `sealed` takes two persons, wherever there are two: one alone could have been made to.
 pub(super) fn check_leaving(
     first: &Statement,
@@ -164,6 +169,14 @@ mod tests {
         assert_eq!(left.is_ok(), expected, "{second:?}");
     }
 
+    #[test]
+    fn a_change_that_was_interrupted_does_not_open_a_sealed_box() {
+        let between = |current, pending| is_sealed(Binding { current, pending: Some(pending) });
+        assert!(is_sealed(Binding::settled(Mode::Sealed)));
+        assert!(between(Mode::Sealed, Mode::Ceremony));
+        assert!(between(Mode::Ceremony, Mode::Sealed));
+        assert!(!between(Mode::ProvisionSoftware, Mode::ProvisionCertificate));
+    }
     #[test]
     fn where_one_operator_is_one_is_enough() {
         check(None, &["alice"], true);

@@ -8,6 +8,7 @@ use model::{Mode, Module, Nonce, Reason, UnixTime};
 use ports::Signer;
 use ports::envelope::ANSWER;
 use ports::replay::WINDOW_MS;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// One call that is right but for one thing.
@@ -314,5 +315,32 @@ fn what_cannot_be_recorded_is_refused_all_the_same() {
     draft.signed_by = BOB;
     let handler = world.wire.handlers.lock().unwrap()[&Module::Identity].clone();
     assert_eq!(handler.handle(Subject::IdentityMark, &draft.seal()), b"");
+    assert_eq!(world.doer.done.load(Ordering::SeqCst), 0);
+}
+
+// ---- Once, over all processes of a module ----
+
+#[test]
+fn what_another_process_received_is_not_carried_out() {
+    let world = World::new();
+    world.elsewhere.all.store(true, Ordering::SeqCst);
+    assert_eq!(Draft::mark().arrive(&world), Unsure(Reason::Replayed));
+}
+#[test]
+fn what_names_a_transaction_is_carried_out_by_whom_it_reaches() {
+    let world = World::new();
+    world.elsewhere.all.store(true, Ordering::SeqCst);
+    let mode = Draft::mark().claims.mode;
+    let body = "{}".to_owned();
+    let draft = Draft::call(Module::Provisioning, Module::Authority, Subject::AuthorityCertify, mode, body);
+    assert_eq!(draft.arrive(&world), CarriedOut);
+}
+#[test]
+fn what_may_have_been_received_elsewhere_is_not_carried_out() {
+    let world = World::new();
+    world.elsewhere.fails.store(true, Ordering::SeqCst);
+    let handler = Arc::clone(&world.wire.handlers.lock().unwrap()[&Module::Identity]);
+    let answer = handler.handle(Subject::IdentityMark, &Draft::mark().seal());
+    assert!(String::from_utf8(answer).unwrap().contains(ports::store::DISK_FULL));
     assert_eq!(world.doer.done.load(Ordering::SeqCst), 0);
 }

@@ -11,6 +11,7 @@ use model::{Digest, Fault, Mode, Module, Nonce, Reason, StationName, UnixTime};
 use ports::bus::{BusFault, Served};
 use ports::envelope::{self, CALL, Claims, Opened};
 use ports::link::{Parts, sign_standing};
+use ports::replay::Received;
 use ports::store::{AuditSink, StoreFault};
 use ports::{Bus, Caller, Clock, Directory, Entropy, Handler, Link, Service, SignFault, Signer};
 use serde_json::value::RawValue;
@@ -171,6 +172,20 @@ impl AuditSink for Log {
     }
 }
 
+/// What other processes of a module received, as a test likes.
+#[derive(Default)]
+pub struct Elsewhere {
+    /// Another has received everything already.
+    pub all: AtomicBool,
+    /// The store is ill.
+    pub fails: AtomicBool,
+}
+impl Received for Elsewhere {
+    fn note(&self, _: &Caller, _: Nonce, _: UnixTime) -> Result<bool, StoreFault> {
+        if self.fails.load(Ordering::SeqCst) { Err(StoreFault::Full) } else { Ok(!self.all.load(Ordering::SeqCst)) }
+    }
+}
+
 /// What a hostile bus does instead of carrying a message.
 pub type Hook = Box<dyn Fn(Module, Subject, &[u8]) -> Vec<u8> + Send + Sync>;
 
@@ -215,6 +230,7 @@ pub struct World {
     pub wire: Arc<Wire>,
     pub log: Arc<Log>,
     pub doer: Arc<Doer>,
+    pub elsewhere: Arc<Elsewhere>,
     pub directory: Arc<Directory>,
     pub links: BTreeMap<Module, Arc<Link>>,
 }
@@ -246,6 +262,7 @@ impl World {
         let (wire, log, doer) = (Arc::new(Wire::default()), Arc::new(Log::default()), Arc::new(Doer::default()));
         let (directory, callers) = (Arc::new(everybody()), Arc::new(Callers::read(callers).unwrap()));
         let entropy = Arc::new(Counting(AtomicU64::new(0)));
+        let elsewhere = Arc::new(Elsewhere::default());
         let link = |module| {
             Link::new(Parts {
                 module,
@@ -257,7 +274,7 @@ impl World {
                 clock: clock.clone(),
                 entropy: entropy.clone(),
                 audit: log.clone(),
-                received: None,
+                received: Some(elsewhere.clone()),
             })
         };
         let links: BTreeMap<_, _> = Module::ALL.into_iter().map(|module| (module, link(module))).collect();
@@ -265,7 +282,7 @@ impl World {
             drop(link.serve(doer.clone()).unwrap());
         }
         clock.set(NOW);
-        Self { clock, wire, log, doer, directory, links }
+        Self { clock, wire, log, doer, elsewhere, directory, links }
     }
 
     pub fn bind(&self, binding: Binding, epoch: u64) {
