@@ -8,8 +8,8 @@ use model::contract::{MESSAGE_LEN_MAX, Subject};
 use model::{Module, UnixTime};
 use ports::bus::BusFault;
 use ports::{Bus, Clock, Handler};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 pub const TO: Module = Module::Authority;
 pub const SUBJECT: Subject = Subject::AuthorityCertify;
@@ -144,20 +144,49 @@ fn each_of_many_gets_its_own_answer(bus: &Ends) {
         }
     });
 }
+/// Holds whoever is asked until it is dropped, so that a test that fails ends too.
+#[derive(Default)]
+struct Held {
+    /// How many are held or were, and whether they may go.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Held {
+    fn hold(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        self.changed.notify_all();
+        let _gone = self.changed.wait_while(state, |(_, may_go)| !*may_go).unwrap();
+    }
+    /// How many came until there were so many, or a minute was over.
+    fn come(&self, expected: usize) -> usize {
+        let state = self.state.lock().unwrap();
+        let wait = Duration::from_secs(60);
+        self.changed.wait_timeout_while(state, wait, |(come, _)| *come < expected).unwrap().0.0
+    }
+}
+
+struct Gate(Arc<Held>);
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().1 = true;
+        self.0.changed.notify_all();
+    }
+}
+
 fn a_crowd_waits_until_its_deadline_and_leaving_waits_for_the_calls(bus: &Ends) {
-    let (entered, leave) = (Arc::new(Barrier::new(CALLS_MAX + 1)), Arc::new(Barrier::new(CALLS_MAX + 1)));
-    let handled = Arc::new(AtomicUsize::new(0));
-    let (inner, outer, count) = (Arc::clone(&entered), Arc::clone(&leave), Arc::clone(&handled));
+    let held = Arc::new(Held::default());
+    let inner = Arc::clone(&held);
     let holds = Says(move |_, _: &[u8]| {
-        count.fetch_add(1, Ordering::SeqCst);
-        inner.wait();
-        outer.wait();
+        inner.hold();
         vec![1]
     });
     let served = bus.answers.serve(TO, Arc::new(holds)).unwrap();
     std::thread::scope(|scope| {
+        let gate = Gate(Arc::clone(&held));
         let calls: Vec<_> = (0..CALLS_MAX).map(|_| scope.spawn(|| bus.calls.call(TO, SUBJECT, b"", later()))).collect();
-        entered.wait();
+        assert_eq!(held.come(CALLS_MAX), CALLS_MAX);
         assert_eq!(bus.calls.call(TO, SUBJECT, b"", soon()), Err(BusFault::Late));
         let leaving = scope.spawn(move || drop(served));
         // It is late as long as the module has not begun to leave.
@@ -167,14 +196,14 @@ fn a_crowd_waits_until_its_deadline_and_leaving_waits_for_the_calls(bus: &Ends) 
         });
         assert!(left.as_ref().is_some_and(is_nobody), "{left:?}");
         assert!(!leaving.is_finished(), "it left while it was asked");
-        leave.wait();
+        drop(gate);
         for call in calls {
             assert_eq!(call.join().unwrap(), Ok(vec![1]));
         }
         leaving.join().unwrap();
     });
     // Who gave up is not served either.
-    assert_eq!(handled.load(Ordering::SeqCst), CALLS_MAX);
+    assert_eq!(held.come(0), CALLS_MAX);
 }
 
 #[test]

@@ -178,7 +178,8 @@ impl Serving {
 impl Work {
     async fn answer(self: Arc<Self>, subject: Subject, message: Message, reply_to: String) {
         let (now, deadline) = (self.connection.clock.now(), deadline_of(&message));
-        if deadline.is_some_and(|deadline| deadline < now) {
+        // At its deadline the caller is gone.
+        if deadline.is_some_and(|deadline| deadline <= now) {
             return;
         }
         let latest = now.plus_ms(ANSWER_MS_MAX);
