@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 # Source: schema.sql, table issuance.
 STANDING, CONFIRMED, CLOSED, REJECTED, RECALLED = range(5)
 # Versions of the schema that are read. What the first does not have is filled in as it was meant.
-SCHEMAS = (1, 2, 3)
+SCHEMAS = (1, 2, 3, 4)
 # What is not known to end: the last second of the year 9999. Source: RFC 5280 §4.1.2.5.
 NO_EXPIRY_S = 253_402_300_799
 # How the words of the log for reasons stand in certificates and rows. Source: RFC 5280 §5.3.1.
@@ -156,6 +156,7 @@ class Records:
         if self.schema not in SCHEMAS:
             raise ValueError(f"its records are of schema {self.schema}, and schemas {SCHEMAS} are known here")
         self.integrity = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        self.unindexed = self.keys(connection) if self.schema >= 4 else []
         self.strays = [tuple(row) for row in connection.execute("PRAGMA foreign_key_check")]
         self.authorities = {row["id"]: row for row in rows("SELECT * FROM authority")}
         self.authorities_by_name = {row["name"]: id_ for id_, row in self.authorities.items()}
@@ -185,6 +186,15 @@ class Records:
         self.suppliers = {row["name"]: row for row in rows("SELECT * FROM supplier")}
         self.pending = {row["id"]: row for row in rows("SELECT * FROM pending")}
         self.approvals = rows("SELECT * FROM approval")
+
+    @staticmethod
+    def keys(connection):
+        """Issuances to which the index of keys should lead and does not, and the other way round."""
+        floor = connection.execute(
+            "SELECT coalesce((SELECT value FROM counter WHERE name = 'key_index_floor'), 0)").fetchone()[0]
+        rows = connection.execute("SELECT id, substr(key, 1, 8) FROM issuance WHERE id <= ?", (floor,))
+        indexed = connection.execute("SELECT issuance, prefix FROM issuance_by_key")
+        return sorted(row for row, _ in {tuple(row) for row in rows} ^ {tuple(row) for row in indexed})
 
     def from_schema_1(self):
         """Fills in what was not there yet: nothing was limited, held, sharded, signed by suppliers, or approved."""

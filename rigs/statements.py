@@ -63,6 +63,8 @@ class Check(Revocations, Limits, Marks, Purges):
     def store(self):
         if self.r.integrity != "ok":
             self.find("store", self.r.integrity, "the database is damaged")
+        for row in self.r.unindexed:
+            self.find("store", f"issuance {row}", "its key is not where it is looked for")
         for table, row, parent, _ in self.r.strays:
             self.find("store", f"{table} {row}", f"its {parent} is not there")
 

@@ -2,14 +2,15 @@
 
 use crate::support::*;
 use adapters::store::SqlStore;
-use adapters::store::sql::OpenFault;
+use adapters::store::sql::{OpenFault, SCHEMA};
 use model::audit::{Entry, Event};
-use model::contract::authority::{RevocationReason, Verdict};
-use model::{Digest, Module, Reason, UnixTime};
+use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
+use model::{Digest, Module, Reason, TransactionId, UnixTime};
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
-use ports::store::authority::{CertificateFilter, IntentDraft, IntentOutcome};
+use ports::store::authority::{CertificateFilter, IntentDraft, IntentOutcome, RecordDraft};
 use ports::store::{AuditSink, AuthorityStore};
+use x509::{SerialNumber, sha256};
 
 #[test]
 fn a_grant_is_reserved_with_the_intent_and_spent_with_the_record() {
@@ -87,6 +88,69 @@ fn a_key_belongs_to_one_subject() {
     let mut alike = *digest(1).octets();
     alike[31] = 0;
     row(one(&store, IntentDraft { key: Digest::new(alike), ..draft(&store, ca, 3) }));
+}
+/// So many that a portion of them is taken into the index of keys, where there is one that grows so.
+const MANY: u32 = 5_000;
+
+/// One of many, with numbers and keys of its own.
+fn one_of_many(authority: u64, grant: u64, n: u32) -> IntentDraft {
+    let octets = n.to_be_bytes();
+    let of_n = sha256(&octets);
+    IntentDraft {
+        transaction_id: TransactionId::new(std::array::from_fn(|i| of_n.octets()[i])),
+        requester: station(),
+        authority,
+        serial: SerialNumber::new(&[2, octets[0], octets[1], octets[2], octets[3], 0, 0, 0, 0, 9]).unwrap(),
+        tbs_digest: of_n,
+        profile_digest: digest(200),
+        grant,
+        right: None,
+        key: of_n,
+        at: NOW,
+        not_after: NOW.plus_s(1000),
+        shard: 0,
+    }
+}
+#[test]
+fn a_key_belongs_to_one_subject_however_many_came_since() {
+    let b = Box_::new();
+    let store = b.open();
+    let ca = ready(&store);
+    let many = GrantOffer { quota: MANY + 10, ..offer(20) };
+    store.deposit("list b", &[many], NOW).unwrap();
+    let id = grant(&store, 20).id;
+    let check = |store: &SqlStore, n: u32, at: u8| {
+        let stolen = IntentDraft { key: sha256(&n.to_be_bytes()), ..draft(store, ca, at) };
+        refused(one(store, stolen), Reason::KeyInUse);
+        let filter =
+            CertificateFilter { key: Some(sha256(&n.to_be_bytes())), limit: 10, ..CertificateFilter::default() };
+        assert_eq!(store.certificates(&filter).unwrap().len(), 1, "{n}");
+    };
+    let issue_all = |store: &SqlStore, drafts: Vec<IntentDraft>| {
+        let serials: Vec<_> = drafts.iter().map(|draft| draft.serial).collect();
+        let rows = store.intend(drafts).unwrap().into_iter().map(row);
+        let records =
+            rows.zip(serials).map(|(intent, serial)| RecordDraft { intent, serial, certificate: vec![0x30], at: NOW });
+        assert!(store.record(records.collect()).unwrap().iter().all(Option::is_some));
+    };
+    // A thief in the same message is one too.
+    let thief = IntentDraft { key: sha256(&7_u32.to_be_bytes()), ..draft(&store, ca, 1) };
+    let outcome = store.intend(vec![one_of_many(ca, id, 7), thief]).unwrap().pop().unwrap();
+    refused(outcome, Reason::KeyInUse);
+    issue_all(&store, (8..100).map(|n| one_of_many(ca, id, n)).collect());
+    check(&store, 8, 1);
+    issue_all(&store, (100..MANY).map(|n| one_of_many(ca, id, n)).collect());
+    issue_all(&store, (MANY..MANY + 5).map(|n| one_of_many(ca, id, n)).collect());
+    for n in [8, 99, 100, MANY - 1, MANY, MANY + 4] {
+        check(&store, n, 1);
+    }
+    let found = store.check_deep(&mut |_| ()).unwrap().unwrap_err();
+    assert!(found.iter().all(|finding| !finding.what.contains("keys")), "{found:?}");
+    drop(store);
+    let store = b.open();
+    for n in [8, 100, MANY - 1, MANY + 4] {
+        check(&store, n, 1);
+    }
 }
 #[test]
 fn a_serial_number_is_intended_once() {
@@ -272,9 +336,11 @@ fn a_second_process_is_kept_out() {
 fn a_newer_schema_is_left_alone() {
     let b = Box_::new();
     drop(b.open());
-    b.sql(if b.server.is_some() { "UPDATE schema_version SET value = 4" } else { "PRAGMA user_version = 4" });
-    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(4)));
-    assert_eq!(b.read().err(), Some(OpenFault::Newer(4)));
+    let newer = SCHEMA + 1;
+    let set = if b.server.is_some() { "UPDATE schema_version SET value =" } else { "PRAGMA user_version =" };
+    b.sql(&format!("{set} {newer}"));
+    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(newer)));
+    assert_eq!(b.read().err(), Some(OpenFault::Newer(newer)));
 }
 #[test]
 fn a_store_that_was_opened_to_read_writes_nothing() {

@@ -213,7 +213,11 @@ fn records_of_schema_2_come_up_to_date() {
     issue(&store, ca, 1);
     drop(store);
     b.sql("DROP TABLE foreign_intent; DROP TABLE foreign_authority; DROP TABLE received");
-    b.sql(if b.server.is_some() { "UPDATE schema_version SET value = 2" } else { "PRAGMA user_version = 2" });
+    b.sql(if b.server.is_some() {
+        "UPDATE schema_version SET value = 2"
+    } else {
+        "DROP TABLE issuance_by_key; CREATE INDEX issuance_key ON issuance (substr(key, 1, 8)); PRAGMA user_version = 2"
+    });
     assert!(b.read().is_err());
     let store = b.open();
     issued(&store, ca, 2);

@@ -86,10 +86,7 @@ fn matching(c: &Connection, filter: &CertificateFilter) -> engine::Result<Vec<Ce
     }
     if let Some(key) = &filter.key {
         values.push(Owned::Blob(key.octets().to_vec()));
-        sql.push_str(&format!(
-            " AND substr(i.key, 1, 8) = substr(CAST(?{0} AS BLOB), 1, 8) AND i.key = ?{0}",
-            values.len()
-        ));
+        sql.push_str(&format!(" AND {}", super::keys::condition(c, values.len())));
     }
     if let Some(profile) = &filter.profile {
         values.push(Owned::Text(profile.to_string()));

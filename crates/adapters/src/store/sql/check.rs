@@ -101,6 +101,10 @@ impl Walk<'_> {
         for said in self.connection.integrity_check()? {
             self.find("D1", said, "the database is damaged");
         }
+        let missing = super::keys::missing(self.connection)?;
+        if missing > 0 {
+            self.find("D1", missing, "keys are not where they are looked for");
+        }
         Ok(())
     }
 

@@ -381,11 +381,11 @@ fn offered(tx: &mut Tx<'_>, intent: u64, serial: SerialNumber, at: UnixTime) -> 
     if tx.statement("SELECT 1 FROM issuance WHERE serial = ?1")?.exists([serial.octets()])? {
         return Ok(Err(Reason::ForeignMisfit));
     }
-    let mut others = tx.statement(
+    let mut others = tx.statement(&format!(
         "SELECT 1 FROM issuance i JOIN grant_ g ON g.id = i.grant_id
-         WHERE substr(i.key, 1, 8) = substr(CAST(?1 AS BLOB), 1, 8) AND i.key = ?1
-         AND g.subject <> (SELECT subject FROM grant_ WHERE id = ?2)",
-    )?;
+         WHERE {} AND g.subject <> (SELECT subject FROM grant_ WHERE id = ?2)",
+        super::keys::condition(tx.connection(), 1)
+    ))?;
     if others.exists((open.key.octets(), open.grant))? {
         return Ok(Err(Reason::KeyInUse));
     }
@@ -409,6 +409,7 @@ fn record_one(tx: &mut Tx<'_>, record: &ForeignRecord) -> Result<Option<(SerialN
     let row = row.ok_or(WriteFault::Corrupt("a certificate of a foreign authority is there already"))?;
     tx.statement("INSERT INTO certificate (id, der) VALUES (?1, ?2)")?.execute((row, &record.certificate))?;
     tx.statement("UPDATE foreign_intent SET state = 1 WHERE id = ?1")?.execute([record.intent])?;
+    tx.has_key(row, &open.key);
     mark_issued(tx, row)?;
     let certificate = sha256(&record.certificate);
     let event = Event::ForeignIssued {

@@ -2,6 +2,7 @@
 
 use super::engine::{Insertion, OptionalExtension, Statement};
 use super::issuance::{give_back, profile_version};
+use super::keys::Uses;
 use super::writer::Tx;
 use super::{SqlStore, WriteFault, batch, entry};
 use crate::store::marks::IssuedMark;
@@ -42,7 +43,7 @@ fn outcome(reserved: Reserved) -> IntentOutcome {
 /// What a batch of intents needs for each of them: the statements, and what one row after the other has in common.
 pub(super) struct Steps<'c> {
     insert: Insertion<'c>,
-    uses: Statement<'c>,
+    uses: Uses<'c>,
     reserve: Statement<'c>,
     granted: Statement<'c>,
     authorities: Vec<Issuing>,
@@ -66,10 +67,7 @@ impl<'c> Steps<'c> {
          (serial, authority, transaction_id, requester, grant_id, right_id, profile, key, tbs, at, state, not_after,
           shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12) ON CONFLICT (transaction_id, attempt) DO NOTHING",
             )?,
-            uses: tx.statement(
-                "SELECT grant_id FROM issuance
-                 WHERE substr(key, 1, 8) = substr(CAST(?1 AS BLOB), 1, 8) AND key = ?1 AND grant_id <> ?2",
-            )?,
+            uses: Uses::prepare(tx)?,
             // Without RETURNING: the embedded engine would make a table of its own for what is returned, each time.
             reserve: tx
                 .statement("UPDATE grant_ SET used = used + 1 WHERE id = ?1 AND until >= ?2 AND used < quota")?,
@@ -196,6 +194,7 @@ fn intend(tx: &mut Tx<'_>, steps: &mut Steps<'_>, draft: &IntentDraft, requester
     }
     tx.audit(&entry(draft.at, Module::Authority, intended(draft)))?;
     tx.opened(row, draft.serial);
+    tx.has_key(row, &draft.key);
     if tx.keeps_marks() {
         // With the record of it, which nothing else in the table is needed for.
         let mark = steps.mark(tx, draft)?;
@@ -224,12 +223,11 @@ fn repeated(tx: &Tx<'_>, draft: &IntentDraft, requester: i64) -> Result<Reserved
 
 pub(super) fn key_is_anothers(tx: &Tx<'_>, steps: &mut Steps<'_>, draft: &IntentDraft) -> Result<bool, WriteFault> {
     // The same subject may have its key certified again, under another profile or at renewal.
-    let mut uses = steps.uses.query((draft.key.octets(), draft.grant))?;
-    while let Some(row) = uses.next()?.as_ref() {
+    for other in steps.uses.others(tx, &draft.key, draft.grant)? {
         let mut others = tx.statement(
             "SELECT 1 FROM grant_ WHERE id = ?1 AND subject <> (SELECT subject FROM grant_ WHERE id = ?2)",
         )?;
-        if others.exists((row.get::<u64>(0)?, draft.grant))? {
+        if others.exists((other, draft.grant))? {
             return Ok(true);
         }
     }

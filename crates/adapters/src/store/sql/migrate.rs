@@ -1,6 +1,6 @@
 //! From the schema of an older version to ours, in one transaction: a crash leaves the old one.
 
-use super::{OpenFault, SCHEMA};
+use super::{OpenFault, SCHEMA, keys};
 use rusqlite::Connection;
 use x509::{Certificate, sha256};
 
@@ -29,7 +29,11 @@ fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     if from < 2 {
         from_1(&tx)?;
     }
-    tx.execute_batch(SCHEMA_3)?;
+    if from < 3 {
+        tx.execute_batch(SCHEMA_3)?;
+    }
+    tx.execute_batch(keys::FOR_FILE)?;
+    tx.execute_batch(keys::SCHEMA_4)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     tx.commit()
 }

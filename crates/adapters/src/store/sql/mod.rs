@@ -18,6 +18,7 @@ mod hierarchy;
 mod identity;
 mod intents;
 mod issuance;
+mod keys;
 mod line;
 mod listing;
 mod migrate;
@@ -61,7 +62,7 @@ use writer::{Tx, Writer};
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

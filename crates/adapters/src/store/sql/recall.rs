@@ -211,8 +211,10 @@ fn issued(tx: &mut Tx<'_>, mark: &IssuedMark, at: UnixTime, found: &mut ReadBack
          attempt, not_after, shard) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, -1, ?10, ?11)",
         recalled,
     )?;
+    let row = row.ok_or(engine::Error::NoRow)?;
     // All of them have the transaction of nobody.
-    tx.statement("UPDATE issuance SET attempt = id WHERE id = ?1")?.execute([row.ok_or(engine::Error::NoRow)?])?;
+    tx.statement("UPDATE issuance SET attempt = id WHERE id = ?1")?.execute([row])?;
+    tx.has_key(row, &model::Digest::new(nothing));
     found.certificates += 1;
     tx.mark(|| Mark::Issued(Box::new(mark.clone())));
     let event = Event::Recalled { serial: mark.serial.clone(), subject: mark.subject.clone() };

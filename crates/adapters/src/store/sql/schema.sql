@@ -88,7 +88,6 @@ CREATE TABLE issuance (
 ) STRICT;
 CREATE UNIQUE INDEX issuance_transaction ON issuance (transaction_id, attempt);
 CREATE INDEX issuance_grant ON issuance (grant_id);
-CREATE INDEX issuance_key ON issuance (substr(key, 1, 8));
 
 CREATE TABLE certificate (
   id INTEGER PRIMARY KEY REFERENCES issuance (id),

@@ -8,6 +8,7 @@
 use super::audit::Entries;
 use super::engine::{self, Connection, Params, Statement};
 use super::held::{Room, full_or};
+use super::keys::Tail;
 use super::{OpenFault, Opening, Place, WriteFault, fault};
 use crate::store::marks::{IssuedMark, Mark, Marks};
 use crate::store::merkle::Edge;
@@ -105,6 +106,8 @@ struct Known {
     latest_ms: u64,
     /// The last entry of the log that tells of an operation mode.
     mode_entry: Option<u64>,
+    /// The keys that are not in the index yet.
+    keys: Tail,
 }
 
 /// A transaction that is being written, and what will be known when it is committed.
@@ -129,6 +132,9 @@ struct Learnt {
     mode_entry: Option<u64>,
     /// What it adds to the log: nothing in a transaction reads it before its end.
     entries: Entries,
+    keys: Tail,
+    /// Whether all keys are in the index now.
+    keys_merged: bool,
 }
 
 impl Writer {
@@ -142,6 +148,7 @@ impl Writer {
         let mut known = Known { edge, latest_ms, ..Known::default() };
         known.mode_entry = super::audit::last_mode(&connection).map_err(|e| OpenFault::of(&e))?;
         (known.open, known.highest) = super::issuance::restore(&connection).map_err(|e| OpenFault::of(&e))?;
+        known.keys = Tail::restore(&connection).map_err(|e| OpenFault::of(&e))?;
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
         let room = match place {
             Place::File(path) => Some(Room::open(path, marks.as_ref(), opening.reserve)),
@@ -230,6 +237,11 @@ impl Drop for Turn<'_> {
 impl Known {
     fn learn(&mut self, learnt: Learnt) {
         self.edge = learnt.edge;
+        if learnt.keys_merged {
+            self.keys = Tail::default();
+        } else {
+            self.keys.extend(learnt.keys);
+        }
         self.latest_ms = learnt.latest_ms;
         self.mode_entry = learnt.mode_entry.or(self.mode_entry);
         if self.words.len() < WORDS_MAX {
@@ -298,7 +310,8 @@ impl Pen {
         let keeps_marks = self.marks.is_some();
         let before = self.connection.total_changes();
         let mut tx = Tx { connection: &self.connection, known: &self.known, learnt, keeps_marks };
-        let written = write(&mut tx).and_then(|()| tx.tell_log()).map_err(StoreFault::from);
+        let written =
+            write(&mut tx).and_then(|()| tx.merge_keys()).and_then(|()| tx.tell_log()).map_err(StoreFault::from);
         let written = written.and_then(|()| match &self.room {
             Some(room) => room.check(&tx, self.connection.total_changes() - before),
             None => Ok(()),
@@ -337,7 +350,7 @@ impl<'c> Tx<'c> {
         self.keeps_marks
     }
 
-    fn write_counter(&self, name: &str, value: u64) -> engine::Result<usize> {
+    pub(super) fn write_counter(&self, name: &str, value: u64) -> engine::Result<usize> {
         self.statement("INSERT INTO counter (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")?
             .execute((name, value))
     }
@@ -354,6 +367,14 @@ impl<'c> Tx<'c> {
         let mode = self.learnt.mode_entry.or(self.known.mode_entry);
         super::audit::checkpoint(self.connection, &self.learnt.edge, mode, &log.name, log.key.as_ref())?;
         self.connection.commit().map_err(|e| fault(&e))
+    }
+
+    /// Takes keys into their index. What ends intents does not: the room that is held for it has none for that.
+    fn merge_keys(&mut self) -> Result<(), WriteFault> {
+        if !self.learnt.opened.is_empty() {
+            self.learnt.keys_merged = super::keys::merge(self, &self.known.keys, &self.learnt.keys)?;
+        }
+        Ok(())
     }
 
     /// Writes what the transaction adds to the log.
@@ -460,6 +481,18 @@ impl<'c> Tx<'c> {
     /// Remembers that an intent is open.
     pub(super) fn opened(&mut self, id: u64, serial: SerialNumber) {
         self.learnt.opened.insert(id, serial);
+    }
+
+    /// Remembers the key of a row, until it is in the index.
+    pub(super) fn has_key(&mut self, row: u64, key: &Digest) {
+        if self.connection.server().is_none() {
+            self.learnt.keys.add(key, row);
+        }
+    }
+
+    /// The rows that may have a key, of those that are not in the index yet.
+    pub(super) fn rows_of_key(&self, key: &Digest) -> Vec<u64> {
+        self.known.keys.of(key).chain(self.learnt.keys.of(key)).collect()
     }
 
     /// Remembers what the marks will tell of an intent when it is recorded.

@@ -1,7 +1,7 @@
 //! The embedded database: one file beside the keys.
 
 use crate::files::DirectoryLock;
-use crate::store::sql::{OpenFault, SCHEMA};
+use crate::store::sql::{OpenFault, SCHEMA, keys};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenFault> {
 }
 
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<(), OpenFault>> {
-    // A certificate fits into a page, and a key that falls somewhere into its index dirties no more than one.
+    // A certificate fits into a page.
     connection.pragma_update(None, "page_size", 4096)?;
     // What cannot be changed is no error to the engine: it says what the mode is, and that is another one then.
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -76,7 +76,7 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<Result<()
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // 64 MiB of pages: the right edges of all indexes, and the middle of the one by key.
+    // 64 MiB of pages: the right edges of all indexes, and what is looked for.
     connection.pragma_update(None, "cache_size", -65_536)?;
     // A checkpoint of 32 MiB at a time: it costs one fsync of the database, and the log stays short for readers.
     connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
@@ -91,6 +91,7 @@ pub(in super::super) fn create(connection: &mut Connection) -> Result<(), OpenFa
     let mut make = || {
         let tx = connection.transaction()?;
         tx.execute_batch(include_str!("../schema.sql"))?;
+        tx.execute_batch(keys::FOR_FILE)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
         tx.commit()
     };

@@ -3,7 +3,7 @@
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
 use crate::store::sql::migrate::SCHEMA_3;
-use crate::store::sql::{OpenFault, SCHEMA};
+use crate::store::sql::{OpenFault, SCHEMA, keys};
 use model::UnixTime;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -145,7 +145,7 @@ pub(super) fn make(server: &Server) -> Result<(), OpenFault> {
             connection.execute_batch(&format!(
                 "CREATE SCHEMA IF NOT EXISTS {SCHEMA_NAME}; SET LOCAL search_path = {SCHEMA_NAME}"
             ))?;
-            connection.execute_batch(&format!("{tables}{ADDED}"))?;
+            connection.execute_batch(&format!("{tables}{}{ADDED}", keys::FOR_SERVER))?;
             connection.execute_batch(&format!("INSERT INTO schema_version VALUES ({SCHEMA})"))?;
         }
         connection.execute_batch("COMMIT")
@@ -185,16 +185,21 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
     Ok((place, connection))
 }
 
-/// Brings tables of schema 2 up to date, in one transaction. Nothing of them is changed: there are some more.
+/// Brings older tables up to date, in one transaction. Nothing of them is changed: from schema 2 to 3 there are some more,
+/// and what is another in schema 4 is so in a file only.
 fn bring_up(connection: &Connection) -> Result<(), OpenFault> {
-    if version(connection).map_err(|e| OpenFault::of(&e))? != Some(2) {
+    let is_old = |found: Option<u32>| found.is_some_and(|found| (2..SCHEMA).contains(&found));
+    if !is_old(version(connection).map_err(|e| OpenFault::of(&e))?) {
         return Ok(());
     }
     let done = connection.execute_batch("BEGIN").and_then(|()| {
         // Nobody writes meanwhile, and only one of those who come together finds something to do.
         connection.query_row("SELECT commits FROM cradle.head FOR UPDATE", (), |_| Ok(()))?;
-        if version(connection)? == Some(2) {
+        let found = version(connection)?;
+        if found == Some(2) {
             connection.execute_batch(&format!("SET LOCAL search_path = {SCHEMA_NAME}; {}", schema(SCHEMA_3)))?;
+        }
+        if is_old(found) {
             connection.execute_batch(&format!("UPDATE cradle.schema_version SET value = {SCHEMA}"))?;
         }
         connection.execute_batch("COMMIT")
