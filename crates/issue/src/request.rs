@@ -135,15 +135,15 @@ impl Request<Parsed> {
     /// [`Reason::WeakKey`], [`Reason::TemplateNotAllowed`], [`Reason::ProofMissing`], [`Reason::ProofOfPossession`].
     pub fn verify(self) -> Result<Request<Verified>, Fault> {
         let key = self.check_shape()?;
-        self.check_proof()?;
+        self.check_proof(&key)?;
         Ok(Request { asked: self.asked, state: Verified { key, right: None } })
     }
 
-    fn check_proof(&self) -> Result<(), Reason> {
+    fn check_proof(&self, key: &StrongKey) -> Result<(), Reason> {
         let verified = match &self.state.proof {
-            Octets::Pkcs10(request) => request.verify(),
+            Octets::Pkcs10(request) => request.verify_with(key),
             Octets::Crmf(message) => match message.proof_of_possession {
-                ProofOfPossession::Signature { .. } => message.verify(),
+                ProofOfPossession::Signature { .. } => message.verify_with(key),
                 ProofOfPossession::RaVerified | ProofOfPossession::Absent => return Err(Reason::ProofMissing),
             },
         };
@@ -154,10 +154,15 @@ impl Request<Parsed> {
     /// granted.
     pub(crate) fn look(self) -> (Asked, bool, Vec<Reason>) {
         let vouched = self.is_vouched_for();
-        let mut reasons: Vec<Reason> = self.check_shape().err().into_iter().collect();
-        // A weak key's signature proves nothing, and is not looked at.
-        if !vouched && !reasons.contains(&Reason::WeakKey) {
-            reasons.extend(self.check_proof().err());
+        let (mut reasons, key) = (Vec::new(), self.strong_key());
+        if self.state.sets_reserved {
+            reasons.push(Reason::TemplateNotAllowed);
+        }
+        match key {
+            Ok(key) if !vouched => reasons.extend(self.check_proof(&key).err()),
+            Ok(_) => {}
+            // A weak key's signature proves nothing, and is not looked at.
+            Err(weak) => reasons.push(weak),
         }
         (self.asked, vouched, reasons)
     }
@@ -186,6 +191,10 @@ impl Request<Parsed> {
             return Err(Reason::TemplateNotAllowed);
         }
         // Before the signature: a weak key's signature proves nothing.
+        self.strong_key()
+    }
+
+    fn strong_key(&self) -> Result<StrongKey, Reason> {
         StrongKey::prove(&self.asked.public_key).map_err(|_| Reason::WeakKey)
     }
 }

@@ -6,6 +6,7 @@ use crate::key::PublicKey;
 use crate::name::Name;
 use crate::read::{self, BadDer, Held, Result, bad};
 use crate::signature::{self, BadSignature};
+use crate::weak::StrongKey;
 use crate::write::{Writer, tag};
 use der::{Reader, SliceReader, Tag};
 
@@ -81,6 +82,21 @@ impl CertReqMsg {
                 signature::verify(&self.cert_template.public_key, *algorithm, &self.cert_request, signature)
             }
             ProofOfPossession::RaVerified | ProofOfPossession::Absent => Err(BadSignature),
+        }
+    }
+
+    /// The same with the request's key, which was looked at before.
+    ///
+    /// # Errors
+    /// [`BadSignature`] if it is another key, there is no signature, or it does not hold.
+    pub fn verify_with(&self, key: &StrongKey) -> std::result::Result<(), BadSignature> {
+        match &self.proof_of_possession {
+            ProofOfPossession::Signature { algorithm, signature } if *key.key() == self.cert_template.public_key => {
+                key.verify(*algorithm, &self.cert_request, signature)
+            }
+            ProofOfPossession::Signature { .. } | ProofOfPossession::RaVerified | ProofOfPossession::Absent => {
+                Err(BadSignature)
+            }
         }
     }
 }

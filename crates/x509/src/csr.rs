@@ -6,6 +6,7 @@ use crate::key::PublicKey;
 use crate::name::Name;
 use crate::read::{self, BadDer, Held, Result, bad};
 use crate::signature::{self, BadSignature};
+use crate::weak::StrongKey;
 use crate::write::{Writer, tag};
 use crate::{oids, read::bit_string_octets};
 use der::{Reader, SliceReader, Tag};
@@ -58,6 +59,17 @@ impl CertificationRequest {
     /// [`BadSignature`]
     pub fn verify(&self) -> std::result::Result<(), BadSignature> {
         signature::verify(&self.public_key, self.algorithm, &self.info, &self.signature)
+    }
+
+    /// The same with the request's key, which was looked at before.
+    ///
+    /// # Errors
+    /// [`BadSignature`], also if it is another key.
+    pub fn verify_with(&self, key: &StrongKey) -> std::result::Result<(), BadSignature> {
+        if *key.key() != self.public_key {
+            return Err(BadSignature);
+        }
+        key.verify(self.algorithm, &self.info, &self.signature)
     }
 }
 

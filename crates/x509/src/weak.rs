@@ -1,7 +1,8 @@
 //! Keys that nobody should have a certificate for.
 
-use crate::algorithm::{KeyType, RSA_BITS};
+use crate::algorithm::{KeyType, RSA_BITS, SignatureAlgorithm};
 use crate::key::PublicKey;
+use crate::signature::{self, BadSignature};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519, ParsedPublicKey,
 };
@@ -44,7 +45,11 @@ impl fmt::Display for Weakness {
 ///
 /// Whoever reads the same octets again need not look again: the verdict is on the octets.
 #[derive(Debug)]
-pub struct StrongKey(PublicKey);
+pub struct StrongKey {
+    key: PublicKey,
+    /// The point, which was read to see that it is one.
+    point: Option<ParsedPublicKey>,
+}
 
 impl StrongKey {
     /// Looks for known weaknesses of a public key.
@@ -52,14 +57,37 @@ impl StrongKey {
     /// # Errors
     /// As [`check`].
     pub fn prove(key: &PublicKey) -> Result<Self, Weakness> {
-        check(key)?;
-        Ok(Self(key.clone()))
+        Ok(Self { point: examine(key)?, key: key.clone() })
     }
 
     /// The key.
     #[must_use]
     pub const fn key(&self) -> &PublicKey {
-        &self.0
+        &self.key
+    }
+
+    /// Verifies a signature over `message`, as [`crate::signature::verify`] does.
+    ///
+    /// # Errors
+    /// [`BadSignature`]
+    pub fn verify(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        match &self.point {
+            Some(point) if usual(self.key.key_type()) == Some(algorithm) => {
+                point.verify_sig(message, signature).map_err(|_| BadSignature)
+            }
+            _ => signature::verify(&self.key, algorithm, message, signature),
+        }
+    }
+}
+
+/// The algorithm with which a point is read.
+const fn usual(key: KeyType) -> Option<SignatureAlgorithm> {
+    match key {
+        KeyType::P256 => Some(SignatureAlgorithm::EcdsaSha256),
+        KeyType::P384 => Some(SignatureAlgorithm::EcdsaSha384),
+        KeyType::P521 => Some(SignatureAlgorithm::EcdsaSha512),
+        KeyType::Ed25519 => Some(SignatureAlgorithm::Ed25519),
+        KeyType::Rsa(_) | KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => None,
     }
 }
 
@@ -68,6 +96,10 @@ impl StrongKey {
 /// # Errors
 /// The first [`Weakness`] found.
 pub fn check(key: &PublicKey) -> Result<(), Weakness> {
+    examine(key).map(drop)
+}
+
+fn examine(key: &PublicKey) -> Result<Option<ParsedPublicKey>, Weakness> {
     if is_published(key) {
         return Err(Weakness::Published);
     }
@@ -85,22 +117,20 @@ pub fn check(key: &PublicKey) -> Result<(), Weakness> {
             if has_roca_fingerprint(modulus) {
                 return Err(Weakness::Roca);
             }
-            if has_close_primes(modulus) { Err(Weakness::ClosePrimes) } else { Ok(()) }
+            if has_close_primes(modulus) { Err(Weakness::ClosePrimes) } else { Ok(None) }
         }
-        KeyType::P256 => on_curve(ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.bits()).is_ok()),
-        KeyType::P384 => on_curve(ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.bits()).is_ok()),
-        KeyType::P521 => on_curve(ParsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, key.bits()).is_ok()),
+        KeyType::P256 => point(ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.bits())),
+        KeyType::P384 => point(ParsedPublicKey::new(&ECDSA_P384_SHA384_ASN1, key.bits())),
+        KeyType::P521 => point(ParsedPublicKey::new(&ECDSA_P521_SHA512_ASN1, key.bits())),
         // FIPS 204 §7.2: any octets of the right length are a public key.
-        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => Ok(()),
-        KeyType::Ed25519 => {
-            let parsed = ParsedPublicKey::new(&ED25519, key.bits()).is_ok();
-            on_curve(parsed && !SMALL_ORDER.contains(&without_sign(key.bits())))
-        }
+        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => Ok(None),
+        KeyType::Ed25519 if SMALL_ORDER.contains(&without_sign(key.bits())) => Err(Weakness::Point),
+        KeyType::Ed25519 => point(ParsedPublicKey::new(&ED25519, key.bits())),
     }
 }
 
-fn on_curve(yes: bool) -> Result<(), Weakness> {
-    if yes { Ok(()) } else { Err(Weakness::Point) }
+fn point<E>(read: Result<ParsedPublicKey, E>) -> Result<Option<ParsedPublicKey>, Weakness> {
+    read.map(Some).map_err(|_| Weakness::Point)
 }
 
 // The last octet of an Ed25519 key carries the sign of x in its highest bit.

@@ -28,7 +28,13 @@ enum Csr {
 #[track_caller]
 fn csr(name: &str, expected: Csr) {
     let der = golden(&format!("rfc2986/openssl-3.0.19-{name}.der"));
-    let found = match CertificationRequest::decode(&der) {
+    let decoded = CertificationRequest::decode(&der);
+    if let Ok(request) = &decoded
+        && let Ok(key) = weak::StrongKey::prove(&request.public_key)
+    {
+        assert_eq!(request.verify_with(&key), request.verify());
+    }
+    let found = match decoded {
         Err(_) => Csr::Unreadable,
         Ok(request) if request.verify().is_err() => Csr::BadSignature,
         Ok(request) => {
@@ -102,11 +108,24 @@ fn the_extensions_are_read() {
     assert!(asked.contains(&oids::BASIC_CONSTRAINTS) && asked.contains(&oids::KEY_USAGE), "{asked:?}");
 }
 
+#[test]
+fn a_request_does_not_verify_with_a_key_of_another() {
+    let decode =
+        |name: &str| CertificationRequest::decode(&golden(&format!("rfc2986/openssl-3.0.19-{name}.der"))).unwrap();
+    let (mut one, other) = (decode("p256"), decode("p384"));
+    let key = weak::StrongKey::prove(&one.public_key).unwrap();
+    assert_eq!(one.verify_with(&key), Ok(()));
+    one.public_key = other.public_key;
+    assert_eq!(one.verify_with(&key), Err(x509::signature::BadSignature));
+}
+
 #[track_caller]
 fn crmf(name: &str, proved: bool) -> CertReqMsg {
     let der = golden(&format!("rfc4211/openssl-3.0.19-{name}.der"));
     let message = CertReqMsg::decode_only(&der).unwrap();
     assert_eq!(message.verify().is_ok(), proved);
+    let key = weak::StrongKey::prove(&message.cert_template.public_key).unwrap();
+    assert_eq!(message.verify_with(&key).is_ok(), proved);
     every_cut_is_refused(&der, |octets| CertReqMsg::decode_only(octets).is_ok());
     message
 }
