@@ -12,6 +12,8 @@ use adapters::cmp::{CmpLines, TIMEOUT};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
+use adapters::store::log_mark::{LogMark, Reached};
+use adapters::store::note::Checkpoint;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
@@ -119,6 +121,12 @@ fn lock_memory() {
     tracing::debug!(locked = locked == adapters::memory::Locked::All, "memory of keys");
 }
 
+/// How far the log had come when this box last saw it.
+fn log_mark(places: &Places, config: &Config) -> Result<LogMark> {
+    let name = marks::name_of(&log_name(config), &audit_key(places)?);
+    Ok(LogMark::of(&places.marks(config), &name))
+}
+
 /// Opens the keystore of an installation.
 pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<FileKeystore> {
     lock_memory();
@@ -191,7 +199,7 @@ impl Workshop {
     }
 
     /// What the clock says; or the latest moment that is known, if the clock is so far ahead that nobody believes it yet.
-    fn believed_now(&self) -> Result<UnixTime> {
+    pub(crate) fn believed_now(&self) -> Result<UnixTime> {
         let (now, latest) = (self.clock.now(), self.store.totals()?.latest);
         Ok(if crate::clock::is_ahead(now, latest) { latest } else { now })
     }
@@ -199,6 +207,28 @@ impl Workshop {
     /// Opens what is being restored, whose marks are not beside it yet.
     pub(crate) fn open_restored(data: &Path, keystore: Arc<FileKeystore>, marks: PathBuf) -> Result<Self> {
         Self::assemble(Places::of(data), Config::read(data)?, keystore, (Role::Console, marks), SqlStore::open)
+    }
+
+    /// Opens records that a server put back, for what this box knows of the rest. Behind that: [`Self::note_put_back`].
+    pub(crate) fn open_put_back(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
+        let places = Places::of(data);
+        let config = Config::read(data)?;
+        let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
+        let marks = places.marks(&config);
+        Self::assemble(places, config, keystore, (Role::Console, marks), |data, opening| {
+            let server = opening.server.clone().map(|server| Server { log_mark: None, ..server });
+            SqlStore::open(data, &Opening { server, ..opening.clone() })
+        })
+    }
+
+    /// From now on the log is the one that the server has.
+    pub(crate) fn note_put_back(&self) -> Result {
+        let mark = log_mark(&self.places, &self.config)?;
+        let note = self.store.checkpoint()?.unwrap_or_default();
+        let signed = Checkpoint::verify(&note, &audit_key(&self.places)?);
+        let signed = signed.ok_or_else(|| broken("the checkpoint of the audit log is not signed by its key"))?;
+        let reached = Reached { entries: signed.size, root: signed.root };
+        mark.put_back(reached).map_err(|e| Failure::file(self.places.marks(&self.config), &e))
     }
 
     /// Makes the records of a new installation, with keys that are open already.
@@ -230,11 +260,13 @@ impl Workshop {
             reserve: Reserve::default(),
             server: None,
         };
+        let log_mark = log_mark(&places, &config)?;
         let mut opened = Err(OpenFault::InUse);
         for process in role.names(&config) {
             // Processes that write at the same time have a journal each.
             opening.marks = Some(if config.bus.is_some() { marks.join(&process) } else { marks.clone() });
-            opening.server = Self::server(&config, &process)?;
+            let server = Self::server(&config, &process)?;
+            opening.server = server.map(|server| Server { log_mark: Some(log_mark.clone()), ..server });
             opened = open(places.data(), &opening);
             if !matches!(opened, Err(OpenFault::InUse)) {
                 break;
@@ -380,7 +412,11 @@ pub(crate) fn open_to_read(data: &Path) -> std::result::Result<SqlStore, OpenFau
     // What is wrong with the settings, whoever needs them says.
     let server = |config: &Config| Workshop::server(config, config.name.as_str());
     match Config::read(data).ok().as_ref().map(server).transpose()?.flatten() {
-        Some(server) => SqlStore::open_server_to_read(&server),
+        Some(server) => {
+            // Whose key is gone is found elsewhere.
+            let log_mark = Config::read(data).and_then(|config| log_mark(&Places::of(data), &config)).ok();
+            SqlStore::open_server_to_read(&Server { log_mark, ..server })
+        }
         None => SqlStore::open_to_read(data),
     }
 }
