@@ -1,8 +1,10 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
 mod installation;
+mod put_back;
 
 pub(crate) use installation::{Assembly, Installation, supervise};
+use put_back::log_mark;
 
 use crate::config::{Config, Places, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
@@ -12,8 +14,6 @@ use adapters::cmp::{CmpLines, TIMEOUT};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
-use adapters::store::log_mark::{LogMark, Reached};
-use adapters::store::note::Checkpoint;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
@@ -121,12 +121,6 @@ fn lock_memory() {
     tracing::debug!(locked = locked == adapters::memory::Locked::All, "memory of keys");
 }
 
-/// How far the log had come when this box last saw it.
-fn log_mark(places: &Places, config: &Config) -> Result<LogMark> {
-    let name = marks::name_of(&log_name(config), &audit_key(places)?);
-    Ok(LogMark::of(&places.marks(config), &name))
-}
-
 /// Opens the keystore of an installation.
 pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<FileKeystore> {
     lock_memory();
@@ -207,28 +201,6 @@ impl Workshop {
     /// Opens what is being restored, whose marks are not beside it yet.
     pub(crate) fn open_restored(data: &Path, keystore: Arc<FileKeystore>, marks: PathBuf) -> Result<Self> {
         Self::assemble(Places::of(data), Config::read(data)?, keystore, (Role::Console, marks), SqlStore::open)
-    }
-
-    /// Opens records that a server put back, for what this box knows of the rest. Behind that: [`Self::note_put_back`].
-    pub(crate) fn open_put_back(data: &Path, passphrase_file: Option<&Path>) -> Result<Self> {
-        let places = Places::of(data);
-        let config = Config::read(data)?;
-        let keystore = keystore(&places, passphrase(&places, passphrase_file)?);
-        let marks = places.marks(&config);
-        Self::assemble(places, config, keystore, (Role::Console, marks), |data, opening| {
-            let server = opening.server.clone().map(|server| Server { log_mark: None, ..server });
-            SqlStore::open(data, &Opening { server, ..opening.clone() })
-        })
-    }
-
-    /// From now on the log is the one that the server has.
-    pub(crate) fn note_put_back(&self) -> Result {
-        let mark = log_mark(&self.places, &self.config)?;
-        let note = self.store.checkpoint()?.unwrap_or_default();
-        let signed = Checkpoint::verify(&note, &audit_key(&self.places)?);
-        let signed = signed.ok_or_else(|| broken("the checkpoint of the audit log is not signed by its key"))?;
-        let reached = Reached { entries: signed.size, root: signed.root };
-        mark.put_back(reached).map_err(|e| Failure::file(self.places.marks(&self.config), &e))
     }
 
     /// Makes the records of a new installation, with keys that are open already.

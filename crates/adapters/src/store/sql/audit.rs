@@ -108,13 +108,29 @@ pub(super) fn latest_ms(connection: &Connection) -> engine::Result<u64> {
     Ok(latest.optional()?.unwrap_or(0))
 }
 
-/// Takes in the entries behind an edge. What full tiles they end, whoever wrote them has recorded.
-pub(super) fn catch_up(connection: &Connection, edge: &mut Edge) -> engine::Result<()> {
+/// The edge behind which other processes have written. What full tiles they end, whoever wrote them has recorded. The log
+/// goes on from what was known, as it was signed; or the server is not the one that it was.
+pub(super) fn catch_up(
+    connection: &Connection,
+    known: &Edge,
+    origin: &str,
+    key: &PublicKey,
+) -> engine::Result<Result<Edge, OpenFault>> {
+    let mut edge = known.clone();
     let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
     for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
         edge.push(hash?);
     }
-    Ok(())
+    Ok(check_edge(connection, &edge, origin, key)?.map(|()| edge))
+}
+
+/// Keeps how far the log has come, should the server forget it.
+pub(super) fn note_reached(mark: Option<&LogMark>, edge: &Edge) {
+    let reached = Reached { entries: edge.size(), root: edge.root() };
+    if let Some(Err(error)) = mark.map(|mark| mark.raise(reached)) {
+        // What was committed stands; what would be missed is a server that is put back to before it.
+        tracing::warn!(%error, "how far the log has come could not be noted beside the high-water marks");
+    }
 }
 
 /// Entries that are added to the log together: each as it is hashed, with the octet of RFC 6962 before it.

@@ -9,7 +9,7 @@ use super::audit::Entries;
 use super::engine::{self, Connection, Params, Statement};
 use super::held::{Room, full_or};
 use super::{OpenFault, Opening, Place, WENT_BACK, WriteFault, fault};
-use crate::store::log_mark::{LogMark, Reached};
+use crate::store::log_mark::LogMark;
 use crate::store::marks::{IssuedMark, Mark, Marks};
 use crate::store::merkle::Edge;
 use model::Digest;
@@ -152,9 +152,8 @@ impl Writer {
         };
         let room = room.transpose().map_err(|e| OpenFault::of_file(&e))?;
         let log_mark = opening.server.as_ref().and_then(|server| server.log_mark.clone());
-        let pen = Pen { room, connection, known, log, marks, log_mark };
-        pen.note_reached(&pen.known.edge);
-        let pen = Mutex::new(pen);
+        super::audit::note_reached(log_mark.as_ref(), &known.edge);
+        let pen = Mutex::new(Pen { room, connection, known, log, marks, log_mark });
         Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
@@ -286,29 +285,20 @@ impl Pen {
     }
 
     /// Takes in what other processes have written since.
-    fn catch_up(&mut self) -> engine::Result<Result<(), OpenFault>> {
-        let mut edge = self.known.edge.clone();
-        super::audit::catch_up(&self.connection, &mut edge)?;
-        // It goes on from what was known, as it was signed; or it is not the server that it was.
-        let signed = super::audit::check_edge(&self.connection, &edge, &self.log.name, self.log.key.public_key())?;
-        if signed.is_err() {
-            return Ok(signed);
-        }
-        self.known.edge = edge;
-        self.known.latest_ms = super::audit::latest_ms(&self.connection)?;
-        self.known.mode_entry = super::audit::last_mode(&self.connection)?;
+    fn catch_up(&mut self) -> Result<(), StoreFault> {
+        let edge =
+            super::audit::catch_up(&self.connection, &self.known.edge, &self.log.name, self.log.key.public_key());
+        self.known.edge = edge.map_err(|e| fault(&e))?.map_err(|_| WENT_BACK)?;
+        self.known.latest_ms = super::audit::latest_ms(&self.connection).map_err(|e| fault(&e))?;
+        self.known.mode_entry = super::audit::last_mode(&self.connection).map_err(|e| fault(&e))?;
         self.connection.caught_up();
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn transaction(&mut self, write: impl FnOnce(&mut Tx<'_>) -> Result<(), WriteFault>) -> Result<Learnt, StoreFault> {
         if self.connection.begin().map_err(|e| fault(&e))? {
-            let caught_up = self.catch_up().map_err(|e| fault(&e)).and_then(|is_ours| is_ours.map_err(|_| WENT_BACK));
-            if let Err(failure) = caught_up {
-                // Whoever writes there next need not wait until this one is thrown out.
-                let _nothing_was_written = self.connection.rollback();
-                return Err(failure);
-            }
+            // Whoever writes there next need not wait until this one is thrown out.
+            self.catch_up().inspect_err(|_| drop(self.connection.rollback()))?;
         }
         let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
         let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
@@ -328,18 +318,9 @@ impl Pen {
         committed?;
         let learnt = tx.learnt;
         if learnt.edge.size() > self.known.edge.size() {
-            self.note_reached(&learnt.edge);
+            super::audit::note_reached(self.log_mark.as_ref(), &learnt.edge);
         }
         Ok(learnt)
-    }
-
-    /// Keeps how far the log has come, should the server forget it.
-    fn note_reached(&self, edge: &Edge) {
-        let Some(mark) = &self.log_mark else { return };
-        if let Err(error) = mark.raise(Reached { entries: edge.size(), root: edge.root() }) {
-            // What was committed stands; what would be missed is a server that is put back to before it.
-            tracing::warn!(%error, "how far the log has come could not be noted beside the high-water marks");
-        }
     }
 }
 
