@@ -40,6 +40,10 @@ long:
     fuzz/run all 600
     rigs/run-all --long
 
+# Breaks what an installation stands on, at length: processes, broker, database, network, disk. Each rig has its control
+faults:
+    rigs/run-all --faults
+
 # Cuts the power of a virtual machine so often, and looks for what was told
 power-cut CUTS="10":
     PATH="$PWD/target/venv/bin:$PATH" rigs/power-cut --cuts {{ CUTS }}

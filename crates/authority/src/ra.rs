@@ -181,6 +181,7 @@ impl Ra {
         let request = Request::decode(&call.evidence)?;
         // What was used may have been used by this very transaction: a repetition gets the same answer, also when the
         // grant has ended meanwhile, or the clock went back.
+        let mut own_use = false;
         if grant.used > 0 {
             let before = self.setting.store.repeated(caller, call.transaction_id, grant.id, request.key())?;
             if let Some((certificate, authority)) = before {
@@ -189,9 +190,11 @@ impl Ra {
                 let ca = same.or_else(|| self.cas.by_id(authority)).ok_or(Reason::IssuerUnknown)?;
                 return Ok(Inspected::Repeated(certificate, ca));
             }
+            // What another process is at, or was stopped in, is no refusal: it may end yet, or its place is taken.
+            own_use = self.setting.store.is_begun(caller, call.transaction_id, grant.id, request.key())?;
         }
-        // What is being asked of a foreign authority has its use of grant and right already.
-        let own_use = ca.is_foreign() && self.is_asked(call, request.key())?;
+        // What is being asked of a foreign authority has its use of grant and right already, too.
+        own_use = own_use || (ca.is_foreign() && self.is_asked(call, request.key())?);
         let (without, less);
         let grant = if own_use {
             without = Grant { used: grant.used.saturating_sub(1), ..grant.clone() };

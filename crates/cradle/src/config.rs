@@ -191,7 +191,7 @@ impl StoreConfig {
             }
             None => None,
         };
-        Ok(Server { url: self.url.clone(), password, process: process.to_owned() })
+        Ok(Server { url: self.url.clone(), password, process: process.to_owned(), log_mark: None })
     }
 }
 

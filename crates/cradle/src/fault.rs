@@ -237,6 +237,11 @@ impl From<OpenFault> for Failure {
             OpenFault::Tampered(_) => Self::new(Exit::Failed, "audit-broken", "nothing is written to these records")
                 .because(&fault)
                 .next("`cradle audit verify` names the place; keep the directory as it is, and restore from a backup of before"),
+            OpenFault::Behind { .. } | OpenFault::Forked(_) => {
+                Self::new(Exit::Failed, "records-behind", "the server was put back, and nothing is read or written there")
+                    .because(&fault)
+                    .next("bring back the server that has them; if it is lost: `cradle backup read-back` takes in what this box knows of the rest")
+            }
             OpenFault::Newer(_) => Self::new(Exit::Failed, "newer-data", "the data were written by a newer cradle")
                 .because(&fault)
                 .next("use that version, or a newer one"),

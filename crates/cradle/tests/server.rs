@@ -65,3 +65,44 @@ fn what_cannot_be_a_server_is_named() {
     }
     assert!(!said.contains("geheim"), "{said}");
 }
+
+#[test]
+fn a_server_that_was_put_back_is_not_believed_until_an_operator_says_so() {
+    let said = beside_a_server(
+        "back",
+        "copy() { for what in \"DROP DATABASE IF EXISTS $2\" \"CREATE DATABASE $2 TEMPLATE $1\"; do
+           psql --quiet \"$SERVER\" --command \"$what\" || exit 9; done; }
+         psql --quiet \"$SERVER\" --command 'CREATE DATABASE today' || exit 9
+         cradle init --yes --store \"${SERVER/dbname=postgres/dbname=today}\" --data one || exit 8
+         cradle backup read-back --yes --data one; echo early $?
+         cradle mode set certificate-management --data one && cradle crl issue factory --data one || exit 7
+         copy today yesterday
+         cradle crl issue factory --data one || exit 6
+         copy yesterday today
+         cradle status --data one; echo status $?
+         cradle verify --deep --data one; echo verify $?
+         cradle crl issue factory --data one; echo issue $?
+         cradle backup read-back --data one; echo unconfirmed $?
+         cradle -o json backup read-back --yes --data one || exit 5
+         cradle backup confirm --yes --data one || exit 4
+         cradle crl issue factory --to list.crl --data one || exit 3
+         openssl crl -in list.crl -noout -crlnumber
+         cradle verify --deep --data one && echo sound",
+    );
+    for line in [
+        "code: not-behind",
+        "early 6",
+        "cradle: the server was put back, and nothing is read or written there",
+        "next: bring back the server that has them",
+        "code: records-behind",
+        "status 1",
+        "verify 1",
+        "issue 1",
+        "unconfirmed 2",
+        "\"lists\":1",
+        "crlNumber=0x03",
+        "sound",
+    ] {
+        assert!(said.contains(line), "{line:?} is not said:\n{said}");
+    }
+}

@@ -117,12 +117,16 @@ const OK_HEAD: &str = r#"{"Ok":"#;
 const OK_TAIL: &str = "}";
 
 /// What the caller is told. A refusal is a promise that the call was not and will not be carried out; of a message that
-/// comes a second time, or out of time, the first copy may have been, so that is not promised.
+/// comes a second time, out of time, or under a subject for which it was not sealed, another copy may have been, by
+/// another process of this module as well, so that is not promised.
 fn as_answer(reason: Reason) -> Fault {
     if reason == Reason::Replayed {
         Fault::unavailable("the call came more than once: ask again what became of it")
     } else if reason == Reason::OutOfTime {
         Fault::unavailable("the call came out of time: compare the clocks, and ask again what became of it")
+    } else if reason == Reason::WrongSubject {
+        // No caller sends it so: somebody on the way did, who has the message and may have delivered it as well.
+        Fault::unavailable("the call came under a subject that it was not sealed for: ask again what became of it")
     } else {
         Fault::Refused(reason)
     }

@@ -225,6 +225,18 @@ impl AuthorityStore for Seen {
             })
         })
     }
+    fn is_begun(
+        &self,
+        requester: &Caller,
+        transaction_id: TransactionId,
+        grant: u64,
+        key: Digest,
+    ) -> Result<bool, StoreFault> {
+        self.read("is_begun", || {
+            let begun = self.inner.is_begun(requester, transaction_id, grant, key)?;
+            Ok(begun && !self.is(Sabotage::TransactionsForgotten))
+        })
+    }
     fn epoch(&self) -> InstanceEpoch {
         self.inner.epoch()
     }

@@ -215,7 +215,7 @@ fn write_line(lines: &mut Vec<u8>, mark: &Mark) -> io::Result<()> {
 }
 
 /// What tells the files of one installation from those of another in the same directory.
-fn prefix(log: &str) -> String {
+pub(super) fn prefix(log: &str) -> String {
     let digest = x509::sha256(log.as_bytes()).to_string();
     digest.chars().take(16).collect()
 }
@@ -282,6 +282,15 @@ pub fn read(directory: &Path, log: &str, entries: u64, take: &mut dyn FnMut(Mark
     files.iter().skip(first).try_for_each(|(_, path)| read_file(path, log, take))
 }
 
+/// Reads all marks of an installation, oldest first, wherever they begin.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(directory: &Path, log: &str, take: &mut dyn FnMut(Mark)) -> Result<(), BadMarks> {
+    let files = files_of(directory, log).map_err(|e| BadMarks::Io(directory.to_owned(), e))?;
+    files.iter().try_for_each(|(_, path)| read_file(path, log, take))
+}
+
 fn read_file(path: &Path, log: &str, take: &mut dyn FnMut(Mark)) -> Result<(), BadMarks> {
     let io = |e| BadMarks::Io(path.to_owned(), e);
     let mut reader = BufReader::new(files::open_regular(path).map_err(io)?);
@@ -341,6 +350,16 @@ mod tests {
         Marks::begin(dir.path(), "log", 10).unwrap().append(&[crl(2)]).unwrap();
         assert_eq!(all(&dir, 10), Ok(vec![crl(2)]));
         assert_eq!(all(&dir, 9), Ok(vec![crl(1), crl(2)]));
+    }
+    #[test]
+    fn all_of_them_are_read_wherever_they_begin() {
+        let dir = Temporary::new();
+        Marks::open(dir.path(), "log", 5).unwrap().append(&[crl(1)]).unwrap();
+        Marks::begin(dir.path(), "log", 10).unwrap().append(&[crl(2)]).unwrap();
+        let mut found = Vec::new();
+        read_all(dir.path(), "log", &mut |mark| found.push(mark)).unwrap();
+        found.retain(|mark| !matches!(mark, Mark::Begin { .. }));
+        assert_eq!(found, [crl(1), crl(2)]);
     }
     #[test]
     fn a_line_that_was_cut_is_left_out_and_the_next_one_counts() {

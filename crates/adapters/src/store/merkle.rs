@@ -6,7 +6,7 @@ use model::Digest;
 /// Hashes in a full tile. Source: C2SP tlog-tiles ("Merkle Tree").
 pub const TILE: usize = 256;
 /// Height of a tile: 2^8 hashes.
-const TILE_HEIGHT: u32 = 8;
+pub const TILE_HEIGHT: u32 = 8;
 
 /// The octet before an entry that is hashed.
 pub const LEAF: u8 = 0;

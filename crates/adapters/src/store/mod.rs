@@ -1,6 +1,7 @@
 //! Where records are kept.
 
 pub mod audit_log;
+pub mod log_mark;
 pub mod marks;
 pub mod merkle;
 pub mod note;

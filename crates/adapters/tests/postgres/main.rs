@@ -9,6 +9,7 @@
 )]
 
 mod proxy;
+mod put_back;
 mod server;
 #[path = "../store/support.rs"]
 #[expect(dead_code, reason = "the suite of every store uses the rest")]
@@ -27,7 +28,7 @@ use support::*;
 
 fn at(port: u16, process: &str) -> Server {
     let url = format!("host=127.0.0.1 port={port} user=cradle dbname=postgres");
-    Server { url, password: None, process: process.into() }
+    Server { url, password: None, process: process.into(), log_mark: None }
 }
 
 /// A process of this name; all of them have one key for the log.

@@ -53,9 +53,14 @@ fn a_transaction_gives_one_certificate_however_often_it_is_repeated() {
     let ca = ready(&store);
     let first = draft(&store, ca, 1);
     let again = IntentDraft { serial: serial(99), tbs_digest: digest(99), ..first.clone() };
+    let is_begun =
+        |n: u8, key: u8| store.is_begun(&station(), transaction(n), grant(&store, 1).id, digest(key)).unwrap();
+    assert!(!is_begun(1, 1));
     let intent = row(one(&store, first));
     assert!(matches!(one(&store, again.clone()), IntentOutcome::InProgress));
+    assert!(is_begun(1, 1) && !is_begun(2, 1) && !is_begun(1, 2));
     record(&store, intent, 1);
+    assert!(is_begun(1, 1));
     assert!(matches!(one(&store, again), IntentOutcome::Repeated { certificate, .. } if certificate == [0x30, 1]));
     let id = grant(&store, 1).id;
     assert_eq!(store.repeated(&station(), transaction(1), id, digest(1)).unwrap(), Some((vec![0x30, 1], ca)));

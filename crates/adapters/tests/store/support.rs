@@ -52,6 +52,7 @@ fn server(n: u64) -> Option<Server> {
         url: url.replace("dbname=postgres", &format!("dbname={name}")),
         password: None,
         process: "one".into(),
+        log_mark: None,
     })
 }
 

@@ -1,8 +1,10 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
 mod installation;
+mod put_back;
 
 pub(crate) use installation::{Assembly, Installation, supervise};
+use put_back::log_mark;
 
 use crate::config::{Config, Places, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
@@ -191,7 +193,7 @@ impl Workshop {
     }
 
     /// What the clock says; or the latest moment that is known, if the clock is so far ahead that nobody believes it yet.
-    fn believed_now(&self) -> Result<UnixTime> {
+    pub(crate) fn believed_now(&self) -> Result<UnixTime> {
         let (now, latest) = (self.clock.now(), self.store.totals()?.latest);
         Ok(if crate::clock::is_ahead(now, latest) { latest } else { now })
     }
@@ -230,11 +232,13 @@ impl Workshop {
             reserve: Reserve::default(),
             server: None,
         };
+        let log_mark = log_mark(&places, &config)?;
         let mut opened = Err(OpenFault::InUse);
         for process in role.names(&config) {
             // Processes that write at the same time have a journal each.
             opening.marks = Some(if config.bus.is_some() { marks.join(&process) } else { marks.clone() });
-            opening.server = Self::server(&config, &process)?;
+            let server = Self::server(&config, &process)?;
+            opening.server = server.map(|server| Server { log_mark: Some(log_mark.clone()), ..server });
             opened = open(places.data(), &opening);
             if !matches!(opened, Err(OpenFault::InUse)) {
                 break;
@@ -380,7 +384,11 @@ pub(crate) fn open_to_read(data: &Path) -> std::result::Result<SqlStore, OpenFau
     // What is wrong with the settings, whoever needs them says.
     let server = |config: &Config| Workshop::server(config, config.name.as_str());
     match Config::read(data).ok().as_ref().map(server).transpose()?.flatten() {
-        Some(server) => SqlStore::open_server_to_read(&server),
+        Some(server) => {
+            // Whose key is gone is found elsewhere.
+            let log_mark = Config::read(data).and_then(|config| log_mark(&Places::of(data), &config)).ok();
+            SqlStore::open_server_to_read(&Server { log_mark, ..server })
+        }
         None => SqlStore::open_to_read(data),
     }
 }

@@ -33,6 +33,19 @@ pub trait AuthorityStore: AuditSink {
         key: Digest,
     ) -> Result<Option<(Vec<u8>, u64)>, StoreFault>;
 
+    /// Whether this requester began this transaction under this grant for this key, and it stands: its use of the grant, and
+    /// of a right, is counted already.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn is_begun(
+        &self,
+        requester: &Caller,
+        transaction_id: TransactionId,
+        grant: u64,
+        key: Digest,
+    ) -> Result<bool, StoreFault>;
+
     /// The right of a station.
     ///
     /// # Errors

@@ -83,15 +83,15 @@ fn a_removed_key_says_nothing_from_then_on() {
 
 #[test]
 fn another_subject_than_it_was_sealed_for() {
-    check(|d| d.arrives_under = Subject::IdentityAdmit, Refused(Reason::WrongSubject));
+    check(|d| d.arrives_under = Subject::IdentityAdmit, Unsure(Reason::WrongSubject));
 }
 #[test]
 fn another_module_than_it_was_sealed_for() {
-    check(|d| d.arrives_at = Module::Authority, Refused(Reason::WrongSubject));
+    check(|d| d.arrives_at = Module::Authority, Unsure(Reason::WrongSubject));
 }
 #[test]
 fn a_call_that_is_not_this_modules_to_answer() {
-    check(|d| (d.claims.to, d.arrives_at) = (Module::Authority, Module::Authority), Refused(Reason::WrongSubject));
+    check(|d| (d.claims.to, d.arrives_at) = (Module::Authority, Module::Authority), Unsure(Reason::WrongSubject));
 }
 #[test]
 fn an_answer_is_no_call() {
@@ -232,7 +232,7 @@ fn a_clock_that_goes_forth_and_back_makes_nothing_new() {
 #[test]
 fn what_was_refused_for_its_subject_stays_refused() {
     check_each(&[
-        (|d| d.arrives_under = Subject::IdentityAdmit, Refused(Reason::WrongSubject)),
+        (|d| d.arrives_under = Subject::IdentityAdmit, Unsure(Reason::WrongSubject)),
         (|_| {}, Unsure(Reason::Replayed)),
     ]);
 }

@@ -4,7 +4,8 @@ use super::engine::{self, Connection, OptionalExtension};
 use super::read::fit;
 use super::{OpenFault, SqlStore};
 use crate::store::audit_log::{Check, Finding, Sound};
-use crate::store::merkle::{Edge, LEAF, TILE, TileRoot};
+use crate::store::log_mark::{LogMark, Reached};
+use crate::store::merkle::{Edge, LEAF, TILE, TILE_HEIGHT, TileRoot};
 use crate::store::note::Checkpoint;
 use model::Digest;
 use model::audit::Entry;
@@ -57,25 +58,48 @@ pub(super) const LATEST: &str = "latest_ms";
 /// Puts the tree together from the stored roots of tiles and the entries behind the last full tile. Gives the latest
 /// time of all entries too, in milliseconds.
 pub(super) fn restore(connection: &Connection) -> engine::Result<(Edge, u64)> {
+    Ok((edge_at(connection, ENTRIES_MAX)?, latest_ms(connection)?))
+}
+
+/// More entries than any log has; a number that every engine takes.
+const ENTRIES_MAX: u64 = 1 << 62;
+
+/// The tree over so many of the first entries; over all of them, if there are fewer.
+fn edge_at(connection: &Connection, entries: u64) -> engine::Result<Edge> {
     let mut edge = Edge::default();
     let highest: Option<u32> =
         connection.query_row("SELECT max(level) FROM audit_root", (), |row| row.get(0)).optional()?.flatten();
     for level in (1..=highest.unwrap_or(0)).rev() {
         // What stands in a full tile of this level is counted by the level above.
         let mut roots = connection.statement(
-            "SELECT hash FROM audit_root WHERE level = ?1
-             AND number >= (SELECT count(*) FROM audit_root WHERE level = ?1) / ?2 * ?2 ORDER BY number",
+            "SELECT hash FROM audit_root WHERE level = ?1 AND number < ?3
+             AND number >= (SELECT count(*) FROM audit_root WHERE level = ?1 AND number < ?3) / ?2 * ?2
+             ORDER BY number",
         )?;
-        let roots = roots.query_map((level, u64::try_from(TILE).unwrap_or(256)), |row| fit::<Digest>(row, 0))?;
+        // As many tiles of this level are full with so many entries.
+        let full = entries.checked_shr(level.saturating_mul(TILE_HEIGHT)).unwrap_or(0);
+        let roots = roots.query_map((level, u64::try_from(TILE).unwrap_or(256), full), |row| fit::<Digest>(row, 0))?;
         for root in roots {
             edge.push_subtree(level, root?);
         }
     }
-    let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
-    for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
+    let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 AND number < ?2 ORDER BY number")?;
+    for hash in tail.query_map((edge.size(), entries), |row| fit::<Digest>(row, 0))? {
         edge.push(hash?);
     }
-    Ok((edge, latest_ms(connection)?))
+    Ok(edge)
+}
+
+/// Refuses a log that is shorter than this box has seen it, or another one.
+pub(super) fn check_mark(connection: &Connection, mark: Option<&LogMark>) -> Result<(), OpenFault> {
+    // Read before the log is: that one grows meanwhile, and the mark never rises above it.
+    let reached = mark.map(LogMark::read).transpose().map_err(|e| OpenFault::of_marks(&e))?.flatten();
+    let Some(Reached { entries, root }) = reached else { return Ok(()) };
+    let edge = edge_at(connection, entries).map_err(|e| OpenFault::of(&e))?;
+    if edge.size() < entries {
+        return Err(OpenFault::Behind { reached: entries, found: edge.size() });
+    }
+    if edge.root() == root { Ok(()) } else { Err(OpenFault::Forked(entries)) }
 }
 
 /// The latest time of all entries, in milliseconds.
@@ -84,13 +108,29 @@ pub(super) fn latest_ms(connection: &Connection) -> engine::Result<u64> {
     Ok(latest.optional()?.unwrap_or(0))
 }
 
-/// Takes in the entries behind an edge. What full tiles they end, whoever wrote them has recorded.
-pub(super) fn catch_up(connection: &Connection, edge: &mut Edge) -> engine::Result<()> {
+/// The edge behind which other processes have written. What full tiles they end, whoever wrote them has recorded. The log
+/// goes on from what was known, as it was signed; or the server is not the one that it was.
+pub(super) fn catch_up(
+    connection: &Connection,
+    known: &Edge,
+    origin: &str,
+    key: &PublicKey,
+) -> engine::Result<Result<Edge, OpenFault>> {
+    let mut edge = known.clone();
     let mut tail = connection.statement("SELECT leaf FROM audit WHERE number >= ?1 ORDER BY number")?;
     for hash in tail.query_map([edge.size()], |row| fit::<Digest>(row, 0))? {
         edge.push(hash?);
     }
-    Ok(())
+    Ok(check_edge(connection, &edge, origin, key)?.map(|()| edge))
+}
+
+/// Keeps how far the log has come, should the server forget it.
+pub(super) fn note_reached(mark: Option<&LogMark>, edge: &Edge) {
+    let reached = Reached { entries: edge.size(), root: edge.root() };
+    if let Some(Err(error)) = mark.map(|mark| mark.raise(reached)) {
+        // What was committed stands; what would be missed is a server that is put back to before it.
+        tracing::warn!(%error, "how far the log has come could not be noted beside the high-water marks");
+    }
 }
 
 /// Entries that are added to the log together: each as it is hashed, with the octet of RFC 6962 before it.

@@ -168,6 +168,23 @@ impl AuthorityStore for SqlStore {
         })
     }
 
+    fn is_begun(
+        &self,
+        requester: &Caller,
+        transaction_id: TransactionId,
+        grant: u64,
+        key: Digest,
+    ) -> Result<bool, StoreFault> {
+        self.read(|c| {
+            c.statement(
+                "SELECT 1 FROM issuance i JOIN word w ON w.id = i.requester LEFT JOIN certificate c ON c.id = i.id
+                 WHERE i.transaction_id = ?1 AND i.attempt = 0 AND i.grant_id = ?2 AND i.key = ?3
+                 AND w.text = ?4 AND (c.id IS NULL OR length(c.der) > 0)",
+            )?
+            .exists((transaction_id.octets(), grant, key.octets(), requester.to_string()))
+        })
+    }
+
     fn right(&self, station: &StationName, device_type: &DeviceType) -> Result<Option<Right>, StoreFault> {
         self.read(|c| {
             c.statement("SELECT id, until, quota, used FROM right_ WHERE station = ?1 AND device_type = ?2")?

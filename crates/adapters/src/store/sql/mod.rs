@@ -93,6 +93,15 @@ pub enum OpenFault {
     Missing,
     /// The audit log is not the one that was signed last.
     Tampered(&'static str),
+    /// The server was put back: its log has fewer entries than this box has seen.
+    Behind {
+        /// How many this box has seen.
+        reached: u64,
+        /// How many are there.
+        found: u64,
+    },
+    /// The server was put back and written to since: so many of its first entries are not those that this box has seen.
+    Forked(u64),
     /// It was written by a newer program: schema version.
     Newer(u32),
     /// It was written by an older program, and only who may write brings it up to date: schema version.
@@ -133,6 +142,12 @@ impl std::fmt::Display for OpenFault {
             Self::InUse => f.write_str("another cradle process holds this data directory"),
             Self::Missing => f.write_str("there is no store in this data directory"),
             Self::Tampered(what) => write!(f, "the audit log is not the one that was signed last: {what}"),
+            Self::Behind { reached, found } => {
+                write!(f, "the server has {found} entries of the log, and this box has seen {reached}")
+            }
+            Self::Forked(entries) => {
+                write!(f, "the first {entries} entries of the server's log are not those that this box has seen")
+            }
             Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
             Self::Older(version) => write!(f, "the store has schema {version}, this program reads {SCHEMA}"),
             Self::Full => f.write_str(ports::store::DISK_FULL),
@@ -207,6 +222,10 @@ impl AuditSink for SqlStore {
         self.write(move |tx| entries.iter().try_for_each(|entry| tx.audit(entry)))
     }
 }
+
+/// The server does not have what it had: nothing is read from it, and nothing is written to it.
+const WENT_BACK: StoreFault =
+    StoreFault::Corrupt("the server was put back: it does not have what this box has seen there (see `cradle status`)");
 
 /// A statement failed, or what is stored does not make sense.
 #[derive(Debug)]

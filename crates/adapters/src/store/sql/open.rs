@@ -146,7 +146,10 @@ pub(super) fn connect_to_read(place: &Place) -> Result<Connection, StoreFault> {
         Place::File(path) => file::connect_to_read(path).map(Connection::Sqlite),
         Place::Server(place) => server::connect_to_read(place),
     };
-    connected.map_err(|_| StoreFault::Engine("the store cannot be opened for reading"))
+    connected.map_err(|fault| match fault {
+        OpenFault::Behind { .. } | OpenFault::Forked(_) => super::WENT_BACK,
+        _ => StoreFault::Engine("the store cannot be opened for reading"),
+    })
 }
 
 /// Draws an epoch that no opening before this one had, durable before it is used.

@@ -9,7 +9,8 @@ use super::audit::Entries;
 use super::engine::{self, Connection, Params, Statement};
 use super::held::{Room, full_or};
 use super::keys::Tail;
-use super::{OpenFault, Opening, Place, WriteFault, fault};
+use super::{OpenFault, Opening, Place, WENT_BACK, WriteFault, fault};
+use crate::store::log_mark::LogMark;
 use crate::store::marks::{IssuedMark, Mark, Marks};
 use crate::store::merkle::Edge;
 use model::Digest;
@@ -86,6 +87,7 @@ struct Pen {
     known: Known,
     log: Log,
     marks: Option<Marks>,
+    log_mark: Option<LogMark>,
 }
 
 struct Log {
@@ -156,7 +158,9 @@ impl Writer {
             Place::Server(_) => None,
         };
         let room = room.transpose().map_err(|e| OpenFault::of_file(&e))?;
-        let pen = Mutex::new(Pen { room, connection, known, log, marks });
+        let log_mark = opening.server.as_ref().and_then(|server| server.log_mark.clone());
+        super::audit::note_reached(log_mark.as_ref(), &known.edge);
+        let pen = Mutex::new(Pen { room, connection, known, log, marks, log_mark });
         Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
@@ -293,17 +297,20 @@ impl Pen {
     }
 
     /// Takes in what other processes have written since.
-    fn catch_up(&mut self) -> engine::Result<()> {
-        super::audit::catch_up(&self.connection, &mut self.known.edge)?;
-        self.known.latest_ms = super::audit::latest_ms(&self.connection)?;
-        self.known.mode_entry = super::audit::last_mode(&self.connection)?;
+    fn catch_up(&mut self) -> Result<(), StoreFault> {
+        let edge =
+            super::audit::catch_up(&self.connection, &self.known.edge, &self.log.name, self.log.key.public_key());
+        self.known.edge = edge.map_err(|e| fault(&e))?.map_err(|_| WENT_BACK)?;
+        self.known.latest_ms = super::audit::latest_ms(&self.connection).map_err(|e| fault(&e))?;
+        self.known.mode_entry = super::audit::last_mode(&self.connection).map_err(|e| fault(&e))?;
         self.connection.caught_up();
         Ok(())
     }
 
     fn transaction(&mut self, write: impl FnOnce(&mut Tx<'_>) -> Result<(), WriteFault>) -> Result<Learnt, StoreFault> {
         if self.connection.begin().map_err(|e| fault(&e))? {
-            self.catch_up().map_err(|e| fault(&e))?;
+            // Whoever writes there next need not wait until this one is thrown out.
+            self.catch_up().inspect_err(|_| drop(self.connection.rollback()))?;
         }
         let (edge, latest_ms) = (self.known.edge.clone(), self.known.latest_ms);
         let learnt = Learnt { edge, latest_ms, ..Learnt::default() };
@@ -321,7 +328,12 @@ impl Pen {
         if committed.is_err() {
             let _nothing_was_committed = self.connection.rollback();
         }
-        committed.map(|()| tx.learnt)
+        committed?;
+        let learnt = tx.learnt;
+        if learnt.edge.size() > self.known.edge.size() {
+            super::audit::note_reached(self.log_mark.as_ref(), &learnt.edge);
+        }
+        Ok(learnt)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cradle backup`: what an installation is made of, in one file; and back.
 
 mod create;
+mod put_back;
 mod restore;
 
 use super::Common;
@@ -50,6 +51,19 @@ enum Verb {
         #[arg(long = "operator", value_name = "NAME")]
         operators: Vec<OperatorName>,
     },
+    /// Go on with the records as a server has them that was put back: a standby that lagged, a dump that was loaded.
+    ///
+    /// What it does not have, and this box has seen, is read from the high-water marks and from published lists, so that
+    /// nothing is used twice and nothing revoked is good again. Until `cradle backup confirm` nothing is issued. What was
+    /// issued is lost but for its number: first look for a server that has all of it.
+    ReadBack {
+        /// A published list of revoked certificates, PEM or DER.
+        #[arg(long = "crl", value_name = "FILE")]
+        lists: Vec<PathBuf>,
+        /// Do it without asking.
+        #[arg(short, long)]
+        yes: bool,
+    },
     /// Let a restored installation issue again: all that can be known of the time after the backup was read back.
     Confirm {
         /// Who says so; two if the high-water marks were missing.
@@ -69,6 +83,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let asked = restore::Asked { file, marks, lists, without_marks, operators };
             restore::run(common, &asked)
         }
+        Verb::ReadBack { lists, yes } => put_back::run(common, &lists, yes),
         Verb::Confirm { operators, yes } => restore::confirm(common, operators, yes),
     }
 }

@@ -215,7 +215,7 @@ fn known_marks(asked: &Asked, directory: &Path, name: &str, entries: u64) -> Res
         .next("name their directory with --marks; if they are lost, two operators can restore with --without-marks --operator A --operator B"))
 }
 
-fn add(all: &mut ReadBack, more: ReadBack) {
+pub(super) fn add(all: &mut ReadBack, more: ReadBack) {
     all.certificates += more.certificates;
     all.revocations += more.revocations;
     all.lists += more.lists;
@@ -225,7 +225,7 @@ fn add(all: &mut ReadBack, more: ReadBack) {
 }
 
 /// What a published list tells, if one of our authorities signed it.
-fn marks_of_file(workshop: &Workshop, path: &Path) -> Result<Vec<Mark>> {
+pub(super) fn marks_of_file(workshop: &Workshop, path: &Path) -> Result<Vec<Mark>> {
     let (_, list) = list_at(path)?.ok_or_else(|| Failure::file(path, &std::io::ErrorKind::NotFound.into()))?;
     let authorities = workshop.store.authorities()?;
     let signer = authorities.iter().find(|row| {

@@ -199,7 +199,7 @@ const PUBLISHED: [(&str, Exit, &str, &str); 4] = [
     ),
 ];
 /// Those of backups, operators and modules.
-const BACKUPS: [(&str, Exit, &str, &str); 11] = [
+const BACKUPS: [(&str, Exit, &str, &str); 13] = [
     ("backup-altered", Exit::Failed, "a backup is damaged, was altered, or is none", "take another one"),
     (
         "marks-damaged",
@@ -219,12 +219,19 @@ const BACKUPS: [(&str, Exit, &str, &str); 11] = [
         "a certificate that has not expired is renewed in a mode for it",
         "`cradle mode set certificate-management`, then without --expired",
     ),
+    ("not-behind", Exit::Conflict, "the server has all that this box has seen", "go on"),
     ("not-quarantined", Exit::Conflict, "the installation was not restored, or was let go already", "go on"),
     (
         "older-data",
         Exit::Failed,
         "an older version wrote the data",
         "run `cradle migrate` once: it brings the records up to date and loses nothing",
+    ),
+    (
+        "records-behind",
+        Exit::Failed,
+        "the server was put back: it does not have, or has otherwise, what this box has seen there",
+        "bring back the server that has it; if it is lost: `cradle backup read-back`",
     ),
     ("module-unknown", Exit::NotFound, "no module of that name is certified", "see `cradle module list`"),
     (

@@ -5,6 +5,7 @@
 //! place; an end of a transaction that is guessed.
 
 use super::{Column, Error, Result, Value};
+use crate::store::log_mark::LogMark;
 use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Row, Statement};
@@ -30,6 +31,8 @@ const IDLE_S: u32 = 5;
 pub(crate) struct Place {
     /// The server, the database and the user.
     pub(crate) config: Config,
+    /// How far its log had come when this box last saw it.
+    pub(crate) log_mark: Option<LogMark>,
 }
 
 /// The schema of all tables.
@@ -134,6 +137,8 @@ impl Session {
         if self.is_broken() {
             *self.inner.borrow_mut() = connect(&self.place)?;
             self.is_open.set(false);
+            // Another server may answer now, on which as many were committed: the log is looked at.
+            self.seen.set(u64::MAX);
             if let Some(fence) = self.fence.get() {
                 self.fence(fence)?;
             }

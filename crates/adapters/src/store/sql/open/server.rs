@@ -1,9 +1,10 @@
 //! The database at a server, which many processes share.
 
+use crate::store::log_mark::LogMark;
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
 use crate::store::sql::migrate::SCHEMA_3;
-use crate::store::sql::{OpenFault, SCHEMA, keys};
+use crate::store::sql::{OpenFault, SCHEMA, audit, keys};
 use model::UnixTime;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -17,6 +18,8 @@ pub struct Server {
     pub password: Option<Zeroizing<String>>,
     /// The name of the process, which no other has.
     pub process: String,
+    /// How far the log had come when this box last saw it.
+    pub log_mark: Option<LogMark>,
 }
 
 // A password is shown to nobody.
@@ -39,7 +42,7 @@ impl Database {
     /// # Errors
     /// [`OpenFault`]
     pub fn make(url: &str) -> Result<Self, OpenFault> {
-        let server = Server { url: url.to_owned(), password: None, process: String::new() };
+        let server = Server { url: url.to_owned(), password: None, process: String::new(), log_mark: None };
         let (server, session) = open(&server)?;
         let name = format!("cradle_bench_{}", std::process::id());
         let made = session
@@ -107,7 +110,7 @@ fn place(server: &Server) -> Result<Place, OpenFault> {
     if let Some(password) = &server.password {
         config.password(password.as_bytes());
     }
-    Ok(Place { config })
+    Ok(Place { config, log_mark: server.log_mark.clone() })
 }
 
 fn open(server: &Server) -> Result<(Place, Session), OpenFault> {
@@ -158,6 +161,10 @@ pub(super) fn make(server: &Server) -> Result<(), OpenFault> {
 pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection), OpenFault> {
     let (place, session) = open(server)?;
     let connection = Connection::Postgres(Box::new(session));
+    // Nothing is written to records that went back, not even who is there.
+    if version(&connection).map_err(|e| OpenFault::of(&e))?.is_some() {
+        audit::check_mark(&connection, place.log_mark.as_ref())?;
+    }
     bring_up(&connection)?;
     is_ours(&connection)?;
     let of = |e: Error| OpenFault::of(&e);
@@ -212,12 +219,16 @@ pub(super) fn look(server: &Server) -> Result<(Place, Connection), OpenFault> {
     let (place, session) = open(server)?;
     let connection = Connection::Postgres(Box::new(session));
     is_ours(&connection)?;
+    audit::check_mark(&connection, place.log_mark.as_ref())?;
     Ok((place, connection))
 }
 
 pub(super) fn connect_to_read(place: &Place) -> Result<Connection, OpenFault> {
     let session = Session::open(place.clone()).map_err(|e| OpenFault::of(&e))?;
-    Ok(Connection::Postgres(Box::new(session)))
+    let connection = Connection::Postgres(Box::new(session));
+    // Another server may answer now where the one of before was.
+    audit::check_mark(&connection, place.log_mark.as_ref())?;
+    Ok(connection)
 }
 
 fn is_ours(connection: &Connection) -> Result<(), OpenFault> {
