@@ -4,7 +4,7 @@
 use super::engine::postgres::Session;
 use super::engine::{self, Error};
 use super::intents::{Reserved, intended};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{WriteFault, entry};
 use model::audit::Event;
 use model::{Module, UnixTime};

@@ -4,7 +4,7 @@ use super::engine::OptionalExtension;
 use super::issuance::{CONFIRMED, REJECTED, STANDING};
 use super::read::fit;
 use super::standing::{Issuance, revoke};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::contract::authority::{RevocationReason, Verdict};

@@ -9,7 +9,7 @@ use super::engine::{self, OptionalExtension, Owned, Row};
 use super::intents::{Steps, count_issued, is_backwards, key_is_anothers, reserve};
 use super::issuance::{give_back, mark_issued, profile_version};
 use super::read::{fit, fit_optional, parse};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::{Digest, Module, Reason, TransactionId, UnixTime};

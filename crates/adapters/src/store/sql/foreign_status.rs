@@ -2,7 +2,7 @@
 
 use super::engine::{self, OptionalExtension, Row};
 use super::standing::{Issuance, REMOVE_FROM_CRL, put, revoke};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::contract::authority::RevocationReason;

@@ -1,6 +1,6 @@
 //! The room that is held for what must still be written when the disk is full: see ADR 12.
 
-use super::writer::Tx;
+use super::transaction::Tx;
 use crate::store::marks::Marks;
 use crate::store::room::{Held, Reserve};
 use ports::StoreFault;

@@ -2,7 +2,7 @@
 
 use super::engine::{self, OptionalExtension, Owned, Row};
 use super::read::{fit_optional, parse, parse_optional};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::contract::authority::GrantOffer;

@@ -3,7 +3,7 @@
 use super::engine::{Insertion, OptionalExtension, Statement};
 use super::issuance::{give_back, profile_version};
 use super::keys::Uses;
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, batch, entry};
 use crate::store::marks::IssuedMark;
 use model::audit::Event;

@@ -5,7 +5,7 @@ use super::engine::{self, OptionalExtension, Row, Statement};
 use super::intents::{Reserved, intend_each};
 use super::read::fit;
 use super::standing::{Issuance, revoke_silently};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use crate::store::marks::{IssuedMark, Mark};
 use model::audit::Event;

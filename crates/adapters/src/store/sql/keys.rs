@@ -6,7 +6,7 @@
 
 use super::WriteFault;
 use super::engine::{Connection, OptionalExtension, Result, Statement};
-use super::writer::Tx;
+use super::transaction::Tx;
 use model::Digest;
 use std::collections::BTreeSet;
 

@@ -5,7 +5,7 @@
 
 use super::engine::{self, Connection, OptionalExtension, Row};
 use super::read::{parse, parse_optional};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use crate::store::marks::Mark;
 use model::audit::Event;

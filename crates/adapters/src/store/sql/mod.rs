@@ -36,6 +36,7 @@ mod standing;
 pub mod survey;
 mod takeover;
 mod told;
+mod transaction;
 mod writer;
 
 pub use audit::AuditEntry;
@@ -58,7 +59,8 @@ use ports::{Clock, Entropy, Signer, StoreFault};
 use rusqlite::{ErrorCode, ffi};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use writer::{Tx, Writer};
+use transaction::Tx;
+use writer::Writer;
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.

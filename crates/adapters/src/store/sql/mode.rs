@@ -1,7 +1,7 @@
 //! What the supervisor keeps, in the database.
 
 use super::engine::OptionalExtension;
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::{Entry, Event};
 use model::mode::{Binding, Order};

@@ -1,7 +1,7 @@
 //! Quarantine: an installation that was restored from a backup issues nothing until an operator lets it.
 
 use super::engine::OptionalExtension;
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::{Module, Reason, UnixTime};

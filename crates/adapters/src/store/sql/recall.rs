@@ -4,7 +4,7 @@ use super::engine::{self, OptionalExtension};
 use super::issuance::RECALLED;
 use super::read::fit;
 use super::standing::{Issuance, revoke};
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry, quarantine};
 use crate::store::marks::{IssuedMark, Mark};
 use model::audit::Event;

@@ -4,7 +4,7 @@
 
 use super::engine::{self, OptionalExtension, Row};
 use super::read::fit;
-use super::writer::Tx;
+use super::transaction::Tx;
 use super::{SqlStore, WriteFault, entry};
 use crate::store::marks::Mark;
 use model::audit::Event;

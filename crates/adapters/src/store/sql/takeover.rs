@@ -3,7 +3,7 @@
 use super::WriteFault;
 use super::engine::{self, OptionalExtension};
 use super::issuance::{end, floor_of};
-use super::writer::Tx;
+use super::transaction::Tx;
 use ports::store::authority::IntentDraft;
 
 /// How long another process may take from intent to record: two batches and an fsync, many times over.
