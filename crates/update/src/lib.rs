@@ -23,6 +23,7 @@ mod metadata;
 mod name;
 mod statement;
 mod stored;
+pub mod tuf;
 
 pub use draft::{Draft, NotSigned};
 pub use fault::BadRelease;

@@ -28,6 +28,7 @@ mod serve;
 pub(crate) mod shares;
 mod station;
 pub(crate) mod status;
+mod tuf;
 mod up;
 mod verify;
 
@@ -150,6 +151,8 @@ enum Noun {
     Device(device::Arguments),
     /// Software releases.
     Release(release::Arguments),
+    /// Follow a repository of TUF, as conformance suites drive clients.
+    TufClient(tuf::Arguments),
     /// The programming station.
     Station(station::Arguments),
     /// Certificates.
@@ -321,6 +324,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::List(arguments) => list::run(common, arguments),
         Noun::Device(arguments) => device::run(common, arguments),
         Noun::Release(arguments) => release::run(common, arguments),
+        Noun::TufClient(arguments) => tuf::run(common, arguments),
         Noun::Station(arguments) => station::run(common, arguments),
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),
