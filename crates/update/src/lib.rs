@@ -24,6 +24,7 @@ mod name;
 mod statement;
 mod stored;
 pub mod tuf;
+pub mod uptane;
 
 pub use draft::{Draft, NotSigned};
 pub use fault::BadRelease;

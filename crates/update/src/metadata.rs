@@ -386,7 +386,7 @@ fn read_image(about: &Object) -> Result<Image, BadRelease> {
     Ok(Image { digest: digest.parse().map_err(|_| BadRelease::BadHash)?, length })
 }
 
-fn read_hardware_ids(custom: &Object) -> Result<Vec<DeviceType>, BadRelease> {
+pub(crate) fn read_hardware_ids(custom: &Object) -> Result<Vec<DeviceType>, BadRelease> {
     const FIELD: BadRelease = BadRelease::Field("hardware_ids");
     let list = custom.get("hardware_ids").and_then(Json::list).ok_or(FIELD)?;
     let read = |id: &Json| id.text().ok_or(FIELD)?.parse().map_err(|_| BadRelease::BadName);

@@ -66,11 +66,11 @@ enum Verb {
 /// Longest file of certificates for TLS.
 const ANCHORS_LEN_MAX: u64 = 1024 * 1024;
 
-pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let ran = match &arguments.verb {
         Verb::Init { trusted_root } => init(common, &arguments.metadata_dir, trusted_root),
-        Verb::Refresh => refresh(common, &arguments),
-        Verb::Download => download(common, &arguments),
+        Verb::Refresh => refresh(common, arguments),
+        Verb::Download => download(common, arguments),
     };
     // Whoever drives this knows two statuses.
     ran.map_err(|failure| Failure { exit: Exit::Failed, ..failure })

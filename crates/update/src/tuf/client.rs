@@ -234,9 +234,10 @@ impl Client {
         }
     }
 
-    /// What the top-level targets role says, once all is up to date.
-    pub(crate) fn targets(&self) -> Option<&Targets> {
-        self.targets.as_ref().filter(|_| self.is_refreshed()).map(|targets| &targets.role)
+    /// What the top-level targets role says, once all is up to date; and whether files have hashes in their names.
+    pub(crate) fn targets(&self) -> Option<(&Targets, bool)> {
+        let (targets, root) = (self.targets.as_ref()?, self.root.as_ref()?);
+        self.is_refreshed().then_some((&targets.role, root.role.consistent_snapshot))
     }
 
     // The name of the file that was asked for goes with the reason.

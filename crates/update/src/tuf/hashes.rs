@@ -1,7 +1,6 @@
 //! Hashes of files: which are known, and the comparison of octets with all of them while they flow.
 
 use super::fault::BadMetadata;
-use crate::json::Json;
 use crate::metadata::Object;
 use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA384, SHA512};
 use model::octets::{from_hex, hex};
@@ -58,12 +57,6 @@ impl Hashes {
             hashes.insert(function, octets);
         }
         if hashes.is_empty() { Err(BadMetadata::NoHash) } else { Ok(Self(hashes)) }
-    }
-
-    /// As metadata writes them.
-    pub(crate) fn write(&self) -> Json {
-        let entry = |(function, octets): (&HashFunction, &Vec<u8>)| (function.name().to_owned(), Json::Text(hex(octets)));
-        Json::Object(self.0.iter().map(entry).collect())
     }
 
     /// The hash that stands in the name of a file, in hexadecimal digits.

@@ -46,9 +46,9 @@ pub struct Snapshot {
 /// Which targets there are, and to whom others are left. Source: TUF 1.0.34 §4.5.
 #[derive(Debug)]
 pub struct Targets {
-    pub(super) targets: BTreeMap<String, Announced>,
-    pub(super) delegations: Option<Delegations>,
-    pub(super) custom: Option<Json>,
+    pub(crate) targets: BTreeMap<String, Announced>,
+    pub(crate) delegations: Option<Delegations>,
+    pub(crate) custom: Option<Json>,
 }
 
 /// What is announced of a metadata file.
@@ -61,7 +61,7 @@ pub(super) struct MetaFile {
 
 /// To whom targets are left.
 #[derive(Debug)]
-pub(super) struct Delegations {
+pub(crate) struct Delegations {
     // Shared with the search, which remembers who delegated.
     pub(super) keys: Arc<Keys>,
     pub(super) to: To,

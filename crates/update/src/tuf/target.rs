@@ -10,7 +10,7 @@ use std::fmt;
 
 /// What a targets role announces of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Announced {
+pub(crate) struct Announced {
     pub(super) length: u64,
     pub(super) hashes: Hashes,
     pub(super) custom: Option<Json>,
@@ -38,7 +38,7 @@ pub struct Target {
 }
 
 impl Target {
-    pub(super) fn new(name: &str, about: &Announced, consistent: bool) -> Self {
+    pub(crate) fn new(name: &str, about: &Announced, consistent: bool) -> Self {
         Self { name: name.to_owned(), about: about.clone(), consistent }
     }
     /// Its name in the repository.

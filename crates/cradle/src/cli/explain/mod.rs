@@ -291,7 +291,13 @@ const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
     ),
 ];
 /// Those of following repositories.
-const UPDATES: [(&str, Exit, &str, &str); 3] = [
+const UPDATES: [(&str, Exit, &str, &str); 4] = [
+    (
+        "uptane-refused",
+        Exit::Failed,
+        "the director and the image repository do not agree, or what they say is not for this device",
+        "nothing of it was taken; tell who publishes",
+    ),
     (
         "tuf-refused",
         Exit::Failed,
