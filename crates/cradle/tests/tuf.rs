@@ -196,11 +196,13 @@ fn device(name: &str, director: &str, inventory: &str, verb: &str) -> (i32, Stri
     f.b.ok(&["uptane-client", "--metadata-dir", "md", "init", &root(director), &root("images")]);
     let (director, images, targets) = (at(&format!("md/{director}")), at("md/images"), at("targets"));
     let words = ["uptane-client", "--metadata-dir", "md", "--inventory", "inventory.toml", "--target-dir", "images"];
-    let urls = ["--director-url", &director, "--images-url", &images, "--target-base-url", &targets, "-o", "json", verb];
+    let urls =
+        ["--director-url", &director, "--images-url", &images, "--target-base-url", &targets, "-o", "json", verb];
     let output = f.b.run(&[words.as_slice(), &urls].concat());
     (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr), f.b)
 }
-const INVENTORY: &str = "device = \"urn:dev:ops:32473-gateway-SN1\"\n[components.modem]\nhardware_id = \"modem.a\"\nrelease_counter = 8\n";
+const INVENTORY: &str =
+    "device = \"urn:dev:ops:32473-gateway-SN1\"\n[components.modem]\nhardware_id = \"modem.a\"\nrelease_counter = 8\n";
 
 #[test]
 fn a_director_and_an_image_repository_that_agree() {

@@ -84,7 +84,8 @@ fn foreign_bins() {
 #[test]
 fn no_foreign_file_is_taken_with_another_octet() {
     // Every 31st octet of every file, so that this takes a second.
-    for file in ["2.root.json", "3.root.json", "timestamp.json", "7.snapshot.json", "5.targets.json", "3.supplier.json"] {
+    for file in ["2.root.json", "3.root.json", "timestamp.json", "7.snapshot.json", "5.targets.json", "3.supplier.json"]
+    {
         let len = support::golden(&format!("repository/{file}")).len();
         for at in (0..len).step_by(31) {
             let mut golden = Golden::new();

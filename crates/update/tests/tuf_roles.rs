@@ -323,7 +323,9 @@ fn each_role_under_the_key_of_another() {
 }
 #[test]
 fn each_role_without_a_signature() {
-    for (file, role) in [("timestamp.json", "timestamp"), ("2.snapshot.json", "snapshot"), ("2.targets.json", "targets")] {
+    for (file, role) in
+        [("timestamp.json", "timestamp"), ("2.snapshot.json", "snapshot"), ("2.targets.json", "targets")]
+    {
         let unsigned = |r: &mut Repository| {
             r.bump(role);
             let file_unsigned = repository::sign(&r.says[role], &[]);
@@ -384,7 +386,9 @@ fn each_role_longer_than_it_may_be() {
 }
 #[test]
 fn a_file_that_is_missing_or_does_not_come() {
-    for (file, role) in [("timestamp.json", "timestamp"), ("2.snapshot.json", "snapshot"), ("2.targets.json", "targets")] {
+    for (file, role) in
+        [("timestamp.json", "timestamp"), ("2.snapshot.json", "snapshot"), ("2.targets.json", "targets")]
+    {
         for (answer, expected, class) in [
             (Answer::NotThere, BadMetadata::NotThere, None),
             (Answer::Unreachable, BadMetadata::Unreachable, None),

@@ -104,7 +104,10 @@ fn the_last_root_has_expired() {
     assert_eq!((refused.file.as_str(), refused.bad), ("root.json", BadMetadata::Expired));
     assert_eq!(refused.bad.attack().unwrap().name(), "freeze");
     // It was verified, so it is kept; and nothing below it was asked for.
-    assert_eq!((repository.kept_version(ROOT), repository.log.last().unwrap().as_str()), (Some(2), "fetch 3.root.json"));
+    assert_eq!(
+        (repository.kept_version(ROOT), repository.log.last().unwrap().as_str()),
+        (Some(2), "fetch 3.root.json")
+    );
     repository.of(ROOT)["expires"] = json!(EXPIRES);
     repository.bump(ROOT);
     assert_eq!(repository.refresh(), Ok(()), "the next root heals it");

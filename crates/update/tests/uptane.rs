@@ -270,8 +270,7 @@ fn verify(octets: &[u8]) -> Result<Reported, BadDirections> {
         (id("modem"), (public(2), hardware("modem.a"))),
         (id("display"), (public(3), hardware("display.a"))),
     ]);
-    let expected =
-        Expected { device: &device("SN1"), key: &public(1), nonce: NONCE, components: &components };
+    let expected = Expected { device: &device("SN1"), key: &public(1), nonce: NONCE, components: &components };
     Manifest::decode(octets)?.verify(&expected)
 }
 #[track_caller]
@@ -319,7 +318,11 @@ fn a_manifest_of_another_device() {
 #[test]
 fn a_component_that_reports_twice_or_not_at_all() {
     let [modem, display] = reports().try_into().unwrap();
-    manifest_refused(&manifest(&[modem.clone(), display, modem.clone()]), BadDirections::ComponentTwice, "mix-and-match");
+    manifest_refused(
+        &manifest(&[modem.clone(), display, modem.clone()]),
+        BadDirections::ComponentTwice,
+        "mix-and-match",
+    );
     manifest_refused(&manifest(&[modem]), BadDirections::ComponentMissing, "mix-and-match");
 }
 #[test]

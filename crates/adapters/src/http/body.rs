@@ -282,7 +282,8 @@ mod tests {
         check("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("0123456789"));
         check("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789a", Err(NotFetched::TooLong));
         check("HTTP/1.1 200 OK\r\n\r\n0123456789a", Err(NotFetched::TooLong));
-        let chunked = |len: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n{len}\r\n");
+        let chunked =
+            |len: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n{len}\r\n");
         check(&(chunked("5") + "56789\r\n0\r\n\r\n"), Ok("0123456789"));
         check(&(chunked("6") + "56789a\r\n0\r\n\r\n"), Err(NotFetched::TooLong));
         check(&chunked("ffffffffffffffff"), Err(NotFetched::TooLong));

@@ -78,8 +78,7 @@ impl Files {
     /// [`NotFetched`]
     pub fn open(&self, path: &str, len_max: u64) -> Result<Fetching, NotFetched> {
         let unreachable = |what: String| NotFetched::Unreachable(what);
-        let address =
-            Address::parse(&format!("{}/{path}", self.base)).map_err(|bad| unreachable(bad.0.to_owned()))?;
+        let address = Address::parse(&format!("{}/{path}", self.base)).map_err(|bad| unreachable(bad.0.to_owned()))?;
         let mut connection =
             Connection::open(&address, self.tls.as_ref(), self.patience).map_err(|e| unreachable(e.to_string()))?;
         let head = format!(

@@ -84,8 +84,8 @@ fn init(common: &Common, dir: &Path, trusted_root: &Path) -> Result {
 
 /// Keeps a root to begin with, if it stands by itself and there is no other one.
 pub(super) fn begin_with(dir: &Path, trusted_root: &Path) -> Result<usize> {
-    let octets = files::read_bounded(trusted_root, Limits::DEFAULT.root_len_max)
-        .map_err(|e| Failure::file(trusted_root, &e))?;
+    let octets =
+        files::read_bounded(trusted_root, Limits::DEFAULT.root_len_max).map_err(|e| Failure::file(trusted_root, &e))?;
     let mut client = Client::new(Limits::DEFAULT, SystemClock.now());
     client.answer(Answer::Octets(octets.clone())).map_err(|refused| failed(&refused))?;
     std::fs::create_dir_all(dir).map_err(|e| Failure::file(dir, &e))?;
@@ -307,7 +307,10 @@ fn not_come(target: &Target, not: &NotFetched) -> Failure {
 pub(super) fn failed(refused: &Refused) -> Failure {
     let (code, next) = match (refused.bad, refused.bad.attack()) {
         (BadMetadata::NoTarget, _) => ("tuf-no-target", "check its name; who publishes says what there is"),
-        (_, Some(_)) => ("tuf-refused", "nothing of it was taken; tell who publishes, and try again later: nothing is to be repaired"),
+        (_, Some(_)) => (
+            "tuf-refused",
+            "nothing of it was taken; tell who publishes, and try again later: nothing is to be repaired",
+        ),
         (_, None) => ("tuf-incomplete", "check the address, and try again later: nothing is to be repaired"),
     };
     Failure::new(Exit::Failed, code, format!("{} was not taken", refused.file)).because(refused.bad).next(next)

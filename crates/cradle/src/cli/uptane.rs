@@ -176,10 +176,9 @@ fn read_inventory(path: &Path) -> Result<Inventory> {
     let wrong = |why: String| {
         Failure::new(Exit::Usage, "usage", format!("{} cannot be used", path.display())).because(why).next("correct it")
     };
-    let file: InventoryFile =
-        std::str::from_utf8(&octets).map_err(|e| wrong(e.to_string())).and_then(|text| {
-            toml::from_str(text).map_err(|e| wrong(e.message().to_owned()))
-        })?;
+    let file: InventoryFile = std::str::from_utf8(&octets)
+        .map_err(|e| wrong(e.to_string()))
+        .and_then(|text| toml::from_str(text).map_err(|e| wrong(e.message().to_owned())))?;
     let mut components = BTreeMap::new();
     for (id, component) in file.components {
         let id = id.parse().map_err(|_| wrong(format!("{id} is no name of a component")))?;

@@ -239,11 +239,14 @@ impl Paths {
         match (role.get("paths"), role.get("path_hash_prefixes")) {
             (Some(patterns), None) => {
                 let read = |text: &str| Ok(Pattern::read(text)?);
-                Ok(Self::Patterns(read_texts(patterns, "paths")?.into_iter().map(read).collect::<Result<_, BadMetadata>>()?))
+                Ok(Self::Patterns(
+                    read_texts(patterns, "paths")?.into_iter().map(read).collect::<Result<_, BadMetadata>>()?,
+                ))
             }
             (None, Some(prefixes)) => {
                 let prefixes = read_texts(prefixes, "path_hash_prefixes")?;
-                let is_digits = |text: &&str| !text.is_empty() && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+                let is_digits =
+                    |text: &&str| !text.is_empty() && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
                 // An empty prefix would be every target's, and nobody writes that so.
                 if !prefixes.iter().all(is_digits) {
                     return Err(BadRelease::Field("path_hash_prefixes").into());

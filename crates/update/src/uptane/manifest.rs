@@ -150,7 +150,8 @@ impl Sealed {
     fn read(report: &Json) -> Result<Self, BadRelease> {
         let (signed, seal) = unseal(report, REPORT)?;
         let digest = text(object(signed, "hashes")?, "sha256").map_err(|_| BadRelease::BadHash)?;
-        let image = Image { digest: digest.parse().map_err(|_| BadRelease::BadHash)?, length: number(signed, "length")? };
+        let image =
+            Image { digest: digest.parse().map_err(|_| BadRelease::BadHash)?, length: number(signed, "length")? };
         let report = Report {
             component: text(signed, "component")?.parse()?,
             hardware_id: text(signed, "hardware_id")?.parse().map_err(|_| BadRelease::BadName)?,

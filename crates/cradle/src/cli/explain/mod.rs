@@ -304,7 +304,12 @@ const UPDATES: [(&str, Exit, &str, &str); 4] = [
         "what a repository says cannot be believed, for the reason that is named",
         "nothing of it was taken and nothing is to be repaired; docs/software.md says what each attack is",
     ),
-    ("tuf-incomplete", Exit::Failed, "a repository did not answer as it must", "check its address, and try again later"),
+    (
+        "tuf-incomplete",
+        Exit::Failed,
+        "a repository did not answer as it must",
+        "check its address, and try again later",
+    ),
     ("tuf-no-target", Exit::Failed, "no role that may says anything of the target", "check its name"),
 ];
 /// Those of what a command needs from its surroundings.
