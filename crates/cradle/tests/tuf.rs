@@ -10,10 +10,11 @@
 )]
 
 mod common;
-use common::{Box_, text};
-use std::io::{Read, Write};
+use common::{Box_, foreign, text};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 
 fn testdata(name: &str) -> PathBuf {
@@ -232,4 +233,71 @@ fn directions_that_are_not_for_this_device() {
         let (status, said, _) = device(&format!("uptane-{name}"), "director", &INVENTORY.replace(from, to), "download");
         assert!(status == 1 && said.contains(expected), "{name}: {said}");
     }
+}
+
+/// Python's own server, over TLS: the files of a directory, on a port that it chooses.
+struct TlsServer(Child, u16);
+impl TlsServer {
+    fn new(b: &Box_, root: &Path) -> Self {
+        let subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+        let leaf = ["-addext", "basicConstraints=critical,CA:FALSE", "-days", "2", "-nodes"];
+        for name in ["server", "stranger"] {
+            let (key, cert) = (format!("{name}.key"), format!("{name}.pem"));
+            let new = [
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-keyout",
+                &key,
+                "-out",
+                &cert,
+            ];
+            foreign(&b.dir, "openssl", &[new.as_slice(), &subject, &leaf].concat());
+        }
+        let serve = "import functools, http.server, ssl, sys\n\
+            handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])\n\
+            server = http.server.HTTPServer(('localhost', 0), handler)\n\
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n\
+            context.load_cert_chain('server.pem', 'server.key')\n\
+            server.socket = context.wrap_socket(server.socket, server_side=True)\n\
+            print(server.server_address[1], flush=True)\n\
+            server.serve_forever()\n";
+        let mut python = Command::new("python3");
+        let python =
+            python.args(["-c", serve]).arg(root).current_dir(&b.dir).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = python.spawn().expect("python3 is not there; install it");
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        Self(child, port.trim().parse().unwrap())
+    }
+}
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+#[test]
+fn over_tls_only_the_named_anchors_are_believed() {
+    let b = Box_::empty("tuf-tls");
+    let server = TlsServer::new(&b, &golden("repository"));
+    let root = golden("repository/1.root.json");
+    b.ok(&["tuf-client", "--metadata-dir", "md", "init", root.to_str().unwrap()]);
+    let refresh = |anchor: &str, host: &str| {
+        let url = format!("https://{host}:{}/", server.1);
+        let words = ["tuf-client", "--metadata-dir", "md", "--metadata-url", &url, "--tls-anchors", anchor, "refresh"];
+        let output = b.run(&words);
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (status, said) = refresh("stranger.pem", "localhost");
+    assert!(status == 1 && said.contains("TLS"), "{said}");
+    let (status, said) = refresh("server.pem", "127.0.0.1");
+    assert!(status == 1 && said.contains("TLS"), "a certificate of another name was taken: {said}");
+    let (status, said) = refresh("server.pem", "localhost");
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(b.read("md/root.json"), std::fs::read(golden("repository/3.root.json")).unwrap());
 }
