@@ -8,14 +8,16 @@ the same command line, and cannot be had from a package registry.
 Exit status: 0 all are as expected; 1 one is not, and is named; 2 the rig could not do its work.
 Needs: python-tuf, python cryptography, faketime.
 """
+import hashlib
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import mldsa
 from publisher import ALL, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, Publisher, Server, in_days
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 from tuf.api.metadata import Metadata
 
 CASES = {}
@@ -185,10 +187,35 @@ def root_rotation(w, name):
     w.must("the last good root is kept", (w.metadata / "root.json").read_bytes() == w.repo.files[f"{last}.root"])
 
 
-@case("ed25519", "ecdsa", "rsassa-pss-sha256", "rsa-pkcs1v15-sha256")
+class MlDsaSigner(Signer):
+    """TAP 21; securesystemslib verifies it, and signs with it in a cloud only."""
+
+    def __init__(self, private):
+        self.private, self.key = private, SSlibKey.from_crypto(private.public_key())
+
+    @property
+    def public_key(self):
+        return self.key
+
+    @classmethod
+    def from_priv_key_uri(cls, *_):
+        raise NotImplementedError
+
+    def sign(self, payload):
+        return Signature(self.key.keyid, self.private.sign(b"tuf\x01" + hashlib.sha512(payload).digest()).hex())
+
+
+KEYS = {"ed25519": CryptoSigner.generate_ed25519, "ecdsa": CryptoSigner.generate_ecdsa,
+        "rsassa-pss-sha256": CryptoSigner.generate_rsa,
+        "rsa-pkcs1v15-sha256": lambda: CryptoSigner.generate_rsa(scheme="rsa-pkcs1v15-sha256"),
+        "ml-dsa-44": lambda: MlDsaSigner(mldsa.MLDSA44PrivateKey.generate()),
+        "ml-dsa-65": lambda: MlDsaSigner(mldsa.MLDSA65PrivateKey.generate()),
+        "ml-dsa-87": lambda: MlDsaSigner(mldsa.MLDSA87PrivateKey.generate())}
+
+
+@case(*KEYS)
 def key_types(w, scheme):
-    signer = {"ed25519": CryptoSigner.generate_ed25519, "ecdsa": CryptoSigner.generate_ecdsa}.get(
-        scheme, lambda: CryptoSigner.generate_rsa(scheme=scheme))()
+    signer = KEYS[scheme]()
     w.repo.add_key(ROOT, signer)
     w.repo.signed(ROOT).roles[ROOT].threshold = 2
     w.repo.publish(ROOT)
@@ -499,7 +526,6 @@ def succinct_bins(w, bits):
 
 @case()
 def bins_by_prefix(w):
-    import hashlib
     digest = hashlib.sha256(b"image").hexdigest()
     w.repo.delegate(TARGETS, "other", prefixes=["0" if digest[0] != "0" else "1"])
     w.repo.delegate(TARGETS, "mine", prefixes=[digest[:2]])

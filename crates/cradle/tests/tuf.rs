@@ -173,6 +173,15 @@ fn what_it_begins_with_is_looked_at_and_stays() {
     assert!(status == 1 && said.contains("is not there"), "{said}");
 }
 #[test]
+fn two_do_not_keep_metadata_in_one_place_at_once() {
+    let f = Follower::new("tuf-twice", repository(image()));
+    let held = adapters::files::DirectoryLock::take(&f.b.dir.join("md")).unwrap();
+    let (status, said) = f.run(&["refresh"]);
+    assert!(status == 1 && said.contains("code: in-use"), "{said}");
+    drop(held);
+    assert_eq!(f.run(&["refresh"]).0, 0);
+}
+#[test]
 fn options_that_are_missing_are_named() {
     let b = Box_::empty("tuf-options");
     std::fs::create_dir(b.dir.join("md")).unwrap();

@@ -49,6 +49,17 @@ fn a_newer_timestamp_with_an_older_snapshot() {
     attack_on(third(), older, BadMetadata::RolledBack, ROLLBACK);
 }
 #[test]
+fn an_older_snapshot_when_the_kept_snapshot_is_lost() {
+    let mut repository = third();
+    repository.kept.remove("snapshot.json");
+    repository.set_version("snapshot", 2);
+    repository.put("snapshot");
+    repository.bump("timestamp");
+    let refused = repository.refresh().unwrap_err();
+    assert_eq!((refused.file.as_str(), refused.bad), ("timestamp.json", BadMetadata::RolledBack));
+    assert_eq!(repository.kept_version("timestamp"), Some(3), "what announces it was kept");
+}
+#[test]
 fn an_older_snapshot_when_the_kept_timestamp_is_lost() {
     let older = |r: &mut Repository| {
         r.kept.remove("timestamp.json");
@@ -159,6 +170,26 @@ fn targets_that_have_expired() {
     attack(expire("targets"), BadMetadata::Expired, FREEZE);
 }
 #[test]
+fn what_is_kept_and_announced_still_may_have_expired() {
+    for role in ["snapshot", "targets"] {
+        let mut repository = Repository::followed();
+        repository.of(role)["expires"] = json!("2026-12-01T00:00:00Z");
+        repository.bump(role);
+        assert_eq!(repository.refresh(), Ok(()));
+        let later = |r: &mut Repository| r.now = NOW.plus_s(90 * 86_400);
+        attack_on(repository, later, BadMetadata::Expired, FREEZE);
+    }
+}
+#[test]
+fn what_is_kept_and_announced_with_another_hash_is_fetched_again() {
+    let mut repository = hashed();
+    repository.of("snapshot")["x"] = json!(1);
+    repository.put("snapshot");
+    repository.bump("timestamp");
+    assert_eq!(repository.refresh(), Ok(()));
+    assert_eq!(repository.kept["snapshot.json"], repository.published["2.snapshot.json"]);
+}
+#[test]
 fn the_same_timestamp_for_ever() {
     let mut repository = Repository::followed();
     repository.of("timestamp")["expires"] = json!("2026-12-01T00:00:00Z");
@@ -253,6 +284,19 @@ fn a_shorter_file_than_was_announced() {
     attack_on(hashed(), shorter, BadMetadata::OtherOctets, MIX);
 }
 #[test]
+fn a_length_that_is_announced_without_a_hash() {
+    let announced = |more: usize| {
+        let mut repository = Repository::followed();
+        repository.bump("snapshot");
+        let len = repository.published["2.snapshot.json"].len();
+        repository.of("timestamp")["meta"]["snapshot.json"]["length"] = json!(len + more);
+        repository.bump("timestamp");
+        repository.refresh().map_err(|refused| refused.bad)
+    };
+    assert_eq!(announced(0), Ok(()));
+    assert_eq!(announced(1), Err(BadMetadata::OtherOctets));
+}
+#[test]
 fn no_octet_more_than_was_announced_is_read() {
     let longer = |r: &mut Repository| {
         r.publish_targets();
@@ -262,17 +306,19 @@ fn no_octet_more_than_was_announced_is_read() {
 }
 #[test]
 fn what_is_announced_as_longer_than_it_may_be_is_not_read() {
-    let mut repository = Repository::followed();
-    repository.limits = Limits { targets_len_max: 4096, ..Limits::DEFAULT };
-    repository.bump("targets");
-    repository.of("snapshot")["meta"]["targets.json"]["length"] = json!(1_u64 << 40);
-    repository.set_version("targets", 3);
-    let long = vec![b' '; 4097];
-    let mut file = repository.published["2.targets.json"].clone();
-    file.extend(long);
-    repository.put_octets("targets", file);
-    repository.bump("snapshot");
-    assert_eq!(repository.refresh().unwrap_err().bad, BadMetadata::TooLong);
+    let long = |len: u64| {
+        let mut repository = Repository::followed();
+        repository.limits = Limits { targets_len_max: 4096, ..Limits::DEFAULT };
+        repository.bump("targets");
+        let mut file = repository.published["2.targets.json"].clone();
+        file.resize(usize::try_from(len).unwrap(), b' ');
+        repository.put_octets("targets", file);
+        repository.of("snapshot")["meta"]["targets.json"]["length"] = json!(len);
+        repository.bump("snapshot");
+        repository.refresh().map_err(|refused| refused.bad)
+    };
+    assert_eq!(long(4096), Ok(()));
+    assert_eq!(long(4097), Err(BadMetadata::TooLong));
 }
 #[test]
 fn an_announcement_without_a_hash_that_is_known() {

@@ -14,6 +14,7 @@ use repository::{EXPIRES, PAST, Repository, accepted, attack, id, pair, public, 
 use serde_json::json;
 use update::BadRelease;
 use update::tuf::{Answer, BadMetadata, Limits, NotDone};
+use x509::{KeyType, PublicKey, pem};
 
 const ROOT: &str = "root";
 const ARBITRARY: Option<&str> = Some("arbitrary software");
@@ -222,6 +223,31 @@ fn a_scheme_that_is_not_the_keys_verifies_nothing() {
     repository.of(ROOT)["keys"][id(2)]["scheme"] = json!("ecdsa-sha2-nistp256");
     repository.bump(ROOT);
     assert_eq!(repository.refresh().unwrap_err().bad, BadMetadata::TooFewSignatures);
+}
+#[test]
+fn keys_of_ml_dsa_sign_a_digest_behind_a_context() {
+    use aws_lc_rs::digest::{SHA512, digest};
+    use aws_lc_rs::signature::{KeyPair, ML_DSA_65_SIGNING, PqdsaKeyPair};
+    let pair = PqdsaKeyPair::generate(&ML_DSA_65_SIGNING).unwrap();
+    let public = PublicKey::from_bits(KeyType::MlDsa65, pair.public_key().as_ref()).unwrap();
+    let pem = pem::encode("PUBLIC KEY", public.spki());
+    let signed_with = |context: &'static [u8]| {
+        let mut repository = Repository::followed();
+        repository.of(ROOT)["keys"]["pq"] =
+            json!({"keytype": "ml-dsa", "scheme": "ml-dsa-65/1", "keyval": {"public": pem}});
+        repository.of(ROOT)["roles"]["timestamp"] = json!({"keyids": ["pq"], "threshold": 1});
+        repository.bump(ROOT);
+        repository.set_version("timestamp", 2);
+        let says = repository.says["timestamp"].clone();
+        let digest = digest(&SHA512, &serde_json::to_vec(&says).unwrap());
+        let mut signature = vec![0; ML_DSA_65_SIGNING.signature_len()];
+        pair.sign(&[context, digest.as_ref()].concat(), &mut signature).unwrap();
+        let file = json!({"signatures": [{"keyid": "pq", "sig": model::octets::hex(&signature)}], "signed": says});
+        repository.put_octets("timestamp", serde_json::to_vec(&file).unwrap());
+        repository.refresh().map_err(|refused| refused.bad)
+    };
+    assert_eq!(signed_with(b"tuf\x01"), Ok(()));
+    assert_eq!(signed_with(b""), Err(BadMetadata::TooFewSignatures));
 }
 #[test]
 fn unknown_fields_are_verified_and_kept() {

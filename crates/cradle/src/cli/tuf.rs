@@ -130,7 +130,12 @@ fn download(common: &Common, arguments: &Arguments) -> Result {
 
 /// What two processes keep at once would be a mixture of both.
 pub(super) fn alone(dir: &Path) -> Result<DirectoryLock> {
-    DirectoryLock::take(dir).map_err(|e| Failure::file(dir, &e))
+    DirectoryLock::take(dir).map_err(|e| match e.kind() {
+        ErrorKind::WouldBlock => Failure::new(Exit::Failed, "in-use", format!("{} is in use", dir.display()))
+            .because("another command follows a repository with it")
+            .next("wait until it has ended"),
+        _ => Failure::file(dir, &e),
+    })
 }
 
 fn side(arguments: &Arguments) -> Result<Side> {

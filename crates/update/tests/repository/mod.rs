@@ -32,9 +32,9 @@ pub fn rule(of: &[u8], threshold: u64) -> Value {
     json!({"keyids": of.iter().map(|n| id(*n)).collect::<Vec<_>>(), "threshold": threshold})
 }
 
-/// Signs as TUF does: the canonical form, which for plain letters is what is written without spaces.
+/// Signs as TUF does: the canonical form, which is what is written without spaces, and with ends of lines as they are.
 pub fn sign(signed: &Value, by: &[u8]) -> Vec<u8> {
-    let message = serde_json::to_vec(signed).unwrap();
+    let message = serde_json::to_string(signed).unwrap().replace("\\n", "\n").into_bytes();
     let signature = |n: &u8| json!({"keyid": id(*n), "sig": hex(pair(*n).sign(&message).as_ref())});
     let file = json!({"signatures": by.iter().map(signature).collect::<Vec<_>>(), "signed": signed});
     serde_json::to_vec_pretty(&file).unwrap()
