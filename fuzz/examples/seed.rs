@@ -52,6 +52,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.put("cmp_message", &name, &der)?;
         }
     }
+    for (name, octets) in golden("tuf/repository")? {
+        seeds.put("tuf_metadata", &name, &octets)?;
+    }
+    seeds.put("manifest", "two-components", &fs::read(root.join("../testdata/uptane/cradle-manifest.json"))?)?;
     for (name, octets) in golden("tuf")?.into_iter().filter(|(name, _)| name.ends_with(".json")) {
         seeds.put("release", &name, &octets)?;
         seeds.put("draft", &name, &octets)?;
@@ -249,11 +253,14 @@ impl Seeds {
 /// What it is called, and its octets.
 type File = (String, Vec<u8>);
 
-/// The files of a folder in the order of their names, without `.der`.
+/// The files of a folder, not of those in it, in the order of their names, without `.der`.
 fn files(folder: &Path) -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
         let name = entry.file_name().to_string_lossy().trim_end_matches(".der").to_owned();
         files.push((name, fs::read(entry.path())?));
     }

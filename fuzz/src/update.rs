@@ -1,5 +1,7 @@
 //! What the decoders of `update` must keep to: no octets make them panic, and what they read is written the same again.
 
+use ::update::tuf::{Answer, Client, Envelope, Limits, Root, Snapshot, Targets, Timestamp, Want};
+use ::update::uptane::Manifest;
 use ::update::{Draft, Metadata, Statement, Threshold};
 
 /// Metadata of releases.
@@ -22,4 +24,34 @@ pub fn statement(octets: &[u8]) {
     let Ok(read) = Statement::decode(octets) else { return };
     let written = read.encode();
     assert_eq!(Statement::decode(&written).expect("what we write, we read").encode(), written);
+}
+
+/// Metadata of the four roles, and a client that is given nothing else.
+pub fn tuf_metadata(octets: &[u8]) {
+    let read = [
+        Envelope::<Root>::decode(octets).is_ok(),
+        Envelope::<Timestamp>::decode(octets).is_ok(),
+        Envelope::<Snapshot>::decode(octets).is_ok(),
+        Envelope::<Targets>::decode(octets).is_ok(),
+    ];
+    assert!(read.iter().filter(|read| **read).count() <= 1, "one file was read as two roles");
+    let mut client = Client::new(Limits::DEFAULT, model::UnixTime::from_s(1_790_000_000));
+    // No file is its own successor, so this ends.
+    for _ in 0..1000 {
+        let answer = match client.want() {
+            Want::Nothing => return,
+            Want::Load(_) | Want::Fetch { .. } => Answer::Octets(octets.to_vec()),
+            Want::Forget(_) | Want::Persist { .. } => Answer::Done,
+        };
+        if client.answer(answer).is_err() {
+            return;
+        }
+    }
+    panic!("a client was led on without end");
+}
+
+/// Manifests of devices.
+pub fn manifest(octets: &[u8]) {
+    // Read or refused: what it says is told only to whoever has the keys.
+    let _read_or_refused = Manifest::decode(octets);
 }

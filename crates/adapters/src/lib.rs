@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cmp;
 pub mod files;
 pub mod flasher;
+pub mod http;
 pub mod images;
 pub mod keystore;
 pub mod memory;

@@ -12,8 +12,8 @@
 //!
 //! Prevents: foreign, altered, mixed and incomplete releases, wrong hardware, going back, freezing longer than the
 //! metadata lasts, endless images and metadata. Does not prevent: a maker's threshold of keys in other hands.
-//! Interim: one role and one target. Root, snapshot, timestamp and delegations come with a TUF client, which takes the
-//! place of [`Metadata::verify`].
+//! Interim: one role and one target. [`tuf`] has root, snapshot, timestamp and delegations, and [`uptane`] the pair of director and
+//! image repository; they take the place of [`Metadata::verify`] when releases are published so.
 
 mod draft;
 mod fault;
@@ -23,6 +23,8 @@ mod metadata;
 mod name;
 mod statement;
 mod stored;
+pub mod tuf;
+pub mod uptane;
 
 pub use draft::{Draft, NotSigned};
 pub use fault::BadRelease;

@@ -107,11 +107,11 @@ pub const IMAGE_LEN_MAX: u64 = 64 << 30;
 pub const COUNTER_MAX: u64 = (1 << 53) - 1;
 // Longest signature in octets (RSA-4096 has 512, ML-DSA-65 has 3309), and longest key identifier in characters.
 const SIGNATURE_LEN_MAX: usize = 4096;
-const KEY_ID_LEN_MAX: usize = 128;
+pub(crate) const KEY_ID_LEN_MAX: usize = 128;
 
 pub(crate) const TYPE: &str = "targets";
 pub(crate) const SPEC_VERSION: &str = "1.0.34";
-const SPEC_MAJOR: &str = "1";
+pub(crate) const SPEC_MAJOR: &str = "1";
 
 /// How many keys must have signed. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,7 +322,7 @@ pub(crate) fn holds(key: &PublicKey, message: &[u8], octets: &[u8]) -> bool {
     signature::verify(key, SignatureAlgorithm::Ed25519, message, octets).is_ok()
 }
 
-type Object = BTreeMap<String, Json>;
+pub(crate) type Object = BTreeMap<String, Json>;
 
 fn read_signatures(list: Option<&Json>) -> Result<Vec<Signature>, BadRelease> {
     const SIGNATURES: BadRelease = BadRelease::Field("signatures");
@@ -386,7 +386,7 @@ fn read_image(about: &Object) -> Result<Image, BadRelease> {
     Ok(Image { digest: digest.parse().map_err(|_| BadRelease::BadHash)?, length })
 }
 
-fn read_hardware_ids(custom: &Object) -> Result<Vec<DeviceType>, BadRelease> {
+pub(crate) fn read_hardware_ids(custom: &Object) -> Result<Vec<DeviceType>, BadRelease> {
     const FIELD: BadRelease = BadRelease::Field("hardware_ids");
     let list = custom.get("hardware_ids").and_then(Json::list).ok_or(FIELD)?;
     let read = |id: &Json| id.text().ok_or(FIELD)?.parse().map_err(|_| BadRelease::BadName);
@@ -413,7 +413,7 @@ fn read_spec_version(version: &str) -> Result<(), BadRelease> {
 }
 
 // `2027-01-31T00:00:00Z`, and no other way to write it.
-fn read_time(text: &str) -> Option<UnixTime> {
+pub(crate) fn read_time(text: &str) -> Option<UnixTime> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse().ok();
     let civil = Civil {
         year: number(0, 4)?,
@@ -426,12 +426,12 @@ fn read_time(text: &str) -> Option<UnixTime> {
     UnixTime::from_civil(civil).filter(|time| time.to_string() == text)
 }
 
-fn object<'a>(members: &'a Object, field: &'static str) -> Result<&'a Object, BadRelease> {
+pub(crate) fn object<'a>(members: &'a Object, field: &'static str) -> Result<&'a Object, BadRelease> {
     members.get(field).and_then(Json::object).ok_or(BadRelease::Field(field))
 }
-fn text<'a>(members: &'a Object, field: &'static str) -> Result<&'a str, BadRelease> {
+pub(crate) fn text<'a>(members: &'a Object, field: &'static str) -> Result<&'a str, BadRelease> {
     members.get(field).and_then(Json::text).ok_or(BadRelease::Field(field))
 }
-fn number(members: &Object, field: &'static str) -> Result<u64, BadRelease> {
+pub(crate) fn number(members: &Object, field: &'static str) -> Result<u64, BadRelease> {
     members.get(field).and_then(Json::number).filter(|n| *n <= COUNTER_MAX).ok_or(BadRelease::Field(field))
 }

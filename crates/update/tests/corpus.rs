@@ -29,3 +29,11 @@ fn draft() {
 fn statement() {
     check("statement", update::statement);
 }
+#[test]
+fn tuf_metadata() {
+    check("tuf_metadata", update::tuf_metadata);
+}
+#[test]
+fn manifest() {
+    check("manifest", update::manifest);
+}

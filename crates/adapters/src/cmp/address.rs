@@ -57,20 +57,20 @@ impl Address {
         Ok(Self { https, host: host.to_owned(), port, authority: authority.to_owned(), path: path.to_owned() })
     }
 
-    pub(super) const fn is_https(&self) -> bool {
+    pub(crate) const fn is_https(&self) -> bool {
         self.https
     }
     /// Name or address of the host, without the brackets of IPv6.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
-    pub(super) const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
     }
-    pub(super) fn authority(&self) -> &str {
+    pub(crate) fn authority(&self) -> &str {
         &self.authority
     }
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 }

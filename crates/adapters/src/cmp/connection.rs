@@ -13,21 +13,21 @@ use std::time::{Duration, Instant};
 const ADDRESSES_MAX: usize = 4;
 
 /// A connection, in the clear or not.
-pub(super) enum Connection {
+pub(crate) enum Connection {
     Clear(Timed),
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
 }
 
 /// A socket on which all that is done together ends at one time: a server that sends an octet now and then holds nobody
 /// up for longer.
-pub(super) struct Timed {
+pub(crate) struct Timed {
     stream: TcpStream,
     until: Instant,
 }
 
 impl Connection {
     /// Connects, and shakes hands if it is TLS: before that nothing of a message is sent.
-    pub(super) fn open(
+    pub(crate) fn open(
         address: &Address,
         tls: Option<&Arc<ClientConfig>>,
         timeout: Duration,
@@ -45,6 +45,16 @@ impl Connection {
             session.complete_io(&mut timed).map_err(|e| not_sent(format!("TLS: {e}")))?;
         }
         Ok(Self::Tls(Box::new(StreamOwned::new(session, timed))))
+    }
+
+    /// Gives the other side this long from now on.
+    pub(crate) fn renew(&mut self, timeout: Duration) {
+        #[expect(clippy::disallowed_methods, reason = "what waits for others must end; nothing is decided on it")]
+        let until = Instant::now() + timeout;
+        match self {
+            Self::Clear(timed) => timed.until = until,
+            Self::Tls(stream) => stream.sock.until = until,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod lines;
 pub use address::{Address, BadAddress};
 pub use lines::{CmpLines, keep_secret};
 
-use connection::Connection;
+pub(crate) use connection::Connection;
 use ports::foreign::{Issuing, LineFault};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
@@ -56,7 +56,7 @@ impl HttpLine {
     }
 }
 
-fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
+pub(crate) fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
     let mut roots = RootCertStore::empty();
     for anchor in anchors {
         roots

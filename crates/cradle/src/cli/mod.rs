@@ -28,7 +28,9 @@ mod serve;
 pub(crate) mod shares;
 mod station;
 pub(crate) mod status;
+mod tuf;
 mod up;
+mod uptane;
 mod verify;
 
 pub(crate) use explain::known_code;
@@ -150,6 +152,10 @@ enum Noun {
     Device(device::Arguments),
     /// Software releases.
     Release(release::Arguments),
+    /// Follow a repository of TUF, as conformance suites drive clients.
+    TufClient(tuf::Arguments),
+    /// Follow a director and an image repository, and download what both say that this device gets.
+    UptaneClient(uptane::Arguments),
     /// The programming station.
     Station(station::Arguments),
     /// Certificates.
@@ -321,6 +327,8 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::List(arguments) => list::run(common, arguments),
         Noun::Device(arguments) => device::run(common, arguments),
         Noun::Release(arguments) => release::run(common, arguments),
+        Noun::TufClient(arguments) => tuf::run(common, &arguments),
+        Noun::UptaneClient(arguments) => uptane::run(common, &arguments),
         Noun::Station(arguments) => station::run(common, arguments),
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),

@@ -1,0 +1,352 @@
+//! The body of an answer: how its end is found, how long it may be, and how slow.
+
+use super::{NotFetched, PACE_LEN};
+use std::io::{self, ErrorKind, Read};
+
+/// Longest head of an answer, in octets.
+const HEAD_LEN_MAX: usize = 16 * 1024;
+/// Most fields in a head.
+const FIELDS_MAX: usize = 64;
+/// Octets that are read at once.
+const CHUNK_LEN: usize = 16 * 1024;
+/// Longest line that says how long a chunk is, extensions included.
+const CHUNK_LINE_LEN_MAX: usize = 256;
+
+/// A source whose patience ends, unless it is renewed.
+pub(super) trait Paced: Read {
+    fn renew(&mut self);
+}
+
+/// How the end is found. Source: RFC 9112 §6.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    /// How much of the present chunk is left, and whether it is the first.
+    Chunked {
+        left: u64,
+        first: bool,
+    },
+    UntilClose,
+    End,
+}
+
+/// A body that is being read.
+pub(super) struct Body<R> {
+    source: R,
+    buffer: Vec<u8>,
+    at: usize,
+    framing: Framing,
+    // How many octets may still come.
+    allowed: u64,
+    // How many have come since patience was renewed.
+    paced: u64,
+}
+
+/// What an error of reading means.
+pub(super) fn fault(fault: &io::Error) -> NotFetched {
+    match fault.kind() {
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => NotFetched::TooSlow,
+        ErrorKind::FileTooLarge => NotFetched::TooLong,
+        _ => NotFetched::Unreachable(fault.to_string()),
+    }
+}
+
+fn no_http(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.to_owned())
+}
+fn too_long() -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, "it is longer than it may be")
+}
+
+impl<R: Paced> Body<R> {
+    /// Reads the head.
+    pub(super) fn begin(source: R, len_max: u64) -> Result<Self, NotFetched> {
+        let framing = Framing::UntilClose;
+        let mut body = Self { source, buffer: Vec::new(), at: 0, framing, allowed: len_max, paced: 0 };
+        let (framing, head_len) = body.head()?;
+        if matches!(framing, Framing::Length(len) if len > len_max) {
+            return Err(NotFetched::TooLong);
+        }
+        body.framing = framing;
+        body.at = head_len;
+        Ok(body)
+    }
+
+    fn head(&mut self) -> Result<(Framing, usize), NotFetched> {
+        loop {
+            let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+            let mut response = httparse::Response::new(&mut fields);
+            match response.parse(&self.buffer) {
+                Ok(httparse::Status::Complete(len)) => {
+                    return match response.code.unwrap_or_default() {
+                        200 => Ok((framing(&response)?, len)),
+                        403 | 404 => Err(NotFetched::NotThere),
+                        code => Err(NotFetched::Unreachable(format!("HTTP status {code}"))),
+                    };
+                }
+                Ok(httparse::Status::Partial) if self.buffer.len() < HEAD_LEN_MAX => {
+                    self.more().map_err(|e| fault(&e))?;
+                }
+                _ => return Err(NotFetched::Unreachable("it is not HTTP, or its head is too long".into())),
+            }
+        }
+    }
+
+    // Octets of the line, of which there must be some.
+    fn more(&mut self) -> io::Result<()> {
+        if self.fill()? == 0 { Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection ended")) } else { Ok(()) }
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.at > 0 {
+            self.buffer.drain(..self.at.min(self.buffer.len()));
+            self.at = 0;
+        }
+        let mut chunk = vec![0; CHUNK_LEN];
+        let len = loop {
+            match self.source.read(&mut chunk) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        self.buffer.extend(chunk.iter().take(len));
+        self.paced = self.paced.saturating_add(as_u64(len));
+        if self.paced >= PACE_LEN {
+            self.paced = 0;
+            self.source.renew();
+        }
+        Ok(len)
+    }
+
+    // Gives what is in the buffer, up to `len_max` octets; fills it if it is empty.
+    fn give(&mut self, into: &mut [u8], len_max: u64) -> io::Result<usize> {
+        if self.at == self.buffer.len() && self.fill()? == 0 {
+            return Ok(0);
+        }
+        let there = self.buffer.get(self.at..).unwrap_or_default();
+        let len = there.len().min(into.len()).min(usize::try_from(len_max).unwrap_or(usize::MAX));
+        into.iter_mut().zip(there).take(len).for_each(|(to, from)| *to = *from);
+        self.at += len;
+        self.allowed = self.allowed.checked_sub(as_u64(len)).ok_or_else(too_long)?;
+        Ok(len)
+    }
+
+    // The length of the next chunk; behind the one before is an end of line.
+    fn next_chunk(&mut self, first: bool) -> io::Result<u64> {
+        if !first {
+            while self.buffer.len() < self.at + 2 {
+                self.more()?;
+            }
+            if self.buffer.get(self.at..self.at + 2) != Some(b"\r\n") {
+                return Err(no_http("its chunks are not those of HTTP"));
+            }
+            self.at += 2;
+        }
+        loop {
+            let rest = self.buffer.get(self.at..).unwrap_or_default();
+            match httparse::parse_chunk_size(rest) {
+                Ok(httparse::Status::Complete((len, size))) => {
+                    self.at += len;
+                    return Ok(size);
+                }
+                Ok(httparse::Status::Partial) if rest.len() < CHUNK_LINE_LEN_MAX => self.more()?,
+                Ok(httparse::Status::Partial) | Err(_) => return Err(no_http("its chunks are not those of HTTP")),
+            }
+        }
+    }
+}
+
+impl<R: Paced> Read for Body<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        match self.framing {
+            Framing::End | Framing::Length(0) => Ok(0),
+            Framing::UntilClose => self.give(into, u64::MAX),
+            Framing::Length(left) => {
+                let len = self.give(into, left)?;
+                if len == 0 {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection ended in the middle"));
+                }
+                self.framing = Framing::Length(left.saturating_sub(as_u64(len)));
+                Ok(len)
+            }
+            Framing::Chunked { left: 0, first } => {
+                self.framing = match self.next_chunk(first)? {
+                    0 => Framing::End,
+                    left if left > self.allowed => return Err(too_long()),
+                    left => Framing::Chunked { left, first: false },
+                };
+                self.read(into)
+            }
+            Framing::Chunked { left, .. } => {
+                let len = self.give(into, left)?;
+                if len == 0 {
+                    return Err(io::Error::new(ErrorKind::UnexpectedEof, "the connection ended in the middle"));
+                }
+                self.framing = Framing::Chunked { left: left.saturating_sub(as_u64(len)), first: false };
+                Ok(len)
+            }
+        }
+    }
+}
+
+fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched> {
+    let all = |name: &str| -> Vec<&str> {
+        let fields = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        fields.map(|field| std::str::from_utf8(field.value).map(str::trim).unwrap_or("?")).collect()
+    };
+    if all("content-encoding").iter().any(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return Err(NotFetched::Unreachable("it is packed, which was not asked for".into()));
+    }
+    match (all("transfer-encoding").as_slice(), all("content-length").as_slice()) {
+        ([], []) => Ok(Framing::UntilClose),
+        // Digits only: a sign in front is taken by `parse` and by nobody else.
+        ([], [length]) if !length.is_empty() && length.bytes().all(|c| c.is_ascii_digit()) => {
+            length.parse().map(Framing::Length).map_err(|_| NotFetched::TooLong)
+        }
+        ([coding], []) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked { left: 0, first: true }),
+        // RFC 9112 §6.3: two lengths are an attack, or a mistake that cannot be told from one.
+        _ => Err(NotFetched::Unreachable("its length is said in a way that is not taken".into())),
+    }
+}
+
+fn as_u64(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot go on here has failed")]
+mod tests {
+    use super::*;
+
+    // Gives its octets in pieces; then its patience has ended, or the connection.
+    struct Line<'a> {
+        octets: &'a [u8],
+        piece: usize,
+        // How many octets come until patience ends, unless it is renewed.
+        patience: usize,
+        left: usize,
+    }
+    impl Read for Line<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let len = self.octets.len().min(into.len()).min(self.piece);
+            if len > self.left {
+                return Err(io::Error::new(ErrorKind::TimedOut, "it took too long"));
+            }
+            self.left -= len;
+            into[..len].copy_from_slice(&self.octets[..len]);
+            self.octets = &self.octets[len..];
+            Ok(len)
+        }
+    }
+    impl Paced for Line<'_> {
+        fn renew(&mut self) {
+            self.left = self.patience;
+        }
+    }
+
+    fn read(octets: &[u8], piece: usize, patience: usize, len_max: u64) -> Result<Vec<u8>, NotFetched> {
+        let mut body = Body::begin(Line { octets, piece, patience, left: patience }, len_max)?;
+        let mut all = Vec::new();
+        body.read_to_end(&mut all).map_err(|e| fault(&e))?;
+        Ok(all)
+    }
+    #[track_caller]
+    fn check(answer: &str, expected: Result<&str, NotFetched>) {
+        for piece in [1, 2, 7, 10_000] {
+            let read = read(answer.as_bytes(), piece, usize::MAX, 10);
+            assert_eq!(read.as_deref(), expected.as_ref().map(|text| text.as_bytes()), "in pieces of {piece}");
+        }
+    }
+    fn unreachable(what: &str) -> Result<&'static str, NotFetched> {
+        Err(NotFetched::Unreachable(what.into()))
+    }
+
+    #[test]
+    fn a_body_with_a_length() {
+        check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", Ok("abc"));
+        check("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok(""));
+    }
+    #[test]
+    fn a_body_in_chunks() {
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", Ok("abcde"));
+    }
+    #[test]
+    fn a_body_until_the_end() {
+        check("HTTP/1.0 200 OK\r\n\r\nabcde", Ok("abcde"));
+    }
+    #[test]
+    fn ten_octets_and_eleven() {
+        check("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("0123456789"));
+        check("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789a", Err(NotFetched::TooLong));
+        check("HTTP/1.1 200 OK\r\n\r\n0123456789a", Err(NotFetched::TooLong));
+        let chunked =
+            |len: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n{len}\r\n");
+        check(&(chunked("5") + "56789\r\n0\r\n\r\n"), Ok("0123456789"));
+        check(&(chunked("6") + "56789a\r\n0\r\n\r\n"), Err(NotFetched::TooLong));
+        check(&chunked("ffffffffffffffff"), Err(NotFetched::TooLong));
+    }
+    #[test]
+    fn only_403_and_404_mean_that_it_is_not_there() {
+        for (code, expected) in [
+            ("403", Err(NotFetched::NotThere)),
+            ("404", Err(NotFetched::NotThere)),
+            ("401", unreachable("HTTP status 401")),
+            ("410", unreachable("HTTP status 410")),
+            ("429", unreachable("HTTP status 429")),
+            ("500", unreachable("HTTP status 500")),
+            ("503", unreachable("HTTP status 503")),
+            ("204", unreachable("HTTP status 204")),
+        ] {
+            check(&format!("HTTP/1.1 {code} X\r\nContent-Length: 0\r\n\r\n"), expected);
+        }
+    }
+    #[test]
+    fn nothing_is_followed_elsewhere() {
+        for code in ["301", "302", "303", "307", "308"] {
+            let answer = format!("HTTP/1.1 {code} X\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n");
+            check(&answer, unreachable(&format!("HTTP status {code}")));
+        }
+    }
+    #[test]
+    fn an_end_in_the_middle() {
+        let ended = || unreachable("the connection ended in the middle");
+        check("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", ended());
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", ended());
+        check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", unreachable("the connection ended"));
+        check("HTTP/1.1 200 OK\r\nConte", unreachable("the connection ended"));
+    }
+    #[test]
+    fn lengths_that_are_not_taken() {
+        for fields in [
+            "Content-Length: 1\r\nContent-Length: 1",
+            "Content-Length: +1",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: gzip, chunked",
+        ] {
+            let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\nabc");
+            check(&answer, unreachable("its length is said in a way that is not taken"));
+        }
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\na",
+            unreachable("it is packed, which was not asked for"),
+        );
+    }
+    #[test]
+    fn what_is_no_http() {
+        let expected = || unreachable("it is not HTTP, or its head is too long");
+        check("SSH-2.0-x\r\n\r\n", expected());
+        check(&format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(HEAD_LEN_MAX)), expected());
+    }
+    #[test]
+    fn a_pace_is_kept_or_it_is_too_slow() {
+        let pace = usize::try_from(PACE_LEN).unwrap();
+        let octets = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b'x'; 4 * pace]].concat();
+        // Patience for a little more than the pace: each 64 KiB renew it.
+        assert_eq!(read(&octets, 1000, pace + 2000, u64::MAX).map(|all| all.len()), Ok(4 * pace));
+        // Patience for less: it ends before it is renewed.
+        assert_eq!(read(&octets, 1000, pace - 2000, u64::MAX), Err(NotFetched::TooSlow));
+    }
+}
