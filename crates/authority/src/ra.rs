@@ -194,17 +194,12 @@ impl Ra {
             own_use = self.setting.store.is_begun(caller, call.transaction_id, grant.id, request.key())?;
         }
         // What is being asked of a foreign authority has its use of grant and right already, too.
-        own_use = own_use || (ca.is_foreign() && self.is_asked(call, request.key())?);
-        let (without, less);
-        let grant = if own_use {
-            without = Grant { used: grant.used.saturating_sub(1), ..grant.clone() };
-            &without
-        } else {
-            grant
-        };
+        let own_use = u32::from(own_use || (ca.is_foreign() && self.is_asked(call, request.key())?));
+        let grant = &Grant { used: grant.used.saturating_sub(own_use), ..grant.clone() };
+        let less;
         let verified = if request.is_vouched_for() {
             let right = call.subject.device().and_then(|id| rights.get(&id.device_type)).ok_or(Reason::RightMissing)?;
-            less = Right { used: right.used.saturating_sub(u32::from(own_use)), ..right.clone() };
+            less = Right { used: right.used.saturating_sub(own_use), ..right.clone() };
             request.vouch(&less, now)?
         } else {
             request.verify()?
