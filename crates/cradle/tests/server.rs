@@ -99,7 +99,7 @@ fn a_server_that_was_put_back_is_not_believed_until_an_operator_says_so() {
         "verify 1",
         "issue 1",
         "unconfirmed 2",
-        "\"lists\":1",
+        "\"lists\": 1",
         "crlNumber=0x03",
         "sound",
     ] {

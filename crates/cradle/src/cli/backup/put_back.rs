@@ -3,6 +3,7 @@
 use super::Common;
 use super::restore::{add, marks_of_file};
 use crate::compose::{self, Workshop, log_name};
+use crate::config::Config;
 use crate::fault::{Exit, Failure, Result};
 use adapters::store::marks::{self, Mark};
 use adapters::store::sql::{OpenFault, ReadBack};
@@ -25,14 +26,14 @@ pub(super) fn run(common: &Common, lists: &[PathBuf], yes: bool) -> Result {
                 .next("go on"));
         }
     };
-    let workshop = Workshop::open_put_back(&common.data, common.passphrase_file.as_deref())?;
     let plan = format!(
         "The server was put back: {why}. This goes on with what is there, and gives up what is not: of that only \
          numbers, devices and revocations are known. Another server may have all of it."
     );
     if !yes {
-        crate::cli::confirm(common.out(), &plan, workshop.config.name.as_str())?;
+        crate::cli::confirm(common.out(), &plan, Config::read(&common.data)?.name.as_str())?;
     }
+    let workshop = Workshop::open_put_back(&common.data, common.passphrase_file.as_deref())?;
     let now = workshop.believed_now()?;
     let entries = workshop.store.audit_len()?;
     workshop.store.begin_quarantine("the server, which was put back", entries, now)?;
