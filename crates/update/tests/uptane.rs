@@ -292,6 +292,8 @@ fn a_replayed_manifest() {
         .into();
     let replayed = write_manifest(&device("SN1"), OLDER, &older, sign(1)).unwrap();
     manifest_refused(&replayed, BadDirections::Replayed, "rollback");
+    let renewed = write_manifest(&device("SN1"), OLDER, &reports(), sign(1)).unwrap();
+    manifest_refused(&renewed, BadDirections::Replayed, "rollback");
     // The device is honest, and a component is not.
     manifest_refused(&manifest(&[reports()[0].clone(), older[1].clone()]), BadDirections::Replayed, "rollback");
 }

@@ -77,7 +77,7 @@ impl<R: Paced> Body<R> {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let mut response = httparse::Response::new(&mut fields);
             match response.parse(&self.buffer) {
-                Ok(httparse::Status::Complete(len)) => {
+                Ok(httparse::Status::Complete(len)) if len <= HEAD_LEN_MAX => {
                     return match response.code.unwrap_or_default() {
                         200 => Ok((framing(&response)?, len)),
                         403 | 404 => Err(NotFetched::NotThere),
