@@ -272,9 +272,9 @@ fn a_second_process_is_kept_out() {
 fn a_newer_schema_is_left_alone() {
     let b = Box_::new();
     drop(b.open());
-    b.sql(if b.server.is_some() { "UPDATE schema_version SET value = 4" } else { "PRAGMA user_version = 4" });
-    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(4)));
-    assert_eq!(b.read().err(), Some(OpenFault::Newer(4)));
+    b.sql(if b.server.is_some() { "UPDATE schema_version SET value = 5" } else { "PRAGMA user_version = 5" });
+    assert_eq!(SqlStore::open(&b.dir, &b.opening()).err(), Some(OpenFault::Newer(5)));
+    assert_eq!(b.read().err(), Some(OpenFault::Newer(5)));
 }
 #[test]
 fn a_store_that_was_opened_to_read_writes_nothing() {

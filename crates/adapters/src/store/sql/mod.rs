@@ -17,6 +17,7 @@ mod held;
 mod hierarchy;
 mod identity;
 mod intents;
+mod invitation;
 mod issuance;
 mod line;
 mod listing;
@@ -40,6 +41,7 @@ mod writer;
 pub use audit::AuditEntry;
 pub use check::{Counts, DeepFinding};
 pub use decision::{About, ApprovalShown, Decision, GrantShown, Line, RightUsed, Said};
+pub use invitation::{AdmittedBox, Invitation, InvitationFault, InvitationState};
 pub use issuance::Synthetic;
 pub use mode::LastModes;
 pub use open::{Database, Server};
@@ -61,7 +63,7 @@ use writer::{Tx, Writer};
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.
