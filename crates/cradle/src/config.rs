@@ -4,7 +4,7 @@ use crate::fault::{Exit, Failure, Result};
 use adapters::bus::nats::Domain;
 use adapters::files;
 use adapters::store::sql::{OpenFault, Server};
-use model::{Digest, StationName, UnixTime};
+use model::{Digest, Module, StationName, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -23,6 +23,9 @@ pub(crate) struct Config {
     pub(crate) maker_pen: u32,
     /// The name of this box, which its modules carry.
     pub(crate) name: StationName,
+    /// The box whose name the audit log has: the first one, where several boxes share it; this one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<StationName>,
     /// Whether this installation is a demonstration: its keys lie beside their passphrase and are worth nothing.
     #[serde(default)]
     pub(crate) demo: bool,
@@ -138,6 +141,9 @@ pub(crate) struct BusConfig {
     /// The certificates to trust, in PEM: with them, TLS is a must.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) trust: Option<PathBuf>,
+    /// The modules that run on this box; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) modules: Option<Vec<Module>>,
     /// Processes of km on this box.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(crate) authorities: usize,
@@ -158,7 +164,12 @@ const AUTHORITIES_MAX: usize = 64;
 impl BusConfig {
     /// A broker at one address.
     pub(crate) fn at(server: String) -> Self {
-        Self { servers: vec![server], domain: domain(), seeds: None, trust: None, authorities: 1 }
+        Self { servers: vec![server], domain: domain(), seeds: None, trust: None, modules: None, authorities: 1 }
+    }
+
+    /// Whether a module runs on this box.
+    pub(crate) fn runs(&self, module: Module) -> bool {
+        self.modules.as_ref().is_none_or(|modules| modules.contains(&module))
     }
 
     fn check(&self) -> std::result::Result<(), &'static str> {
@@ -255,6 +266,11 @@ impl Default for StationConfig {
 }
 
 impl Config {
+    /// The box whose name the audit log has.
+    pub(crate) fn log(&self) -> &StationName {
+        self.log.as_ref().unwrap_or(&self.name)
+    }
+
     /// Reads the settings of an installation.
     pub(crate) fn read(data: &Path) -> Result<Self> {
         let path = data.join(FILE);

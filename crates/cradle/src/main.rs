@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod enrol;
 mod fault;
+mod joining;
 mod lapsed;
 mod line;
 mod log;

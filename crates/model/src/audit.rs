@@ -131,6 +131,12 @@ pub enum Event {
     CeremonyFinished { ceremony: String, plan: Digest, journal: Digest },
     /// A private key left this box in a file under a password: whose, and who said that it may.
     KeyExported { subject: String, serial: String, operators: String },
+    /// Operators invited a box to join: `token` is the digest of the public half of its token's secret.
+    BoxInvited { instance: String, modules: String, operators: String, until: UnixTime, token: Digest },
+    /// A box that was invited was admitted, with the keys that this request names.
+    BoxAdmitted { instance: String, token: Digest, request: Digest, operator: String },
+    /// An invitation was taken back before a box was admitted with it.
+    BoxUninvited { instance: String, token: Digest, operator: String },
     /// The key of an authority is with a foreign authority, which is reached there.
     AuthorityAttached { authority: String, url: String, key: Digest },
     /// A foreign authority is about to be asked to certify this key: `exchange` is the transaction with it, `transaction`

@@ -49,6 +49,12 @@ impl Module {
         }
     }
 
+    /// Whether only its own box calls it: a supervisor keeps the mode of its box, a station has a fixture there.
+    #[must_use]
+    pub const fn answers_at_home(self) -> bool {
+        matches!(self, Self::Supervisor | Self::Provisioning)
+    }
+
     /// The module of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

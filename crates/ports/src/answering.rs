@@ -10,7 +10,7 @@ use crate::store::StoreFault;
 use model::contract::authority::Done;
 use model::contract::supervisor::{AskLease, Lease};
 use model::contract::{Call, Subject};
-use model::{Fault, Module, Reason, UnixTime};
+use model::{Fault, Reason, UnixTime};
 use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError};
 
@@ -156,8 +156,8 @@ impl Link {
         if claims.subject != arrived_under || !is_ours {
             return Err(Reason::WrongSubject);
         }
-        // Boxes do not share modes: what a supervisor says, and is told, stays on its box.
-        let is_at_home = claims.subject.module() != Module::Supervisor || claims.instance == me.instance;
+        // Boxes do not share modes: what a supervisor says, and is told, stays on its box; and what a station is told.
+        let is_at_home = !claims.subject.module().answers_at_home() || claims.instance == me.instance;
         if !is_at_home || !self.callers().permit(claims.from, claims.subject) {
             return Err(Reason::CallerNotAllowed);
         }

@@ -261,7 +261,7 @@ impl Link {
         if claims.mode != asked.mode || claims.epoch != asked.epoch {
             return Err(Reason::WrongMode);
         }
-        if asked.subject.module() == Module::Supervisor && claims.instance != self.parts.instance {
+        if asked.subject.module().answers_at_home() && claims.instance != self.parts.instance {
             return Err(Reason::CallerNotAllowed);
         }
         if claims.instance != self.parts.instance {

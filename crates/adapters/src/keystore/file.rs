@@ -155,6 +155,18 @@ impl FileKeystore {
         }
     }
 
+    /// Puts a key into the place of another one, which is gone then. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    pub fn rename(&self, label: &str, to: &str) -> Result<(), KeyFault> {
+        let (from, to) = (self.path(label)?, self.path(to)?);
+        std::fs::rename(&from, &to).and_then(|()| files::sync_directory(&self.directory)).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => KeyFault::Missing,
+            _ => KeyFault::Medium("the key file could not be put into its place"),
+        })
+    }
+
     /// Decrypts what [`Self::keep`] encrypted.
     ///
     /// # Errors
@@ -224,6 +236,17 @@ mod tests {
             let opened = keystore(&dir, "secret").open(&uri).unwrap();
             assert_eq!(opened.public_key(), made.public_key());
         }
+    }
+    #[test]
+    fn a_key_takes_the_place_of_another() {
+        let dir = Temporary::new();
+        let store = keystore(&dir, "secret");
+        store.generate("a", KeyType::Ed25519).unwrap();
+        let (_, next) = store.generate("a.next", KeyType::Ed25519).unwrap();
+        store.rename("a.next", "a").unwrap();
+        assert_eq!(open(&keystore(&dir, "secret"), "a").unwrap().public_key(), next.public_key());
+        assert_eq!(store.rename("a.next", "a"), Err(KeyFault::Missing));
+        assert!(open(&store, "a").is_ok());
     }
     #[test]
     fn a_uri_says_how_a_key_signs() {

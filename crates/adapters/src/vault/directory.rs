@@ -68,6 +68,23 @@ impl DirectoryVault {
         Ok(vault)
     }
 
+    /// Puts all that is here into another vault, under the same names, for those who may read there. What that one has
+    /// already stays. Gives how many were put in.
+    ///
+    /// # Errors
+    /// [`VaultFault`]
+    pub fn copy_to(&self, other: &Self) -> Result<usize, VaultFault> {
+        let there = other.list()?;
+        let mut copied = 0;
+        for blob in self.list()?.into_iter().filter(|blob| !there.contains(blob)) {
+            let name = name_of(&blob.0).ok_or(VaultFault::Missing)?;
+            // It is as long as it is: whoever put it in bounded it.
+            other.write(&mut self.open(&blob)?, u64::MAX, &name)?;
+            copied += 1;
+        }
+        Ok(copied)
+    }
+
     /// The same vault on a medium that confirms, or does not, as `sync` says.
     #[cfg(test)]
     pub(super) fn with_sync(self, sync: fn(BorrowedFd<'_>) -> rustix::io::Result<()>) -> Self {

@@ -7,9 +7,11 @@
 mod directory;
 mod format;
 mod key;
+mod secret;
 #[cfg(test)]
 mod tests;
 
 pub use directory::DirectoryVault;
 pub use format::{CHUNK_LEN, RECIPIENTS_MAX};
 pub use key::{VaultPrivateKey, VaultPublicKey};
+pub use secret::seal_secret;

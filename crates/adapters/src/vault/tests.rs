@@ -448,3 +448,27 @@ fn keys_that_are_none_are_refused() {
     assert_eq!(open(vec![sm().public_key(); RECIPIENTS_MAX]), Ok(()));
     assert!(matches!(open(vec![sm().public_key(); RECIPIENTS_MAX + 1]), Err(VaultFault::Medium(_))));
 }
+
+#[test]
+fn a_copy_is_for_the_reader_of_the_other_box_alone() {
+    let (here, there) = (Rig::new(), Rig::new());
+    let names = [here.put(&image(100)), here.put(&image(200_000))];
+    let other = key(64);
+    let copy =
+        |reader| DirectoryVault::open(there.0.path(), vec![other.public_key()], reader, Arc::new(Random)).unwrap();
+    assert_eq!(here.vault().copy_to(&copy(None)), Ok(2));
+    for (name, len) in names.iter().zip([100, 200_000]) {
+        assert_eq!(read(&copy(Some(key(64))), name), Ok(image(len)));
+        assert_eq!(read(&copy(Some(sm())), name), Err(VaultFault::Unreadable));
+    }
+    // Again: what is there stays.
+    assert_eq!(here.vault().copy_to(&copy(None)), Ok(0));
+}
+#[test]
+fn who_cannot_read_copies_nothing() {
+    let (here, there) = (Rig::new(), Rig::new());
+    here.put(&image(100));
+    let other = || DirectoryVault::open(there.0.path(), vec![pm().public_key()], None, Arc::new(Random)).unwrap();
+    assert_eq!(here.try_vault(Some(key(64))).unwrap().copy_to(&other()), Err(VaultFault::Unreadable));
+    assert_eq!(there.names(), Vec::<String>::new());
+}

@@ -103,6 +103,8 @@ fn run(test: impl Future<Output = ()>) {
 fn address(name: &str, to: Module, subject: Subject) -> (String, bool) {
     if subject == Subject::ModeLease || to == Module::Supervisor {
         (format!("cradle.test.box.{name}.{to}.{subject}"), true)
+    } else if to == Module::Provisioning {
+        (format!("cradle.test.station.{name}.{to}.{subject}"), true)
     } else {
         (format!("cradle.test.{to}.{subject}"), false)
     }
@@ -153,6 +155,7 @@ fn a_module_hears_its_own_calls_and_answers_and_nothing_else() {
                 assert_eq!(client.may_hear(&lease, None).await, is_own, "{module} on {name} hears {lease}");
                 let (calls, is_own) = match other {
                     Module::Supervisor => (format!("cradle.{domain}.box.{home}.{other}.>"), is_own),
+                    Module::Provisioning => (format!("cradle.{domain}.station.{home}.{other}.>"), is_own),
                     _ => (format!("cradle.{domain}.{other}.>"), other == *module),
                 };
                 let group = other.name();

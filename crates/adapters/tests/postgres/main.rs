@@ -69,6 +69,23 @@ fn two_processes_write_one_log() {
     assert_ne!(one.epoch(), two.epoch(), "serial numbers of two processes differ");
 }
 #[test]
+fn tables_of_an_older_version_come_up_to_date() {
+    let server = Postgres::new(&[]);
+    let first = process(server.port, "km-1", None);
+    drop(first.open());
+    for (version, tables) in [(3, "invitation"), (2, "invitation, foreign_authority, foreign_intent, received")] {
+        let tables = tables.split(", ").map(|table| format!("DROP TABLE cradle.{table};")).collect::<String>();
+        let older = format!("{tables} UPDATE cradle.schema_version SET value = {version}");
+        server.client().batch_execute(&older).unwrap();
+        let read = SqlStore::open_server_to_read(&at(server.port, "reader")).map(drop);
+        assert_eq!(read, Err(OpenFault::Older(version)));
+        let store = SqlStore::open(&first.dir, &first.opening()).unwrap();
+        assert_eq!(store.invitations().unwrap(), []);
+        let row = server.client().query_one("SELECT value FROM cradle.schema_version", &[]).unwrap();
+        assert_eq!(row.get::<_, i64>(0), i64::from(adapters::store::sql::SCHEMA));
+    }
+}
+#[test]
 fn a_grant_is_spent_once_however_many_processes_reserve_it() {
     let server = Postgres::new(&[]);
     let first = process(server.port, "km-1", None);

@@ -14,6 +14,7 @@ mod checks;
 mod decision;
 mod fill;
 mod foreign;
+mod invitation;
 mod lists;
 mod pending;
 mod purge;

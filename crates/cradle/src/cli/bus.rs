@@ -35,8 +35,14 @@ enum Verb {
 
 #[derive(clap::Args)]
 struct ConfigArguments {
-    /// A new directory for all of it; seeds are secret and go to their boxes.
-    directory: PathBuf,
+    /// A new directory for all of it; seeds are secret and go to their boxes. With --again the one that is there: that
+    /// of this box, if nothing is said.
+    #[arg(required_unless_present = "again")]
+    directory: Option<PathBuf>,
+    /// Write the users of a configuration again, and leave all else in it: the seeds beside it stay, boxes that were
+    /// admitted come in, modules whose certificates were revoked go.
+    #[arg(long, conflicts_with_all = ["boxes", "listen", "store"])]
+    again: bool,
     /// The name of all that shall hear of each other over this broker.
     #[arg(long, default_value = "cradle", value_name = "NAME")]
     domain: Domain,
@@ -98,7 +104,12 @@ struct User {
 }
 
 fn config(common: &Common, arguments: &ConfigArguments) -> Result {
-    let directory = &arguments.directory;
+    if arguments.again {
+        return super::bus_again::run(common, arguments.directory.as_deref());
+    }
+    let Some(directory) = &arguments.directory else {
+        return Err(Failure::new(Exit::Usage, "usage", "a directory is needed").next("see `cradle bus config --help`"));
+    };
     let mut boxes = arguments.boxes.clone();
     if boxes.is_empty() {
         boxes.push(Config::read(&common.data)?.name);
@@ -141,9 +152,7 @@ pub(crate) fn write(
 ) -> Result<Written> {
     files::private_directory(directory).map_err(|e| Failure::file(directory, &e))?;
     let directory = &directory.canonicalize().map_err(|e| Failure::file(directory, &e))?;
-    let callers = Callers::read(CALLERS_TOML).map_err(|_| {
-        Failure::new(Exit::Unavailable, "bus", "the table of callers cannot be read").next("install cradle again")
-    })?;
+    let callers = callers()?;
     let mut users = Vec::new();
     for instance in boxes {
         let site = Site { domain: domain.clone(), instance: instance.clone() };
@@ -159,17 +168,32 @@ pub(crate) fn write(
     Ok(Written { path, users })
 }
 
-fn user(directory: &Path, module: Module, site: &Site, callers: &Callers) -> Result<User> {
+pub(super) fn callers() -> Result<Callers> {
+    Callers::read(CALLERS_TOML).map_err(|_| {
+        Failure::new(Exit::Unavailable, "bus", "the table of callers cannot be read").next("install cradle again")
+    })
+}
+
+/// Writes a new seed for a module. Gives its public key.
+pub(crate) fn write_seed(directory: &Path, instance: &StationName, module: Module) -> Result<String> {
     let login = Login::make(&SystemEntropy::default()).map_err(|fault| bus_failure(&fault))?;
-    let seed = directory.join(format!("{}.{module}.seed", site.instance));
+    let seed = seed_of(directory, instance, module);
     files::write_new(&seed, format!("{}\n", login.seed.as_str()).as_bytes()).map_err(|e| Failure::file(&seed, &e))?;
-    let public_key = login.public_key;
-    let known = Known {
-        module,
-        site: site.clone(),
-        public_key: public_key.clone(),
-        permission: Permission::of(module, site, callers),
-    };
+    Ok(login.public_key)
+}
+
+pub(super) fn seed_of(directory: &Path, instance: &StationName, module: Module) -> PathBuf {
+    directory.join(format!("{instance}.{module}.seed"))
+}
+
+pub(super) fn known(module: Module, site: &Site, callers: &Callers, public_key: String) -> Known {
+    Known { module, site: site.clone(), public_key, permission: Permission::of(module, site, callers) }
+}
+
+fn user(directory: &Path, module: Module, site: &Site, callers: &Callers) -> Result<User> {
+    let public_key = write_seed(directory, &site.instance, module)?;
+    let seed = seed_of(directory, &site.instance, module);
+    let known = known(module, site, callers, public_key.clone());
     Ok(User { instance: site.instance.clone(), module, seed, public_key, known })
 }
 

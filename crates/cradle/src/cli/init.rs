@@ -17,7 +17,6 @@ use model::contract::hierarchy::CreateAuthority;
 use model::mode::{Binding, Order};
 use model::{Digest, Entity, Mode, Module, OperatorName, StationName};
 use ports::Keystore;
-use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::ModeStore;
 use serde::Serialize;
@@ -97,6 +96,7 @@ impl Settings {
             organization,
             maker_pen: *maker_pen,
             name,
+            log: None,
             demo: *demo,
             marks: None,
             limits: Default::default(),
@@ -263,7 +263,7 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
         files::private_directory(&directory).map_err(failed(&directory))?;
     }
     shipped(&places.profiles(), &PROFILES)?;
-    let keystore = compose::keystore(places, passphrase(places, plan)?);
+    let keystore = compose::keystore(places, compose::new_passphrase(places, plan.passphrase.as_ref())?);
     let vault = VaultConfig {
         software: vault_key(&keystore, Module::Software)?,
         provisioning: vault_key(&keystore, Module::Provisioning)?,
@@ -322,21 +322,8 @@ fn shipped(directory: &Path, contents: &[(&str, &str)]) -> Result {
     Ok(())
 }
 
-fn passphrase(places: &Places, plan: &Plan) -> Result<Zeroizing<Vec<u8>>> {
-    if let Some(given) = &plan.passphrase {
-        return Ok(given.clone());
-    }
-    let path = places.passphrase();
-    let secret = Zeroizing::new(model::octets::hex(&random::<32>(&SystemEntropy::default())).into_bytes());
-    let directory = path.parent().unwrap_or(places.data());
-    files::private_directory(directory)
-        .and_then(|()| files::write_new(&path, &secret))
-        .map_err(|e| Failure::file(&path, &e))?;
-    Ok(secret)
-}
-
 /// Makes the key with which a module reads the vault. Gives its public half.
-fn vault_key(keystore: &FileKeystore, module: Module) -> Result<Digest> {
+pub(crate) fn vault_key(keystore: &FileKeystore, module: Module) -> Result<Digest> {
     let key = VaultPrivateKey::generate(&SystemEntropy::default())
         .map_err(|e| Failure::new(Exit::Unavailable, "vault", "the vault's keys cannot be made").because(e))?;
     keystore.keep(&vault_label(module), &key.to_pkcs8())?;
@@ -404,7 +391,8 @@ fn broker(places: &Places, config: &Config, bus: &BusConfig) -> Result {
     super::bus::write(&places.bus(bus), &domain, std::slice::from_ref(&config.name), listen, None).map(drop)
 }
 
-fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {
+/// The mode in which a new box begins.
+pub(crate) fn first_mode(workshop: &Workshop, operator: &OperatorName) -> Result {
     let modes = workshop.make_box_records()?;
     let (statement, jws) = sign_order(workshop, Order::Provision, 1, operator, "first mode of a new installation")?;
     record_order(&modes, &statement, None, &jws, workshop.clock.now())?;

@@ -3,7 +3,8 @@
 mod approve;
 mod audit;
 mod backup;
-mod bus;
+pub(crate) mod bus;
+mod bus_again;
 pub(crate) mod ca;
 mod ceremony;
 pub(crate) mod cert;
@@ -19,6 +20,7 @@ mod inspect;
 mod list;
 mod migrate;
 mod mode;
+mod module;
 pub(crate) mod ocsp;
 mod operator;
 mod profile;
@@ -174,8 +176,8 @@ enum Noun {
     Approve(approve::Arguments),
     /// People who operate this system.
     Operator(operator::Arguments),
-    /// The parts of this box that have a key.
-    Module(operator::ModuleArguments),
+    /// The modules of this box, and other boxes that join the installation.
+    Module(module::Arguments),
     /// The audit log.
     Audit(audit::Arguments),
     /// Backups: everything but the passphrase in one file, and back.
@@ -338,7 +340,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Clock(arguments) => clock::run(common, arguments),
         Noun::Approve(arguments) => approve::run(common, arguments),
         Noun::Operator(arguments) => operator::run(common, arguments),
-        Noun::Module(arguments) => operator::run_module(common, arguments),
+        Noun::Module(arguments) => module::run(common, arguments),
         Noun::Audit(arguments) => audit::run(common, arguments),
         Noun::Backup(arguments) => backup::run(common, arguments),
         Noun::Purge(arguments) => purge::run(common, &arguments),

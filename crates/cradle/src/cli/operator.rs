@@ -1,14 +1,14 @@
-//! `cradle operator`: the people whose keys order things. `cradle module`: the parts of this box that have a key.
+//! `cradle operator`: the people whose keys order things.
 
 use super::{Common, export};
-use crate::compose::{Installation, module_entity, module_label, operator_label};
+use crate::compose::{Installation, operator_label};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
 use crate::lapsed;
 use adapters::clock::SystemClock;
 use adapters::store::sql::survey::Holder;
 use model::contract::authority::{RevocationReason, Revoke};
-use model::{Entity, Module, OperatorName, Reason, UnixTime};
+use model::{Entity, OperatorName, Reason, UnixTime};
 use ports::Clock;
 use ports::link::verify_statement;
 use serde::Serialize;
@@ -58,36 +58,6 @@ enum Verb {
     },
 }
 
-/// The parts of this box that have a key.
-#[derive(clap::Args)]
-pub(crate) struct ModuleArguments {
-    #[command(subcommand)]
-    verb: ModuleVerb,
-}
-
-#[derive(clap::Subcommand)]
-enum ModuleVerb {
-    /// List modules and how long they are certified.
-    List,
-    /// Certify the keys of modules again, before their certificates expire. Needs the mode `certificate-management` or
-    /// `ceremony`.
-    Renew {
-        /// The modules: authority, console, identity, provisioning, software, supervisor.
-        #[arg(required_unless_present = "all")]
-        modules: Vec<String>,
-        /// All of them.
-        #[arg(long, conflicts_with = "modules")]
-        all: bool,
-        /// Their certificates have expired already. Needs no mode: an operator signs that they shall be, and that is
-        /// recorded.
-        #[arg(long)]
-        expired: bool,
-        /// Who signs that: the only operator, if nobody is named.
-        #[arg(long, env = "CRADLE_OPERATOR", requires = "expired")]
-        operator: Option<OperatorName>,
-    },
-}
-
 #[derive(Serialize)]
 struct Row {
     name: String,
@@ -118,24 +88,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-pub(crate) fn run_module(common: &Common, arguments: ModuleArguments) -> Result {
-    match arguments.verb {
-        ModuleVerb::List => list(common, |subject| match subject {
-            Entity::Module(module, _) => Some(module.to_string()),
-            Entity::Device(_) | Entity::Authority(_) | Entity::Operator(_) | Entity::Responder(_) => None,
-        }),
-        ModuleVerb::Renew { modules, expired: true, operator, .. } => {
-            renew_expired(common, &modules, operator.as_ref())
-        }
-        ModuleVerb::Renew { modules, all, .. } => renew_modules(common, &modules, all),
-    }
-}
-
 fn open(common: &Common) -> Result<Installation> {
     Installation::open(&common.data, common.passphrase_file.as_deref())
 }
 
-fn not_after(holder: &Holder) -> UnixTime {
+pub(super) fn not_after(holder: &Holder) -> UnixTime {
     Certificate::decode(&holder.der).map_or(UnixTime::from_s(0), |certificate| certificate.tbs().not_after)
 }
 
@@ -213,53 +170,4 @@ fn revoke(common: &Common, name: &OperatorName, yes: bool) -> Result {
     }
     let said = json!({"revoked": name, "certificates": held.len()});
     common.out().one(&said, || format!("{name} is no operator any more: {} certificates revoked\n", held.len()))
-}
-
-fn no_module(name: &str) -> Failure {
-    Failure::new(Exit::NotFound, "module-unknown", format!("there is no module {name:?} here"))
-        .because("no certificate that is not revoked names it")
-        .next("see `cradle module list`")
-}
-
-fn renew_expired(common: &Common, names: &[String], operator: Option<&OperatorName>) -> Result {
-    let find = |name: &String| Module::ALL.into_iter().find(|module| module.to_string() == *name);
-    let named = names.iter().map(|name| find(name).ok_or_else(|| no_module(name))).collect::<Result<Vec<_>>>()?;
-    let renewed = lapsed::modules(&common.data, common.passphrase_file.as_deref(), &named, operator)?;
-    let rows: Vec<_> = renewed.iter().map(|(module, certificate)| row_of(*module, certificate)).collect();
-    common.out().rows(&["name", "state", "not_after", "serial"], &rows)
-}
-
-fn row_of(module: Module, certificate: &Certificate) -> Row {
-    let tbs = certificate.tbs();
-    let (not_after, serial) = (tbs.not_after.to_string(), tbs.serial_number.to_string());
-    Row { name: module.to_string(), state: "certified", not_after, serial }
-}
-
-fn renew_modules(common: &Common, names: &[String], all: bool) -> Result {
-    let installation = open(common)?;
-    let workshop = &installation.workshop;
-    let certified: Vec<Module> = enrol::holders(&workshop.store)?
-        .iter()
-        .filter_map(|holder| match &holder.subject {
-            Entity::Module(module, _) => Some(*module),
-            Entity::Device(_) | Entity::Authority(_) | Entity::Operator(_) | Entity::Responder(_) => None,
-        })
-        .collect();
-    let wanted: Vec<Module> = if all {
-        Module::ALL.into_iter().filter(|module| certified.contains(module)).collect()
-    } else {
-        let find = |name: &String| {
-            let found =
-                Module::ALL.into_iter().find(|module| module.to_string() == *name && certified.contains(module));
-            found.ok_or_else(|| no_module(name))
-        };
-        names.iter().map(find).collect::<Result<_>>()?
-    };
-    let mut rows = Vec::new();
-    for module in wanted {
-        let subject = module_entity(module, &workshop.config);
-        let certificate = enrol::certify(&installation, "modules", subject, "module", &module_label(module))?;
-        rows.push(row_of(module, &certificate));
-    }
-    common.out().rows(&["name", "state", "not_after", "serial"], &rows)
 }

@@ -1,7 +1,7 @@
 //! `cradle release`: software, from its maker's hands into the vault.
 
 use super::Common;
-use crate::compose::Installation;
+use crate::compose::{Installation, Workshop};
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
 use adapters::keystore::memory::MemoryKey;
@@ -71,6 +71,15 @@ enum Verb {
         /// The public key, Ed25519, PEM or DER.
         key: PathBuf,
     },
+    /// Put the images that this box keeps into a directory, encrypted for another box that was admitted: it becomes the
+    /// vault there.
+    Copy {
+        /// The directory, which is made if it is not there. What is in it already stays.
+        directory: PathBuf,
+        /// The box.
+        #[arg(long = "box", value_name = "NAME")]
+        instance: model::StationName,
+    },
     /// Verify a release, countersign it and keep it encrypted. Needs the mode `software-import`.
     Import {
         /// The metadata.
@@ -111,6 +120,18 @@ fn maker(row: &SignerRow) -> Option<Maker> {
 const METADATA_LEN_MAX: u64 = 1024 * 1024;
 const KEY_LEN_MAX: u64 = 64 * 1024;
 
+/// Puts the images of this box where another box finds them, encrypted for that one.
+fn copy(common: &Common, directory: &Path, instance: &model::StationName) -> Result {
+    let workshop = Workshop::open(&common.data, common.passphrase_file.as_deref())?;
+    let reader = crate::joining::admit::vault_key_of(&workshop, instance)?;
+    files::private_directory(directory).map_err(|e| Failure::file(directory, &e))?;
+    let copied = workshop.copy_images(directory, reader)?;
+    let said = json!({"copied": copied, "box": instance, "directory": directory});
+    common.out().one(&said, || format!("{copied} images for {instance} in {}\n", directory.display()))?;
+    common.out().next("take what is in it into `vault` in the data directory of that box");
+    Ok(())
+}
+
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
@@ -124,6 +145,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 )
             })
         }
+        Verb::Copy { directory, instance } => copy(common, &directory, &instance),
         Verb::Create { image, name, version, counter, device_types, days, to } => {
             let wanted = Wanted { name, version, counter, device_types, days };
             let digest = create(&wanted, &image, &to)?;

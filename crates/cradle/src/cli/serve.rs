@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     supervised: bool,
 }
 
-fn module(name: &str) -> std::result::Result<Module, String> {
+pub(super) fn module(name: &str) -> std::result::Result<Module, String> {
     let may = [Module::Authority, Module::Identity, Module::Provisioning, Module::Software];
     let words = || may.map(|module| module.to_string()).join(", ");
     may.into_iter()

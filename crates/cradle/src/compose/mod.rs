@@ -1,12 +1,13 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
+mod images;
 mod installation;
 mod put_back;
 
 pub(crate) use installation::{Assembly, Installation, supervise};
 use put_back::log_mark;
 
-use crate::config::{Config, Places, VaultConfig};
+use crate::config::{Config, Places};
 use crate::fault::{Exit, Failure, Result, While, exit_of};
 use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
@@ -17,7 +18,6 @@ use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
-use adapters::vault::{DirectoryVault, VaultPrivateKey, VaultPublicKey};
 use authority::{Abroad, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
@@ -26,7 +26,6 @@ use model::{AuthorityName, Entity, Module, OperatorName, ProfileName, Reason, Un
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
-use ports::vault::{Vault, VaultFault};
 use ports::{Clock, Entropy, Keystore, Signer};
 use software::Software;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +39,7 @@ use zeroize::Zeroizing;
 /// The authority that certifies modules and operators.
 pub(crate) const MODULE_AUTHORITY: &str = "modules";
 /// The key that signs checkpoints of the audit log.
-const AUDIT_KEY: &str = "audit";
+pub(crate) const AUDIT_KEY: &str = "audit";
 /// The name of the passphrase among the credentials that systemd hands over.
 const CREDENTIAL: &str = "cradle-passphrase";
 /// The variable that holds the passphrase itself. A file is better: a variable is seen by every child.
@@ -106,13 +105,13 @@ pub(crate) fn vault_label(module: Module) -> String {
 pub(crate) fn operator_label(operator: &OperatorName) -> String {
     format!("operator.{operator}")
 }
-fn uri(label: &str) -> KeyUri {
+pub(crate) fn uri(label: &str) -> KeyUri {
     KeyUri(format!("{}{label}", adapters::keystore::file::SCHEME))
 }
 
 /// The name of the audit log, which stands in its checkpoints.
 pub(crate) fn log_name(config: &Config) -> String {
-    format!("cradle/{}/{}", config.maker_pen, config.name)
+    format!("cradle/{}/{}", config.maker_pen, config.log())
 }
 
 /// Before the first secret is read. Where it cannot be done, `cradle doctor` says what to do; nobody is stopped.
@@ -125,6 +124,21 @@ fn lock_memory() {
 pub(crate) fn keystore(places: &Places, passphrase: Zeroizing<Vec<u8>>) -> Arc<FileKeystore> {
     lock_memory();
     Arc::new(FileKeystore::new(places.keys(), passphrase, Arc::new(SystemEntropy::default())))
+}
+
+/// The passphrase of a new box: the one that was given, or a random one that is kept beside the keys.
+pub(crate) fn new_passphrase(places: &Places, given: Option<&Zeroizing<Vec<u8>>>) -> Result<Zeroizing<Vec<u8>>> {
+    if let Some(given) = given {
+        return Ok(given.clone());
+    }
+    let path = places.passphrase();
+    let random = ports::clock::random::<32>(&SystemEntropy::default());
+    let secret = Zeroizing::new(model::octets::hex(&random).into_bytes());
+    let directory = path.parent().unwrap_or(places.data());
+    files::private_directory(directory)
+        .and_then(|()| files::write_new(&path, &secret))
+        .map_err(|e| Failure::file(&path, &e))?;
+    Ok(secret)
 }
 
 /// The passphrase: from a file that is named, from systemd's credentials, from the environment, from the installation's
@@ -203,6 +217,12 @@ impl Workshop {
         Self::assemble(Places::of(data), Config::read(data)?, keystore, (Role::Console, marks), SqlStore::open)
     }
 
+    /// Opens the records that a box shares which has joined, and whose settings are not written yet.
+    pub(crate) fn open_joined(places: &Places, config: &Config, keystore: Arc<FileKeystore>) -> Result<Self> {
+        let marks = places.marks(config);
+        Self::assemble(places.clone(), config.clone(), keystore, (Role::Console, marks), SqlStore::open)
+    }
+
     /// Makes the records of a new installation, with keys that are open already.
     pub(crate) fn make(places: Places, config: Config, keystore: Arc<FileKeystore>) -> Result<Self> {
         let marks = places.marks(&config);
@@ -254,7 +274,8 @@ impl Workshop {
     /// With what a box opens the records that it keeps for itself. They have a log of their own.
     pub(crate) fn box_opening(&self) -> Result<Opening> {
         Ok(Opening {
-            log_name: format!("{}/box", log_name(&self.config)),
+            // Of this box alone, whoever's name the shared log has.
+            log_name: format!("cradle/{}/{}/box", self.config.maker_pen, self.config.name),
             audit_key: checked_audit_key(&self.places, &self.keystore)?,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
@@ -272,6 +293,11 @@ impl Workshop {
         let directory = self.places.box_records();
         files::private_directory(&directory).map_err(|e| Failure::file(&directory, &e))?;
         Ok(Arc::new(SqlStore::make(&directory, &self.box_opening()?)?))
+    }
+
+    /// The certificate of an authority of this installation.
+    pub(crate) fn certificate_of(&self, authority: &AuthorityName) -> Result<Vec<u8>> {
+        authority_certificate(&self.store, authority)
     }
 
     /// Makes the key of the audit log.
@@ -297,21 +323,6 @@ impl Workshop {
     pub(crate) fn abroad(&self) -> Abroad {
         let lines = CmpLines::new(Arc::clone(&self.keystore), TIMEOUT, MESSAGE_LEN_MAX);
         Abroad { store: self.store.clone(), lines: Arc::new(lines) }
-    }
-
-    /// The vault, for one who reads with its own key. Only sm, who writes, names who may read.
-    pub(crate) fn vault(&self, reader: Module) -> Result<Arc<dyn Vault>> {
-        let broken =
-            |fault: VaultFault| Failure::new(Exit::Unavailable, "vault", "the vault cannot be opened").because(fault);
-        let key = VaultPrivateKey::from_pkcs8(&self.keystore.kept(&vault_label(reader))?).map_err(broken)?;
-        let VaultConfig { software, provisioning } = &self.config.vault;
-        let recipients = if reader == Module::Software {
-            [software, provisioning].map(|key| VaultPublicKey::new(*key.octets())).to_vec()
-        } else {
-            Vec::new()
-        };
-        let vault = DirectoryVault::open(&self.places.vault(), recipients, Some(key), Arc::clone(&self.entropy));
-        Ok(Arc::new(vault.map_err(broken)?))
     }
 
     /// sm, on what is stored. What an interruption left in the vault is swept up first.
@@ -397,12 +408,16 @@ pub(crate) fn module_authority() -> Result<AuthorityName> {
     MODULE_AUTHORITY.parse().map_err(|_| broken("the module authority has no name"))
 }
 
+fn authority_certificate(store: &SqlStore, authority: &AuthorityName) -> Result<Vec<u8>> {
+    let rows = store.authorities()?;
+    let row = rows.into_iter().find(|row| row.name == *authority && !row.certificate.is_empty());
+    row.map(|row| row.certificate).ok_or_else(|| broken(format!("there is no authority {authority}")))
+}
+
 /// The module authority's certificate, and who is who by its word.
 fn directory(store: &SqlStore, at: UnixTime) -> Result<Directory> {
     let authority = module_authority()?;
-    let row = store.authorities()?.into_iter().find(|row| row.name == authority && !row.certificate.is_empty());
-    let row = row.ok_or_else(|| broken("there is no module authority"))?;
-    let issuer = Certificate::decode(&row.certificate).map_err(|e| broken(e.to_string()))?;
+    let issuer = Certificate::decode(&authority_certificate(store, &authority)?).map_err(|e| broken(e.to_string()))?;
     let mut directory = Directory::default();
     for row in store.holders(&authority)? {
         let certificate = Certificate::decode(&row.der).map_err(|e| broken(e.to_string()))?;

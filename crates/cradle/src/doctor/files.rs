@@ -2,7 +2,7 @@
 
 use super::{Check, State};
 use crate::compose::{self, module_label, operator_label, vault_label};
-use crate::config::Places;
+use crate::config::{Config, Places};
 use adapters::files::open_to_others;
 use adapters::keystore::file::SCHEME;
 use adapters::store::SqlStore;
@@ -78,8 +78,8 @@ pub(super) fn passphrase(places: &Places, named: Option<&Path>, demo: bool) -> C
     }
 }
 
-/// A key file for each authority and module, closed to others.
-pub(super) fn keys(places: &Places, store: &SqlStore) -> Vec<Check> {
+/// A key file for each authority, if they sign on this box, and for each module of it, closed to others.
+pub(super) fn keys(places: &Places, config: &Config, store: &SqlStore) -> Vec<Check> {
     const CHECK: &str = "key files";
     let holders = compose::module_authority().and_then(|name| Ok(store.holders(&name)?));
     let (Ok(authorities), Ok(holders)) = (store.authorities(), holders) else {
@@ -87,7 +87,9 @@ pub(super) fn keys(places: &Places, store: &SqlStore) -> Vec<Check> {
     };
     let mut needed: BTreeSet<_> = ["audit".to_owned()].into();
     let mut elsewhere = Vec::new();
-    for row in authorities {
+    // Of several boxes with the same records, each has the keys of its own modules.
+    let signs = config.bus.as_ref().is_none_or(|bus| bus.runs(Module::Authority));
+    for row in authorities.into_iter().filter(|_| signs) {
         match row.key.0.strip_prefix(SCHEME) {
             Some(label) => drop(needed.insert(label.to_owned())),
             None => elsewhere.push(row.key.to_string()),
@@ -97,9 +99,9 @@ pub(super) fn keys(places: &Places, store: &SqlStore) -> Vec<Check> {
     let mut operators = BTreeSet::new();
     for row in holders {
         match &row.subject {
-            Entity::Module(module, _) => drop(needed.insert(module_label(*module))),
+            Entity::Module(module, at) if *at == config.name => drop(needed.insert(module_label(*module))),
             Entity::Operator(name) => drop(operators.insert(operator_label(name))),
-            Entity::Device(_) | Entity::Authority(_) | Entity::Responder(_) => {}
+            Entity::Module(..) | Entity::Device(_) | Entity::Authority(_) | Entity::Responder(_) => {}
         }
     }
     let path = |label: &String| places.keys().join(format!("{label}.p8"));

@@ -102,7 +102,7 @@ pub(crate) fn examine(patient: Patient<'_>) -> Vec<Check> {
         (Ok(config), Ok(store)) => {
             all.push(Check::ok("records", format!("they open; schema {}", adapters::store::sql::SCHEMA)));
             all.extend(records::checks(patient, config, store, now));
-            all.extend(files::keys(&places, store));
+            all.extend(files::keys(&places, config, store));
             all.push(files::profiles(&places, store));
             all.push(files::images(&places, store));
         }

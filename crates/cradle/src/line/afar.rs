@@ -8,7 +8,7 @@ use crate::output::Output;
 use adapters::clock::Stopwatch;
 use model::contract::provisioning::{BoardOutcome, BoardReport, LineEnded, RunLine, WatchLine};
 use model::lifecycle::Custody;
-use model::{DeviceType, Fault, OperatorName, Reason, UnixTime};
+use model::{DeviceType, Fault, Module, OperatorName, Reason, UnixTime};
 use ports::clock::nonce;
 use ports::store::IdentityStore;
 use ports::store::identity::DeviceFilter;
@@ -40,6 +40,12 @@ pub(crate) fn run_afar(
     let bars = Bars::new(out);
     let mut silent = Stopwatch::start();
     let began = workshop.clock.now();
+    if let Err(failure) = remote.check_running(&[Module::Provisioning])
+        && !is_passing(&failure)
+    {
+        // Its certificate was revoked, perhaps: waiting does not help.
+        return Err(failure);
+    }
     let lost = |report: &BoardReport| provisioned_since(workshop, report, began);
     loop {
         let ended = one_run((workshop, remote), task, &bars, &mut |report| {

@@ -307,6 +307,14 @@ impl Shared {
         }
     }
 
+    /// The same, after a look at the records: it may have been certified just now.
+    fn is_certified_by_now(&self, module: Module) -> bool {
+        if !self.is_certified(module) {
+            self.look_up_who_is_who();
+        }
+        self.is_certified(module)
+    }
+
     fn lease(&self, module: Module, row: &ModeRow) -> Lease {
         let (until, binding, epoch) = (self.now().plus_ms(LEASE_MS), row.binding, row.epoch);
         let standing = match &self.hosting {
@@ -370,7 +378,7 @@ impl Shared {
         let mut started_anew = Vec::new();
         locked(&self.down).clear();
         for module in STARTED {
-            let wanted = row.binding.leave(module) == Leave::On;
+            let wanted = row.binding.leave(module) == Leave::On && self.runs_here(module);
             if !wanted || self.is_whole(module) {
                 continue;
             }
@@ -389,6 +397,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether a module is one of this box, and not only of another.
+    fn runs_here(&self, module: Module) -> bool {
+        self.assembly.workshop.config.bus.as_ref().is_none_or(|bus| bus.runs(module))
+    }
+
     /// Whether all processes of a module run.
     fn is_whole(&self, module: Module) -> bool {
         match (locked(&self.running).get(&module), &self.hosting) {
@@ -401,7 +414,7 @@ impl Shared {
     fn start_module(&self, module: Module) -> Result {
         let workshop = &self.assembly.workshop;
         let processes = match &self.hosting {
-            Hosting::Apart(processes) if self.is_certified(module) => processes,
+            Hosting::Apart(processes) if self.is_certified_by_now(module) => processes,
             Hosting::Apart(_) => return Err(not_certified(workshop, module)),
             Hosting::Here(_) => {
                 let link = self.assembly.link(module)?;

@@ -1,6 +1,6 @@
 //! What an operator ordered: signed, recorded, found again.
 
-use crate::compose::{Workshop, operator_label};
+use crate::compose::{Workshop, module_entity, operator_label};
 use crate::fault::{Exit, Failure, Result, While, of_fault};
 use crate::lapsed::{self, Lapse};
 use adapters::store::SqlStore;
@@ -139,7 +139,8 @@ fn lapsed(workshop: &Workshop, is: impl Fn(&Entity) -> bool, renew: &str) -> (St
 }
 
 pub(super) fn not_certified(workshop: &Workshop, module: Module) -> Failure {
-    let is = |one: &Entity| matches!(one, Entity::Module(of, _) if *of == module);
+    let own = module_entity(module, &workshop.config);
+    let is = |one: &Entity| *one == own;
     let (why, next) = lapsed(workshop, is, "cradle module renew --all --expired");
     Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run")).because(why).next(next)
 }

@@ -25,7 +25,10 @@ impl Shared {
         let Some(binding) = self.binding_soon() else {
             return Standing::unknown("a module is being started, or the mode is changed");
         };
-        let wanted: Vec<_> = STARTED.into_iter().filter(|module| binding.leave(*module) == Leave::On).collect();
+        let wanted: Vec<_> = STARTED
+            .into_iter()
+            .filter(|module| binding.leave(*module) == Leave::On && self.runs_here(*module))
+            .collect();
         let mut down: Vec<_> = self.troubles().iter().map(|(module, failure)| trouble_of(*module, failure)).collect();
         let now = self.now();
         for module in &wanted {

@@ -83,7 +83,7 @@ impl Shared {
         }
         let binding = locked(&self.row).binding;
         self.stop(|module| !binding.permits(module));
-        let wanted = |module| binding.leave(module) == Leave::On && !self.is_whole(module);
+        let wanted = |module| binding.leave(module) == Leave::On && self.runs_here(module) && !self.is_whole(module);
         if super::STARTED.into_iter().any(wanted) && patience.is_over() {
             let began = self.start_missing();
             for (module, failure) in self.troubles() {

@@ -86,6 +86,10 @@ impl Hosted {
                     && let Ok(newer) = self.workshop.directory()
                 {
                     assembly.directory.replace(newer);
+                    // What it says is refused from now on; if its key was replaced, its successor opens the new one.
+                    if !link.is_certified() {
+                        return Err(not_certified(link.caller().module));
+                    }
                 }
                 match link.gate().open(link.now()) {
                     Ok(held) if !held.binding.permits(Module::Gateway) => quiet()?,
@@ -122,6 +126,12 @@ fn off(link: &Link, reason: Reason) -> Result {
         .next("start it with `cradle up`, which keeps the mode of this box"))
 }
 
+fn not_certified(module: Module) -> Failure {
+    Failure::new(Exit::NotAuthorised, "not-certified", format!("{module} does not run"))
+        .because("its key has no certificate that is valid now")
+        .next("see `cradle module list`")
+}
+
 /// In modes without the gateway nothing listens beyond this machine.
 fn quiet() -> Result {
     let Some(socket) = sockets::listening_beyond_loopback().into_iter().next() else { return Ok(()) };
@@ -144,10 +154,7 @@ impl Running {
         let assembly = Assembly::apart(workshop, module)?;
         let link = assembly.link(module)?;
         if !link.is_certified() {
-            let what = format!("{module} does not run");
-            return Err(Failure::new(Exit::NotAuthorised, "not-certified", what)
-                .because("its key has no certificate that is valid now")
-                .next("see `cradle module list`"));
+            return Err(not_certified(module));
         }
         let service: Arc<dyn Service> = match module {
             Module::Provisioning => Arc::new(LineService::new(assembly.clone(), &link)),

@@ -36,6 +36,19 @@ fn says(change: impl FnOnce(&mut Said), expected: Outcome) {
 }
 
 #[test]
+fn a_station_is_told_nothing_by_the_console_of_another_box() {
+    let told = |at: &str| {
+        let (mode, body) = (Binding::settled(Mode::ProvisionSoftware), "{}".to_owned());
+        let mut draft = Draft::call(Module::Console, Module::Provisioning, Subject::ProvisioningWatch, mode, body);
+        if at == "away" {
+            draft.move_to_other_box();
+        }
+        draft.arrive(&World::in_mode(mode, model::callers::CALLERS_TOML))
+    };
+    assert_eq!(told("home"), CarriedOut);
+    assert_eq!(told("away"), Refused(Reason::CallerNotAllowed));
+}
+#[test]
 fn another_mode_there_is_none_of_our_business() {
     check(|_| {}, CarriedOut);
 }

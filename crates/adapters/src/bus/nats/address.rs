@@ -34,7 +34,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where a call of this site goes. A lease, and whatever a supervisor is told, stays on its box.
+    /// Where a call of this site goes. A lease, and whatever a supervisor or a station is told, stays on its box.
     #[must_use]
     pub fn call(&self, to: Module, subject: Subject) -> String {
         format!("{}.{subject}", self.root(to, subject))
@@ -44,6 +44,9 @@ impl Site {
         let Self { domain, instance } = self;
         if subject == Subject::ModeLease || to == Module::Supervisor {
             format!("cradle.{domain}.box.{instance}.{to}")
+        } else if to.answers_at_home() {
+            // Beside leases, and not among them: who hears all of these hears none of those twice.
+            format!("cradle.{domain}.station.{instance}.{to}")
         } else {
             format!("cradle.{domain}.{to}")
         }
@@ -120,6 +123,21 @@ mod tests {
     fn what_a_supervisor_is_told_stays_on_its_box() {
         check(Module::Supervisor, Subject::ModeSeal, "cradle.plant.box.line-1.supervisor.mode.seal");
         assert_eq!(site().calls_to(Module::Supervisor), "cradle.plant.box.line-1.supervisor.>");
+    }
+    #[test]
+    fn what_a_station_is_told_stays_on_its_box() {
+        check(
+            Module::Provisioning,
+            Subject::ProvisioningRun,
+            "cradle.plant.station.line-1.provisioning.provisioning.run",
+        );
+    }
+    #[test]
+    fn nobody_hears_a_lease_among_the_calls_that_one_process_answers() {
+        for module in Module::ALL.into_iter().filter(|module| *module != Module::Supervisor) {
+            let (calls, lease) = (site().calls_to(module), site().leases_to(module));
+            assert!(!lease.starts_with(calls.trim_end_matches('>')), "{calls} {lease}");
+        }
     }
     #[test]
     fn an_address_of_another_module_box_or_domain_is_no_subject() {

@@ -30,6 +30,20 @@ impl Login {
     }
 }
 
+/// Whether a text is the public key of a user, as the server's configuration names it.
+#[must_use]
+pub fn is_public_key(text: &str) -> bool {
+    KeyPair::from_public_key(text).is_ok_and(|pair| pair.key_pair_type() == KeyPairType::User)
+}
+
+/// The public key that belongs to a seed.
+///
+/// # Errors
+/// [`OpenFault::Seed`]
+pub fn public_key_of(seed: &Path) -> Result<String, OpenFault> {
+    KeyPair::from_seed(&read_seed(seed)?).map(|pair| pair.public_key()).map_err(bad)
+}
+
 fn bad(error: impl std::fmt::Display) -> OpenFault {
     OpenFault::Seed(error.to_string())
 }
@@ -43,5 +57,42 @@ pub(super) fn read_seed(path: &Path) -> Result<Zeroizing<String>, OpenFault> {
     match pair.key_pair_type() {
         KeyPairType::User => Ok(Zeroizing::new(text.to_owned())),
         _ => Err(at(&"the seed of another kind of key")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: bool) {
+        assert_eq!(is_public_key(text), expected, "{text:?}");
+    }
+    fn login() -> Login {
+        Login::make(&crate::clock::SystemEntropy::default()).unwrap()
+    }
+    #[test]
+    fn the_public_key_of_a_user_is_one() {
+        check(&login().public_key, true);
+    }
+    #[test]
+    fn a_seed_is_none() {
+        check(&login().seed, false);
+    }
+    #[test]
+    fn the_key_of_another_kind_is_none() {
+        check(&KeyPair::new_from_raw(KeyPairType::Account, [7; 32]).unwrap().public_key(), false);
+    }
+    #[test]
+    fn what_would_change_the_configuration_is_none() {
+        check(&format!("{}\n}}", login().public_key), false);
+        check("", false);
+    }
+    #[test]
+    fn the_public_key_of_a_seed_is_found_again() {
+        let (dir, login) = (crate::testing::Temporary::new(), login());
+        let path = dir.path().join("seed");
+        std::fs::write(&path, format!("{}\n", login.seed.as_str())).unwrap();
+        assert_eq!(public_key_of(&path).ok(), Some(login.public_key));
     }
 }

@@ -23,8 +23,8 @@ CREATE TABLE issuance_by_key (
   PRIMARY KEY (prefix, issuance)
 ) STRICT, WITHOUT ROWID;";
 pub(super) const FOR_SERVER: &str = "CREATE INDEX issuance_key ON issuance (substr(key, 1, 8));";
-/// What schema 4 has for what was an index in the file before.
-pub(super) const SCHEMA_4: &str = "DROP INDEX issuance_key;
+/// Fills it from what was an index before schema 4.
+pub(super) const FROM_INDEX: &str = "DROP INDEX issuance_key;
 INSERT INTO issuance_by_key SELECT substr(key, 1, 8), id FROM issuance ORDER BY 1, 2;
 INSERT INTO counter (name, value) SELECT 'key_index_floor', coalesce(max(id), 0) FROM issuance;";
 

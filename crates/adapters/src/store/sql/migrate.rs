@@ -23,6 +23,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<Option<u32>, OpenFa
 
 /// What schema 3 has more than schema 2, for both engines.
 pub(super) const SCHEMA_3: &str = include_str!("schema-3.sql");
+/// What schema 4 has more than schema 3, for both engines.
+pub(super) const SCHEMA_4: &str = include_str!("schema-4.sql");
 
 fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction()?;
@@ -32,8 +34,9 @@ fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     if from < 3 {
         tx.execute_batch(SCHEMA_3)?;
     }
+    tx.execute_batch(SCHEMA_4)?;
     tx.execute_batch(keys::FOR_FILE)?;
-    tx.execute_batch(keys::SCHEMA_4)?;
+    tx.execute_batch(keys::FROM_INDEX)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     tx.commit()
 }
@@ -127,6 +130,17 @@ mod tests {
         tx.commit().unwrap();
         assert_eq!(migrate(&mut old), Ok(Some(2)));
         assert_eq!(one::<u64>(&old, "SELECT count(*) FROM foreign_intent"), 0);
+    }
+    #[test]
+    fn schema_3_comes_up_to_date_too() {
+        let (_dir, mut old) = fixture();
+        let tx = old.transaction().unwrap();
+        from_1(&tx).unwrap();
+        tx.execute_batch(SCHEMA_3).unwrap();
+        tx.pragma_update(None, "user_version", 3).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(migrate(&mut old), Ok(Some(3)));
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM invitation"), 0);
     }
     #[test]
     fn it_is_done_once() {

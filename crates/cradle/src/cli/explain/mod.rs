@@ -249,6 +249,51 @@ const BACKUPS: [(&str, Exit, &str, &str); 13] = [
         "name each with --operator; `cradle operator add` makes another",
     ),
 ];
+/// Those of boxes that join.
+const JOINING: [(&str, Exit, &str, &str); 12] = [
+    (
+        "answer-refused",
+        Exit::Refused,
+        "an answer is not the one to what this box asked",
+        "take it again as the first box wrote it",
+    ),
+    (
+        "box-known",
+        Exit::Conflict,
+        "modules of a box of that name are certified already",
+        "choose another name, or revoke the certificates of a box that is gone",
+    ),
+    ("box-unknown", Exit::NotFound, "no box of that name was admitted", "see `cradle module invitations`"),
+    ("invitation-ended", Exit::Refused, "the time of a token is over", "invite the box again"),
+    ("invitation-open", Exit::Conflict, "the box is invited already", "give it its token, or take that back"),
+    (
+        "invitation-taken-back",
+        Exit::Refused,
+        "an operator took the invitation back",
+        "invite the box again if it may come",
+    ),
+    ("invitation-unknown", Exit::NotFound, "no such invitation was made here", "`cradle module invite`"),
+    (
+        "invitation-used",
+        Exit::Refused,
+        "a box was admitted with this token already",
+        "if it was not the box that you know, revoke its certificates",
+    ),
+    ("join-file", Exit::Usage, "a file between two boxes is not what it should be", "take it again as it was written"),
+    (
+        "join-refused",
+        Exit::Refused,
+        "what a box asks is not what it was invited for, or was altered on its way",
+        "take the request again as the new box wrote it; if it stays so, take the invitation back",
+    ),
+    (
+        "key-revoked",
+        Exit::Refused,
+        "a certificate of this key was revoked, so somebody else may have the key",
+        "`cradle module renew MODULE --new-key`",
+    ),
+    ("not-joining", Exit::NotFound, "this box has not asked to join", "`cradle module join TOKEN --out REQUEST` first"),
+];
 /// Those of key ceremonies, divided keys and exports.
 const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
     (
@@ -401,6 +446,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(&PUBLISHED)
         .chain(&BACKUPS)
         .chain(&CEREMONIES)
+        .chain(&JOINING)
         .chain(&UPDATES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
@@ -416,7 +462,14 @@ fn rows() -> impl Iterator<Item = Row> {
 
 /// A code that is known here, and the exit status behind it.
 pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
-    let ours = CODES.iter().chain(&PUBLISHED).chain(&BACKUPS).chain(&CEREMONIES).chain(&UPDATES).chain(&SURROUNDINGS);
+    let ours = CODES
+        .iter()
+        .chain(&PUBLISHED)
+        .chain(&BACKUPS)
+        .chain(&CEREMONIES)
+        .chain(&JOINING)
+        .chain(&UPDATES)
+        .chain(&SURROUNDINGS);
     let ours = ours.map(|&(code, exit, ..)| (code, exit));
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));
     let findings = FINDINGS.iter().map(|&(code, ..)| (code, Exit::Failed));

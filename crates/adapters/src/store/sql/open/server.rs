@@ -3,7 +3,7 @@
 use crate::store::log_mark::LogMark;
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
-use crate::store::sql::migrate::SCHEMA_3;
+use crate::store::sql::migrate::{SCHEMA_3, SCHEMA_4};
 use crate::store::sql::{OpenFault, SCHEMA, audit, keys};
 use model::UnixTime;
 use std::fmt;
@@ -192,21 +192,23 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
     Ok((place, connection))
 }
 
-/// Brings older tables up to date, in one transaction. Nothing of them is changed: from schema 2 to 3 there are some more,
-/// and what is another in schema 4 is so in a file only.
+/// What each older schema lacks.
+const ADDED_SINCE: [(u32, &str); 2] = [(2, SCHEMA_3), (3, SCHEMA_4)];
+
+/// Brings older tables up to date, in one transaction. Nothing of them is changed: there are some more.
 fn bring_up(connection: &Connection) -> Result<(), OpenFault> {
-    let is_old = |found: Option<u32>| found.is_some_and(|found| (2..SCHEMA).contains(&found));
-    if !is_old(version(connection).map_err(|e| OpenFault::of(&e))?) {
+    let is_older = |version: Option<u32>| version.is_some_and(|version| (2..SCHEMA).contains(&version));
+    if !is_older(version(connection).map_err(|e| OpenFault::of(&e))?) {
         return Ok(());
     }
     let done = connection.execute_batch("BEGIN").and_then(|()| {
         // Nobody writes meanwhile, and only one of those who come together finds something to do.
         connection.query_row("SELECT commits FROM cradle.head FOR UPDATE", (), |_| Ok(()))?;
-        let found = version(connection)?;
-        if found == Some(2) {
-            connection.execute_batch(&format!("SET LOCAL search_path = {SCHEMA_NAME}; {}", schema(SCHEMA_3)))?;
-        }
-        if is_old(found) {
+        if let Some(old) = version(connection)?.filter(|old| is_older(Some(*old))) {
+            connection.execute_batch(&format!("SET LOCAL search_path = {SCHEMA_NAME}"))?;
+            for (_, added) in ADDED_SINCE.into_iter().filter(|(since, _)| *since >= old) {
+                connection.execute_batch(&schema(added))?;
+            }
             connection.execute_batch(&format!("UPDATE cradle.schema_version SET value = {SCHEMA}"))?;
         }
         connection.execute_batch("COMMIT")
