@@ -508,7 +508,9 @@ mod tests {
         let mut found = 0;
         for place in all.split("Failure::new(").chain(all.split("Self::new(")).skip(1) {
             let Some(rest) = place.trim_start().strip_prefix("Exit::") else { continue };
-            let Some((_, rest)) = rest.split_once(", \"") else { continue };
+            // Its second argument; where that is a name, whoever has the name is looked at.
+            let Some((_, rest)) = rest.split_once(',') else { continue };
+            let Some(rest) = rest.trim_start().strip_prefix('"') else { continue };
             let code = rest.split('"').next().unwrap();
             if !code.bytes().all(|c| c.is_ascii_lowercase() || c == b'-') {
                 continue;
