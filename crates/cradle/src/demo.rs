@@ -18,7 +18,7 @@ use model::contract::software::{Import, Trust};
 use model::mode::Order;
 use model::{Base64, DeviceType, Fault, Mode, Module, OperatorName, Reason};
 use ports::store::IdentityStore;
-use ports::store::identity::DeviceFilter;
+use ports::store::identity::{DeviceFilter, DeviceRow};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -311,9 +311,7 @@ impl Demo {
     /// A device is stolen: nothing is given to it any more, and its certificate is on the list.
     fn stolen(&mut self) -> Result<String> {
         let watch = Stopwatch::start();
-        let store = &self.installation.workshop.store;
-        let filter = DeviceFilter { serial: Some(parse("SN1000002")?), limit: 1, ..DeviceFilter::default() };
-        let device = store.devices(&filter)?.pop();
+        let device = self.device("SN1000002")?;
         let certified = device.and_then(|d| Some((d.id, d.certificate?)));
         let (device, serial) =
             certified.ok_or_else(|| Failure::new(Exit::Failed, "demo", "the stolen device was not certified"))?;
@@ -334,8 +332,7 @@ impl Demo {
             x509::SerialNumber::from_hex(text).ok_or_else(|| Failure::new(Exit::Failed, "demo", "no serial number"))
         };
         let stolen = self.exchange(number(&serial)?)?;
-        let filter = DeviceFilter { serial: Some(parse("SN1000003")?), limit: 1, ..DeviceFilter::default() };
-        let neighbour = self.installation.workshop.store.devices(&filter)?.pop().and_then(|device| device.certificate);
+        let neighbour = self.device("SN1000003")?.and_then(|device| device.certificate);
         let neighbour = neighbour.map(|text| number(&text)).transpose()?;
         let neighbour = neighbour.map(|number| self.exchange(number)).transpose()?;
         self.write("stolen.ocsp", &stolen.answer)?;
@@ -352,6 +349,11 @@ impl Demo {
         Ok(serial)
     }
 
+    fn device(&self, serial: &str) -> Result<Option<DeviceRow>> {
+        let filter = DeviceFilter { serial: Some(parse(serial)?), limit: 1, ..DeviceFilter::default() };
+        self.patiently(|| Ok(self.installation.workshop.store.devices(&filter)?.pop()))
+    }
+
     fn exchange(&self, number: x509::SerialNumber) -> Result<crate::cli::ocsp::Exchange> {
         self.patiently(|| crate::cli::ocsp::exchange(&self.installation, number, true))
     }
@@ -362,13 +364,15 @@ impl Demo {
         let workshop = &self.installation.workshop;
         let key = crate::compose::audit_key(&workshop.places)?;
         let broken = |why: String| Failure::new(Exit::Failed, "demo", "the records do not agree").because(why);
-        let sound = workshop.store.check_audit(&[], &key, &mut |_| ())?.map_err(|f| broken(format!("{f:?}")))?;
-        let counts = workshop.store.check_deep(&mut |_| ())?.map_err(|f| broken(format!("{f:?}")))?;
-        let chain = crate::cli::ca::chain_of(&workshop.store, &parse("factory")?)?;
+        let store = &workshop.store;
+        let sound = self.patiently(|| Ok(store.check_audit(&[], &key, &mut |_| ())?))?;
+        let sound = sound.map_err(|f| broken(format!("{f:?}")))?;
+        let counts = self.patiently(|| Ok(store.check_deep(&mut |_| ())?))?.map_err(|f| broken(format!("{f:?}")))?;
+        let chain = self.patiently(|| crate::cli::ca::chain_of(store, &parse("factory")?))?;
         let pem: String = chain.iter().map(|der| x509::pem::encode("CERTIFICATE", der)).collect();
         self.write("chain.pem", pem.as_bytes())?;
-        let exported =
-            crate::cli::cert::export_all(&workshop.store, &self.dir.join("certificates"), Some(parse("factory")?))?;
+        let directory = self.dir.join("certificates");
+        let exported = self.patiently(|| crate::cli::cert::export_all(store, &directory, Some(parse("factory")?)))?;
         let what = format!(
             "{} certificates, {} audit entries, all agree; {exported} certificates written out",
             counts.certificates, sound.size
