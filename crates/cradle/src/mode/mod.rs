@@ -389,12 +389,30 @@ impl Shared {
             }
         }
         self.renew(&row)?;
-        // What the registry could not leave at km while km was off, it leaves now.
-        if started_anew.contains(&Module::Authority) && self.is_there(Module::Identity) {
+        let is_due = locked(&self.not_left).is_some() || started_anew.contains(&Module::Authority);
+        if is_due {
+            self.leave_grants();
+        }
+        Ok(())
+    }
+
+    /// What the registry could not leave at km while km was off, it leaves when both are there.
+    fn leave_grants(&self) {
+        if self.is_there(Module::Authority) && self.is_there(Module::Identity) {
             let left = self.link.call(&DepositPending {}).or_fail("leaving grants at the authority");
             *locked(&self.not_left) = left.err();
         }
-        Ok(())
+    }
+
+    /// Enters a mode for a module that goes on at once: without the grants, everything would be refused for good.
+    fn enter_whole(self: &Arc<Self>, mode: Mode) -> Result {
+        self.enter(mode)?;
+        let is_due = self.is_there(Module::Authority) && locked(&self.not_left).is_some();
+        if !is_due {
+            return Ok(());
+        }
+        self.leave_grants();
+        locked(&self.not_left).clone().map_or(Ok(()), Err)
     }
 
     /// Whether a module is one of this box, and not only of another.

@@ -84,12 +84,13 @@ impl Shared {
         let binding = locked(&self.row).binding;
         self.stop(|module| !binding.permits(module));
         let wanted = |module| binding.leave(module) == Leave::On && self.runs_here(module) && !self.is_whole(module);
-        if super::STARTED.into_iter().any(wanted) && patience.is_over() {
+        let is_due = super::STARTED.into_iter().any(wanted) || locked(&self.not_left).is_some();
+        if is_due && patience.is_over() {
             let began = self.start_missing();
             for (module, failure) in self.troubles() {
                 tracing::warn!(module = ?module, code = failure.code, what = %failure.what, why = %failure.why, "down");
             }
-            patience.tried(began.is_ok() && locked(&self.down).is_empty());
+            patience.tried(began.is_ok() && self.troubles().is_empty());
         }
     }
 
@@ -128,7 +129,7 @@ impl Service for Answering {
             }
             Subject::ModeEnter => answer(body, |EnterMode { mode }| {
                 let _changing = locked(&shared.changing);
-                Ok(shared.shown(shared.enter(mode).err().as_ref()))
+                Ok(shared.shown(shared.enter_whole(mode).err().as_ref()))
             }),
             _ => Err(Reason::WrongSubject.into()),
         }
