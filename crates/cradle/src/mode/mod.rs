@@ -182,7 +182,7 @@ impl Supervisor {
     /// Enters a mode that the order covers.
     pub(crate) fn enter(&self, mode: Mode) -> Result {
         let _changing = locked(&self.shared.changing);
-        self.shared.enter(mode)
+        self.shared.enter_whole(mode)
     }
 }
 
@@ -404,7 +404,8 @@ impl Shared {
         }
     }
 
-    /// Enters a mode for a module that goes on at once: without the grants, everything would be refused for good.
+    /// Enters a mode for a module that goes on at once: without the grants, everything would be refused for good. What the
+    /// authority refuses does not come by waiting, and holds up nobody.
     fn enter_whole(self: &Arc<Self>, mode: Mode) -> Result {
         self.enter(mode)?;
         let is_due = self.is_there(Module::Authority) && locked(&self.not_left).is_some();
@@ -412,7 +413,7 @@ impl Shared {
             return Ok(());
         }
         self.leave_grants();
-        locked(&self.not_left).clone().map_or(Ok(()), Err)
+        locked(&self.not_left).clone().filter(|failure| failure.exit == Exit::Unavailable).map_or(Ok(()), Err)
     }
 
     /// Whether a module is one of this box, and not only of another.
