@@ -124,6 +124,9 @@ pub(crate) struct StoreConfig {
     /// The file that holds the password, and that nobody else may read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password_file: Option<PathBuf>,
+    /// The certificates to trust, in PEM: with them, TLS is a must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trust: Option<PathBuf>,
 }
 
 /// The broker over which modules meet that run in processes of their own.
@@ -188,8 +191,17 @@ impl BusConfig {
 
 /// Longest password, in octets.
 const PASSWORD_LEN_MAX: u64 = 1024;
+/// Longest file of certificates to trust, in octets.
+const TRUST_LEN_MAX: u64 = 256 * 1024;
 
 impl StoreConfig {
+    /// A server at an address. The files are found from wherever a command is started.
+    pub(crate) fn at(url: String, password_file: Option<&Path>, trust: Option<&Path>) -> Self {
+        // A name that is none fails where it is read, by that name.
+        let found = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Self { url, password_file: password_file.map(found), trust: trust.map(found) }
+    }
+
     /// The server, for a process of this name.
     pub(crate) fn server(&self, process: &str) -> std::result::Result<Server, OpenFault> {
         let unread = |e: std::io::Error| OpenFault::Engine(format!("the file of its password cannot be read: {e}"));
@@ -202,7 +214,18 @@ impl StoreConfig {
             }
             None => None,
         };
-        Ok(Server { url: self.url.clone(), password, process: process.to_owned(), log_mark: None })
+        let anchors = self.trust.as_deref().map(anchors).transpose()?.unwrap_or_default();
+        Ok(Server { url: self.url.clone(), password, anchors, process: process.to_owned(), log_mark: None })
+    }
+}
+
+/// The certificates that speak for the server, in DER.
+fn anchors(path: &Path) -> std::result::Result<Vec<Vec<u8>>, OpenFault> {
+    let bad = |why: String| OpenFault::Engine(format!("[store] trust: {}: {why}", path.display()));
+    let text = files::read_bounded(path, TRUST_LEN_MAX).map_err(|e| bad(e.to_string()))?;
+    match x509::pem::blocks(&text) {
+        Some(anchors) if !anchors.is_empty() => Ok(anchors),
+        _ => Err(bad("it holds no certificates in PEM".into())),
     }
 }
 

@@ -139,7 +139,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         maker_pen: 32473,
         name: parse("line-1")?,
         demo: true,
-        store: servers.map(|servers| StoreConfig { url: servers.store.clone(), password_file: None }),
+        store: servers.map(|servers| StoreConfig::at(servers.store.clone(), None, None)),
         bus: servers.map(|servers| BusConfig::at(servers.bus.clone())),
     };
     let key_type = "p256".to_owned();

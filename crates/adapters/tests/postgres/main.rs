@@ -14,6 +14,7 @@ mod server;
 #[path = "../store/support.rs"]
 #[expect(dead_code, reason = "the suite of every store uses the rest")]
 mod support;
+mod tls;
 
 use adapters::store::SqlStore;
 use adapters::store::sql::{OpenFault, Server};
@@ -28,7 +29,7 @@ use support::*;
 
 fn at(port: u16, process: &str) -> Server {
     let url = format!("host=127.0.0.1 port={port} user=cradle dbname=postgres");
-    Server { url, password: None, process: process.into(), log_mark: None }
+    Server { url, password: None, anchors: Vec::new(), process: process.into(), log_mark: None }
 }
 
 /// A process of this name; all of them have one key for the log.

@@ -19,7 +19,7 @@ fn process(server: &Postgres, name: &str, first: Option<&Box_>) -> Box_ {
     let url = format!("host=127.0.0.1 port={} user=cradle dbname=records", server.port);
     let directory = first.map_or(&b.dir, |first| &first.dir);
     let log_mark = Some(LogMark::of(&directory.join("marks"), "test"));
-    b.server = Some(Server { url, password: None, process: name.into(), log_mark });
+    b.server = Some(Server { url, password: None, anchors: Vec::new(), process: name.into(), log_mark });
     if let Some(first) = first {
         b.key = Arc::clone(&first.key);
     }

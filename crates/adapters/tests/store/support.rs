@@ -51,6 +51,7 @@ fn server(n: u64) -> Option<Server> {
     Some(Server {
         url: url.replace("dbname=postgres", &format!("dbname={name}")),
         password: None,
+        anchors: Vec::new(),
         process: "one".into(),
         log_mark: None,
     })

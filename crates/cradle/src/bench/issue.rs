@@ -100,7 +100,7 @@ impl Rig {
         let made = database.as_ref().map(Database::url);
         let servers = if is_apart || own { Some(Servers::start(made.clone())?) } else { None };
         let url = servers.as_ref().map(|servers| servers.store.clone()).or(made);
-        let store = url.map(|url| StoreConfig { url, password_file: None });
+        let store = url.map(|url| StoreConfig::at(url, None, None));
         let bus = servers.as_ref().filter(|_| is_apart).map(|servers| {
             let bus = BusConfig::at(servers.bus.clone());
             BusConfig { authorities: backing.authorities, ..bus }

@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// The file that holds its password.
     #[arg(long, env = "CRADLE_STORE_PASSWORD_FILE", value_name = "FILE", requires = "store")]
     store_password_file: Option<PathBuf>,
+    /// The certificates by which it proves its name, PEM: with them, the connection is encrypted.
+    #[arg(long, env = "CRADLE_STORE_TRUST", value_name = "FILE", requires = "store")]
+    store_trust: Option<PathBuf>,
     /// Run modules in processes of their own, which meet over this nats-server: `nats://HOST:PORT`. Its configuration is
     /// written into the data directory.
     #[arg(long, env = "CRADLE_BUS", value_name = "URL", requires = "store")]
@@ -222,8 +225,9 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
         common.out().say("32473 is the enterprise number for examples. Device certificates are for ever, and name it: use --maker-pen.");
     }
     let Arguments { name, key_type, bare, token, .. } = arguments;
-    let store =
-        arguments.store.clone().map(|url| StoreConfig { url, password_file: arguments.store_password_file.clone() });
+    let store = arguments.store.clone();
+    let store = store
+        .map(|url| StoreConfig::at(url, arguments.store_password_file.as_deref(), arguments.store_trust.as_deref()));
     let bus = arguments.bus.clone().map(BusConfig::at);
     let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store, bus };
     Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, token: token.clone(), passphrase })

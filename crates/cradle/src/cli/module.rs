@@ -120,6 +120,9 @@ struct JoinArguments {
     /// With the answer: the file that holds the password for the records, if their server asks for one.
     #[arg(long, value_name = "FILE", requires = "answer")]
     store_password_file: Option<PathBuf>,
+    /// With the answer: the certificates by which that server proves its name, PEM, if it is on another machine.
+    #[arg(long, value_name = "FILE", requires = "answer")]
+    store_trust: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -167,9 +170,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let said = json!({"uninvited": instance});
             common.out().one(&said, || format!("{instance} is not invited any more: its token opens nothing\n"))
         }
-        Verb::Join(JoinArguments { answer: Some(answer), store_password_file, .. }) => {
+        Verb::Join(JoinArguments { answer: Some(answer), store_password_file, store_trust, .. }) => {
             let places = Places::of(&common.data);
-            let invited = join::take(&places, &answer, common.passphrase_file.as_deref(), store_password_file)?;
+            let records = join::Records { password_file: store_password_file, trust: store_trust };
+            let invited = join::take(&places, &answer, common.passphrase_file.as_deref(), records)?;
             let said = json!({"joined": invited.instance, "modules": invited.modules, "data": common.data});
             common.out().one(&said, || format!("{} is a box of the installation\n", invited.instance))?;
             common

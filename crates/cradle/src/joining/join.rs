@@ -128,12 +128,20 @@ fn remembered(places: &Places) -> Result<Joining> {
     super::read("record of what was asked", &path)
 }
 
+/// What a box has to know of the server of records besides what the answer says.
+pub(crate) struct Records {
+    /// The file of its password.
+    pub(crate) password_file: Option<PathBuf>,
+    /// The certificates by which it proves its name.
+    pub(crate) trust: Option<PathBuf>,
+}
+
 /// Takes the answer: from here on this box is one of the installation. What an interruption left is done again.
 pub(crate) fn take(
     places: &Places,
     answer: &Path,
     passphrase_file: Option<&Path>,
-    password_file: Option<PathBuf>,
+    records: Records,
 ) -> Result<Invited> {
     if places.data().join(FILE).exists() {
         return Err(Failure::new(Exit::Conflict, "exists", "this box is one of an installation already")
@@ -154,7 +162,7 @@ pub(crate) fn take(
             put(&directory.join(format!("{name}.toml")), text.as_bytes())?;
         }
     }
-    let config = config(places, &joining_, &admission, password_file);
+    let config = config(places, &joining_, &admission, records);
     let workshop = Workshop::open_joined(places, &config, keystore)?;
     let operator = &joining_.invited.operator;
     workshop.operator(Some(operator))?;
@@ -238,7 +246,8 @@ fn put(path: &Path, octets: &[u8]) -> Result {
     files::replace(path, octets).map_err(|e| Failure::file(path, &e))
 }
 
-fn config(places: &Places, joining: &Joining, admission: &Admission, password_file: Option<PathBuf>) -> Config {
+fn config(places: &Places, joining: &Joining, admission: &Admission, records: Records) -> Config {
+    let Records { password_file, trust: store_trust } = records;
     let Joining { invited, about, vault, .. } = joining;
     let trust = about.trust.is_some().then(|| places.data().join("bus").join("trust.pem"));
     let modules = invited.modules.iter().copied().filter(|module| !super::ALWAYS.contains(module)).collect();
@@ -261,7 +270,7 @@ fn config(places: &Places, joining: &Joining, admission: &Admission, password_fi
         signed_lists_only: admission.signed_lists_only,
         retention: None,
         operators_needed: admission.operators_needed,
-        store: Some(StoreConfig { url: about.store.clone(), password_file }),
+        store: Some(StoreConfig::at(about.store.clone(), password_file.as_deref(), store_trust.as_deref())),
         bus: Some(bus),
         station: StationConfig::default(),
         vault: vault.clone(),

@@ -41,7 +41,13 @@ impl Box_ {
         Some(url.replace("dbname=postgres", &format!("dbname={}", self.database())))
     }
     fn server(&self) -> Option<Server> {
-        self.url().map(|url| Server { url, password: None, process: "line-1".into(), log_mark: None })
+        self.url().map(|url| Server {
+            url,
+            password: None,
+            anchors: Vec::new(),
+            process: "line-1".into(),
+            log_mark: None,
+        })
     }
 
     /// A database of its own, where the suite runs against a server.

@@ -3,6 +3,7 @@
 
 pub(super) mod postgres;
 pub(super) mod sqlite;
+pub(super) mod tls;
 mod value;
 
 pub(crate) use value::{Column, Owned, Params, Value};

@@ -4,6 +4,7 @@
 //! Prevents: writing to a server that answers before its disk has it; going on where another process took this one's
 //! place; an end of a transaction that is guessed.
 
+use super::tls::Tls;
 use super::{Column, Error, Result, Value};
 use crate::store::log_mark::LogMark;
 use bytes::BytesMut;
@@ -31,6 +32,8 @@ const IDLE_S: u32 = 5;
 pub(crate) struct Place {
     /// The server, the database and the user.
     pub(crate) config: Config,
+    /// Who speaks for the server; without it the connection is not encrypted.
+    pub(crate) tls: Option<Tls>,
     /// How far its log had come when this box last saw it.
     pub(crate) log_mark: Option<LogMark>,
 }
@@ -253,7 +256,10 @@ fn connect(place: &Place) -> Result<Inner> {
     let mut config = place.config.clone();
     config.application_name("cradle").connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(10));
     config.tcp_user_timeout(Duration::from_secs(20));
-    let mut client = config.connect(NoTls)?;
+    let mut client = match &place.tls {
+        Some(tls) => config.connect(tls.clone())?,
+        None => config.connect(NoTls)?,
+    };
     client.batch_execute(&format!(
         "SET search_path = {SCHEMA_NAME}; SET lock_timeout = '20s'; \
          SET idle_in_transaction_session_timeout = '{IDLE_S}s'; {KEEPALIVE}"

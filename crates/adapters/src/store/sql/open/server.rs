@@ -2,11 +2,14 @@
 
 use crate::store::log_mark::LogMark;
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
+use crate::store::sql::engine::tls::Tls;
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
 use crate::store::sql::migrate::{SCHEMA_3, SCHEMA_4};
 use crate::store::sql::{OpenFault, SCHEMA, audit, keys};
 use model::UnixTime;
+use postgres::config::{Host, SslMode};
 use std::fmt;
+use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 /// A server, and the process that writes there.
@@ -16,6 +19,8 @@ pub struct Server {
     pub url: String,
     /// The password, if it asks for one.
     pub password: Option<Zeroizing<String>>,
+    /// The certificates, in DER, by one of which the server proves its name: with them, TLS is a must.
+    pub anchors: Vec<Vec<u8>>,
     /// The name of the process, which no other has.
     pub process: String,
     /// How far the log had come when this box last saw it.
@@ -42,7 +47,8 @@ impl Database {
     /// # Errors
     /// [`OpenFault`]
     pub fn make(url: &str) -> Result<Self, OpenFault> {
-        let server = Server { url: url.to_owned(), password: None, process: String::new(), log_mark: None };
+        let server =
+            Server { url: url.to_owned(), password: None, anchors: Vec::new(), process: String::new(), log_mark: None };
         let (server, session) = open(&server)?;
         let name = format!("cradle_bench_{}", std::process::id());
         let made = session
@@ -110,7 +116,39 @@ fn place(server: &Server) -> Result<Place, OpenFault> {
     if let Some(password) = &server.password {
         config.password(password.as_bytes());
     }
-    Ok(Place { config, log_mark: server.log_mark.clone() })
+    let tls = tls(&mut config, &server.anchors).map_err(OpenFault::Engine)?;
+    Ok(Place { config, tls, log_mark: server.log_mark.clone() })
+}
+
+/// TLS if anchors are named; a server elsewhere is not spoken to without, but for whoever says so.
+fn tls(config: &mut postgres::Config, anchors: &[Vec<u8>]) -> Result<Option<Tls>, String> {
+    if !anchors.is_empty() {
+        if config.get_ssl_mode() == SslMode::Disable {
+            return Err(
+                "[store] trust asks for TLS, and sslmode=disable in its url forbids it: take one of them out".into()
+            );
+        }
+        config.ssl_mode(SslMode::Require);
+        return Tls::trusting(anchors).map(Some).map_err(|bad| format!("[store] trust: {bad}"));
+    }
+    match config.get_ssl_mode() {
+        SslMode::Disable => Ok(None),
+        SslMode::Prefer if is_here(config) => Ok(None),
+        _ => Err("the server is on another machine: name the certificates that speak for it in [store] trust \
+                  (--store-trust FILE), or, where nobody else is on the network between, say sslmode=disable in the url"
+            .into()),
+    }
+}
+
+/// Whether all that the address names is on this machine.
+fn is_here(config: &postgres::Config) -> bool {
+    let named = |host: &Host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Host::Unix(_) => true,
+    };
+    // An address goes before a name.
+    let addresses = config.get_hostaddrs();
+    if addresses.is_empty() { config.get_hosts().iter().all(named) } else { addresses.iter().all(IpAddr::is_loopback) }
 }
 
 fn open(server: &Server) -> Result<(Place, Session), OpenFault> {
@@ -270,4 +308,43 @@ fn checked(connection: &Connection) -> Result<(), OpenFault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a server is spoken to without TLS.
+    #[track_caller]
+    fn plain(url: &str, expected: bool) {
+        let server =
+            Server { url: url.into(), password: None, anchors: Vec::new(), process: String::new(), log_mark: None };
+        let refused = place(&server).err().map(|fault| fault.to_string());
+        assert_eq!(refused.is_none(), expected, "{url}: {refused:?}");
+    }
+
+    #[test]
+    fn a_server_on_this_machine_needs_no_tls() {
+        plain("postgres://cradle@localhost/cradle", true);
+        plain("postgres://cradle@127.0.0.7/cradle", true);
+        plain("postgres://cradle@[::1]/cradle", true);
+        plain("host=/run/postgresql user=cradle", true);
+        plain("host=records.example hostaddr=127.0.0.1", true);
+    }
+    #[test]
+    fn a_server_elsewhere_is_not_spoken_to_without() {
+        plain("postgres://cradle@records.example/cradle", false);
+        plain("postgres://cradle@10.1.2.3/cradle", false);
+        plain("host=localhost,records.example", false);
+        plain("host=localhost hostaddr=10.1.2.3", false);
+        plain("postgres://cradle@localhost.example/cradle", false);
+    }
+    #[test]
+    fn who_says_so_goes_without() {
+        plain("postgres://cradle@records.example/cradle?sslmode=disable", true);
+    }
+    #[test]
+    fn asking_for_tls_needs_somebody_to_trust() {
+        plain("postgres://cradle@localhost/cradle?sslmode=require", false);
+    }
 }
