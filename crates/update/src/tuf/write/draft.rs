@@ -12,7 +12,7 @@ use model::octets::hex;
 use std::fmt;
 
 /// A metadata file that is being signed. Everything that it says is kept, also what is not understood here.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Draft<R> {
     file: Json,
     envelope: Envelope<R>,

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::key::Signers;
 use super::targets::{Custom, SUCCINCT_BITS_MAX};
+use crate::json::Json;
 use crate::tuf::hashes::Hashes;
 use crate::tuf::roles::{Root, Snapshot, Targets, Timestamp, To};
 use crate::tuf::target::Target;
@@ -111,6 +112,26 @@ impl Draft<Targets> {
                 .map(|name| DelegatedRole { name, signers: signers(rule), terminating: true })
                 .collect(),
         }
+    }
+
+    /// Whether all targets are left to bins by their hash, succinct or not.
+    #[must_use]
+    pub fn is_in_bins(&self) -> bool {
+        match self.said().delegations.as_ref().map(|delegations| &delegations.to) {
+            Some(To::Bins { .. }) => true,
+            Some(To::Roles(roles)) => !roles.is_empty() && roles.iter().all(|role| role.is_bin()),
+            None => false,
+        }
+    }
+
+    /// About which targets a role is asked, as the file says it: its patterns, or prefixes of hashes.
+    #[must_use]
+    pub fn part_of(&self, role: &str) -> Option<String> {
+        let roles = self.fields().get("delegations")?.object()?.get("roles")?.list()?;
+        let about =
+            roles.iter().filter_map(Json::object).find(|one| one.get("name").and_then(Json::text) == Some(role))?;
+        let part = about.get("paths").or_else(|| about.get("path_hash_prefixes"))?;
+        Some(part.list()?.iter().filter_map(Json::text).collect::<Vec<_>>().join(" "))
     }
 
     /// The roles that are asked about a target, in order.

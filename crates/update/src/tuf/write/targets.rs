@@ -166,6 +166,26 @@ impl Body<Targets> {
         Ok(())
     }
 
+    /// Has others sign for a role to which targets are left; of succinct bins, for all of them. Says whether there is such
+    /// a role.
+    pub fn assign(&mut self, role: &str, keys: &[Key], threshold: Threshold) -> bool {
+        let Some(delegations) = self.fields.get_mut("delegations").and_then(Json::object_mut) else { return false };
+        let roles = delegations.get_mut("roles").and_then(Json::list_mut);
+        let listed = roles.and_then(|roles| roles.iter_mut().find(|one| is_named(one, role)));
+        let about = match listed {
+            Some(role) => role.object_mut(),
+            None => delegations.get_mut("succinct_roles").and_then(Json::object_mut).filter(|bins| {
+                let prefix = bins.get("name_prefix").and_then(Json::text).unwrap_or_default();
+                role.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'))
+            }),
+        };
+        let Some(about) = about else { return false };
+        about.extend(rule(keys, threshold).map(|(name, value)| (name.to_owned(), value)));
+        learn(delegations, keys);
+        self.forget_keys();
+        true
+    }
+
     /// Leaves nothing to a role any longer. Says whether something was.
     pub fn withdraw(&mut self, role: &str) -> bool {
         let Some(delegations) = self.fields.get_mut("delegations").and_then(Json::object_mut) else { return false };
