@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """`cradle repo` publishes, and the reference implementation's client of TUF follows: well at every stage.
 
-    rigs/tuf/followed.py PATH [CASE]...     PATH: the program
+    rigs/tuf/followed.py [--js DIR] PATH [CASE]...     PATH: the program; DIR: where tuf-js is installed, beside follow.js
 
 Each case is one repository and one device that begins with its first root and never begins again: rotations of every role,
 delegations, bins, renewal, signing elsewhere, and a kill at every call that changes the disk.
 Exit status: 0 all are as expected; 1 one is not, and is named; 2 the rig could not do its work.
-Needs: python-tuf, faketime, strace.
+With --js a second device follows with tuf-js, where tuf-js knows the types of keys.
+Needs: python-tuf, faketime, strace; node.
 """
 import functools
 import http.server
@@ -24,7 +25,7 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 CASES = {}
 # Calls after which a file is another one, or is durably so.
-CALLS = "rename,fsync,unlink,mkdir,write"
+CALLS = ["rename", "fsync", "unlink", "mkdir", "write"]
 
 
 def case(function):
@@ -39,8 +40,8 @@ class Disagrees(Exception):
 class World:
     """One repository, served as it lies there, and one device that follows it."""
 
-    def __init__(self, binary, home):
-        self.binary, self.home, self.dir = binary, home, home / "repository"
+    def __init__(self, binary, home, js=None):
+        self.binary, self.home, self.dir, self.js = binary, home, home / "repository", js
         self.late = timedelta()
         handler = functools.partial(Quiet, directory=str(self.dir))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -59,7 +60,9 @@ class World:
                               cwd=self.home, env={"PATH": "/usr/bin:/bin", "TZ": "UTC"})
         if status is not None and done.returncode != status:
             raise Disagrees(f"exit status {done.returncode} of {words[-4:]}: {(done.stdout + done.stderr).strip()}")
-        return json.loads(done.stdout) if done.stdout.strip() and status is not None else None
+        if status is None:
+            return done.returncode
+        return json.loads(done.stdout) if done.stdout.strip() else None
 
     def key(self, name):
         """A key of somebody elsewhere: its file."""
@@ -93,10 +96,27 @@ class World:
         except (RepositoryError, DownloadError) as fault:
             raise Disagrees(f"the device was refused {name}: {type(fault).__name__}: {fault}") from fault
 
+    def follow_with_js(self, name):
+        kept = self.home / "js/metadata"
+        if not kept.exists():
+            kept.mkdir(parents=True)
+            (self.home / "js/images").mkdir()
+            (kept / "root.json").write_bytes((self.dir / "metadata/1.root.json").read_bytes())
+        at = datetime.now(timezone.utc) + self.late
+        shifted = ["faketime", at.strftime("%Y-%m-%d %H:%M:%S")] if self.late else []
+        done = subprocess.run([*shifted, "node", str(self.js / "follow.js"), str(kept), str(self.home / "js/images"), self.url,
+                               name], capture_output=True, text=True, timeout=60, check=False,
+                              env={**os.environ, "TZ": "UTC"})
+        if done.returncode != 0:
+            raise Disagrees(f"tuf-js was refused {name}: {done.stderr.strip()[-600:]}")
+        return done.stdout or None
+
     def gets(self, text, name="image"):
         got = self.follow(name)
         if got != text:
             raise Disagrees(f"the device got {got!r} for {name}, not {text!r}")
+        if self.js and (got := self.follow_with_js(name)) != text:
+            raise Disagrees(f"tuf-js got {got!r} for {name}, not {text!r}")
         if self.run("verify")["wrong"]:
             raise Disagrees("verify finds something wrong")
 
@@ -147,6 +167,8 @@ def every_role_gets_other_keys(w):
 
 @case
 def all_keys_at_once_of_all_types(w):
+    # tuf-js verifies P-384 with SHA-256, against its own scheme's name.
+    w.js = None
     w.begin()
     w.gets("first")
     keys = {}
@@ -168,6 +190,8 @@ def all_keys_at_once_of_all_types(w):
 
 @case
 def ml_dsa(w):
+    # tuf-js does not know TAP 21.
+    w.js = None
     w.begin("--key-type", "ml-dsa-65")
     w.gets("first")
 
@@ -268,51 +292,69 @@ def what_is_old_goes(w):
     w.gets("number 4")
 
 
-@case
-def killed_at_every_call(w):
-    """The next image and another timestamp key, killed before each call that changes the disk; the control run ends."""
+def killed(w, calls, *words):
+    """Publishes the next image and another timestamp key, killed before each of these calls, from the same start each time.
+    Gives what the device got then, or `None` if it was refused; and publishes to the end before the next one."""
     w.begin()
     w.gets("first")
     new = w.key("new")
     w.add("image", "second")
     w.run("rotate", "timestamp", "--add", new, "--remove", w.key_ids("timestamp")[0])
-    saved = w.home / "saved"
-    subprocess.run(["cp", "-a", str(w.dir), str(saved)], check=True)
-    kept = w.home / "device-before"
-    subprocess.run(["cp", "-a", str(w.home / "device"), str(kept)], check=True)
-    seen = {"first": 0, "second": 0}
-    for call in CALLS.split(","):
+    before = w.home / "before"
+    before.mkdir()
+    for name in ("repository", "device"):
+        subprocess.run(["cp", "-a", str(w.home / name), str(before)], check=True)
+    w.js = None
+    for call in calls:
         for n in range(1, 1000):
-            for path, source in ((w.dir, saved), (w.home / "device", kept)):
-                subprocess.run(["rm", "-rf", str(path)], check=True)
-                subprocess.run(["cp", "-a", str(source), str(path)], check=True)
+            for name in ("repository", "device"):
+                subprocess.run(["rm", "-rf", str(w.home / name)], check=True)
+                subprocess.run(["cp", "-a", str(before / name), str(w.home)], check=True)
             strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
                       f"inject={call}:signal=SIGKILL:when={n}"]
-            w.run("publish", "--key", new, status=None, before=strace)
-            ended = w.follow()
-            if ended not in seen:
-                raise Disagrees(f"killed at {call} {n}: the device got {ended!r}")
-            killed = json.loads((w.dir / "metadata/timestamp.json").read_bytes())["signed"]["version"] == 1 or (
-                w.dir / "staged/root.json").exists() or (w.dir / "staged/targets.json").exists()
-            seen[ended] += 1
-            w.run("publish", "--key", new)
+            ended = w.run("publish", "--key", new, *words, status=None, before=strace) == 0
+            try:
+                got = w.follow()
+            except Disagrees:
+                got = None
+            yield f"{call} {n}", got
+            w.run("publish", "--key", new, *words)
             w.gets("second")
-            if not killed:
+            if ended:
                 break
+
+
+@case
+def killed_at_every_call(w):
+    seen = {"first": 0, "second": 0}
+    for at, got in killed(w, CALLS):
+        if got not in seen:
+            raise Disagrees(f"killed at {at}: the device got {got!r}")
+        seen[got] += 1
     if min(seen.values()) < 5:
         raise Disagrees(f"too few kills before or after: {seen}")
-    print(f"killed {sum(seen.values())} times: {seen['first']} devices got the old image, {seen['second']} the new one")
+    print(f"killed {sum(seen.values()) - len(CALLS)} times: {seen['first']} devices got the old image, the others the new one")
+
+
+@case
+def control_a_gap_is_seen(w):
+    """Without the old keys, the root must come before the timestamp: the rig finds the moment between the two."""
+    if None not in [got for _, got in killed(w, ["rename"], "--old-keys-are-gone")]:
+        raise Disagrees("no kill showed the gap between root and timestamp: the rig would find none")
 
 
 def main():
     if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
-    binary, chosen = Path(sys.argv[1]).resolve(), sys.argv[2:] or list(CASES)
+    words, js = sys.argv[1:], None
+    if words[0] == "--js":
+        js, words = Path(words[1]).resolve(), words[2:]
+    binary, chosen = Path(words[0]).resolve(), words[1:] or list(CASES)
     failed = 0
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="cradle-repo-") as home:
-            world = World(binary, Path(home))
+            world = World(binary, Path(home), js)
             try:
                 CASES[name](world)
             except Disagrees as disagrees:

@@ -212,7 +212,7 @@ impl Repository {
         if let Some(top) = Top::by_name(role) {
             return Some(Signers::of_top(self.root()?, top));
         }
-        let delegated = self.role_names().into_iter().filter_map(|name| self.role(&name)).flat_map(Draft::delegated);
+        let delegated = self.led_to().into_iter().filter_map(|name| self.role(&name)).flat_map(Draft::delegated);
         delegated.into_iter().find(|one| one.name == role).map(|one| one.signers)
     }
 
@@ -221,7 +221,19 @@ impl Repository {
             let draft = self.role(name);
             draft.is_some_and(|draft| draft.delegated().iter().any(|one| one.name == role))
         };
-        self.role_names().into_iter().filter(delegates).collect()
+        self.led_to().into_iter().filter(delegates).collect()
+    }
+
+    // The roles to which something is left, as it will be. Others are in snapshots for ever, and asked by nobody.
+    fn led_to(&self) -> BTreeSet<String> {
+        let (mut visited, mut to_visit) = (BTreeSet::new(), vec![FIRST.to_owned()]);
+        while let Some(role) = to_visit.pop() {
+            if visited.insert(role.clone()) {
+                let delegated = self.role(&role).map(Draft::delegated).unwrap_or_default();
+                to_visit.extend(delegated.into_iter().map(|one| one.name));
+            }
+        }
+        visited
     }
 
     fn role_for(&self, name: &str, role: Option<&str>) -> Result<String, Fault> {

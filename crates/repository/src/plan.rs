@@ -6,13 +6,11 @@ use model::UnixTime;
 use ports::Signer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use update::tuf::write::{Body, Draft, NotSigned, Signers, Top};
+use update::tuf::write::{Body, DelegatedRole, Draft, NotSigned, Signers, Top};
 use update::tuf::{BadMetadata, Role, Root, Snapshot, Targets, Timestamp};
 
-/// Deepest delegation from a delegation. Clients visit at most 32 roles for one target.
-const DEPTH_MAX: usize = 32;
 /// From how many roles on a snapshot announces versions only: with a hash for each it would be longer than clients take.
-const HASHED_ROLES_MAX: usize = 1024;
+const HASHED_ROLES_MAX: usize = 256;
 
 /// Whether those who signed until now sign along when the root gives a role to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,51 +181,72 @@ impl Planner<'_> {
 
     // Signs what is staged of targets roles, and has what is published said anew where its signers are others now.
     fn sign_roles(&mut self, rules: &[Signers]) -> Result<(), Fault> {
-        let mut visited = BTreeSet::new();
-        let mut to_visit = vec![(FIRST.to_owned(), rules.to_vec())];
-        while let Some((role, rules)) = to_visit.pop() {
+        // As a role will be delegated is what it must be signed by; as it is delegated now counts too, if that has to wait.
+        let first = || BTreeMap::from([(FIRST.to_owned(), rules.to_vec())]);
+        let (mut must, mut may): (BTreeMap<String, Vec<Signers>>, BTreeMap<String, Vec<Signers>>) = (first(), first());
+        let (mut visited, mut to_visit) = (BTreeSet::new(), vec![FIRST.to_owned()]);
+        while let Some(role) = to_visit.pop() {
             if !visited.insert(role.clone()) {
                 continue;
             }
-            let published = self.published.and_then(|published| published.roles.get(&role));
-            let must = if role == FIRST { rules.as_slice() } else { rules.get(..1).unwrap_or_default() };
-            let others = published.is_some_and(|draft| self.lacks(draft, must).is_some());
-            if let (true, false, Some(draft)) = (others, self.staged.roles.contains_key(&role), published) {
-                let end = self.lifetimes.end(None, self.now);
-                let body = draft.body().next(end).map_err(Fault::metadata(&role))?;
-                self.staged.roles.insert(role.clone(), body.draft().map_err(Fault::metadata(&role))?);
+            let drafts: Vec<&Draft<Targets>> =
+                self.staged.roles.get(&role).into_iter().chain(self.known(&role)).collect();
+            for (n, one) in
+                drafts.iter().enumerate().flat_map(|(n, draft)| draft.delegated().into_iter().map(move |one| (n, one)))
+            {
+                to_visit.push(one.name.clone());
+                if n == 0 {
+                    must.entry(one.name.clone()).or_default().push(one.signers.clone());
+                }
+                may.entry(one.name).or_default().push(one.signers);
             }
-            let staged = self.staged.roles.get(&role).cloned();
-            // As it will be delegated comes first; as it is delegated now counts too, if that has to wait.
-            let mut delegated: BTreeMap<String, Vec<Signers>> = BTreeMap::new();
-            for one in staged.iter().chain(published).flat_map(Draft::delegated) {
-                delegated.entry(one.name).or_default().push(one.signers);
-            }
-            to_visit.extend(delegated);
-            if let Some(mut draft) = staged {
-                self.sign(&mut draft, &rules)?;
-                self.staged.roles.insert(role, draft);
-            }
+        }
+        for role in visited {
+            let published = self.known(&role).filter(|_| !self.staged.roles.contains_key(&role));
+            let others =
+                published.filter(|draft| must.get(&role).is_some_and(|must| self.lacks(draft, must).is_some()));
+            let mut draft = match (self.staged.roles.get(&role), others) {
+                (Some(staged), _) => staged.clone(),
+                (None, Some(published)) => {
+                    let end = self.lifetimes.end(None, self.now);
+                    let body = published.body().next(end).map_err(Fault::metadata(&role))?;
+                    body.draft().map_err(Fault::metadata(&role))?
+                }
+                (None, None) => continue,
+            };
+            self.sign(&mut draft, may.get(&role).map(Vec::as_slice).unwrap_or_default())?;
+            self.staged.roles.insert(role, draft);
         }
         Ok(())
     }
 
-    // What is staged and can be published, role by role; `None` if the first role itself cannot be what it must be.
+    // What is staged and can be published, role by role; `None` if the first role itself cannot be what it must be. What
+    // cannot is left out, then what leads to it, until all that is left stands by itself.
     fn choose_all(&mut self, rules: &[Signers]) -> Option<BTreeMap<String, Draft<Targets>>> {
-        let mut taken = BTreeMap::new();
-        let chosen = self.choose(FIRST, rules, 0, &mut taken);
+        let staged = self.staged.roles.iter();
+        let mut out: BTreeMap<String, Why> =
+            staged.filter_map(|(role, draft)| Some((role.clone(), self.hindered(role, draft)?))).collect();
+        let taken = loop {
+            let (taken, spoilt) = self.walk(rules, &out);
+            // Each turn leaves out one at least, so there are at most as many as are staged.
+            if spoilt.is_empty() {
+                break taken;
+            }
+            out.extend(spoilt);
+        };
         let roles: Vec<(String, u64)> =
             self.staged.roles.iter().map(|(role, draft)| (role.clone(), draft.version())).collect();
         for (role, version) in roles {
-            if taken.contains_key(&role) {
+            if taken.as_ref().is_some_and(|taken| taken.contains_key(&role)) {
                 continue;
             }
             let rules = if role == FIRST { rules.to_vec() } else { self.rules_of(&role) };
-            let why = self.staged.roles.get(&role).and_then(|draft| self.hindered(&role, draft, &rules, 0));
+            let lacks = self.staged.roles.get(&role).filter(|_| !rules.is_empty()).and_then(|d| self.lacks(d, &rules));
             // One that is ready itself is not led to yet.
-            self.wait(&role, version, why.unwrap_or(Why::NobodyLeads));
+            let why = lacks.or_else(|| out.remove(&role)).unwrap_or(Why::NobodyLeads);
+            self.wait(&role, version, why);
         }
-        chosen.then_some(taken)
+        taken
     }
 
     fn rules_of(&self, role: &str) -> Vec<Signers> {
@@ -237,62 +256,60 @@ impl Planner<'_> {
         delegated.find(|one| one.name == role).map(|one| one.signers).into_iter().collect()
     }
 
-    // Whether a role can be what its signers want: as it is staged, or else as it is published. What is staged is taken.
-    fn choose(
+    // From the first role along all delegations, without those that are out: what would be taken, and what of it cannot.
+    fn walk(
         &self,
-        role: &str,
         rules: &[Signers],
-        depth: usize,
-        taken: &mut BTreeMap<String, Draft<Targets>>,
-    ) -> bool {
-        if depth > DEPTH_MAX {
-            return false;
+        out: &BTreeMap<String, Why>,
+    ) -> (Option<BTreeMap<String, Draft<Targets>>>, BTreeMap<String, Why>) {
+        let (mut taken, mut spoilt, mut visited) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let mut to_visit = vec![(FIRST.to_owned(), rules.to_vec())];
+        while let Some((role, rules)) = to_visit.pop() {
+            if let Some(why) = taken.get(&role).and_then(|draft| self.lacks(draft, &rules)) {
+                // Another one leads to it too, and wants other signers.
+                spoilt.insert(role.clone(), why);
+            }
+            if !visited.insert(role.clone()) {
+                continue;
+            }
+            let draft = match (self.staged.roles.get(&role).filter(|_| !out.contains_key(&role)), self.known(&role)) {
+                (Some(staged), _) => {
+                    let not_ready = staged.delegated().into_iter().find(|one| !self.is_possible(one, out));
+                    let why = self.lacks(staged, &rules).or(not_ready.map(|one| Why::Role(one.name)));
+                    spoilt.extend(why.map(|why| (role.clone(), why)));
+                    taken.insert(role, staged.clone());
+                    staged
+                }
+                (None, Some(published)) if self.lacks(published, &rules).is_none() => published,
+                (None, _) if role == FIRST => return (None, spoilt),
+                (None, _) => continue,
+            };
+            to_visit.extend(draft.delegated().into_iter().map(|one| (one.name, vec![one.signers])));
         }
-        if let Some(draft) = taken.get(role) {
-            return self.lacks(draft, rules).is_none();
-        }
-        if let Some(draft) = self.staged.roles.get(role)
-            && self.hindered(role, draft, rules, depth).is_none()
-        {
-            taken.insert(role.to_owned(), draft.clone());
-            draft.delegated().iter().for_each(|one| {
-                self.choose(&one.name, std::slice::from_ref(&one.signers), depth + 1, taken);
-            });
-            return true;
-        }
-        let published = self.published.and_then(|published| published.roles.get(role));
-        let Some(draft) = published.filter(|draft| self.lacks(draft, rules).is_none()) else { return false };
-        draft.delegated().iter().for_each(|one| {
-            self.choose(&one.name, std::slice::from_ref(&one.signers), depth + 1, taken);
-        });
-        true
+        (Some(taken), spoilt)
     }
 
-    // Why what is staged of a role cannot be published.
-    fn hindered(&self, role: &str, draft: &Draft<Targets>, rules: &[Signers], depth: usize) -> Option<Why> {
+    fn known(&self, role: &str) -> Option<&Draft<Targets>> {
+        self.published.and_then(|published| published.roles.get(role))
+    }
+
+    // Whether a role can be what one that leads to it wants.
+    fn is_possible(&self, one: &DelegatedRole, out: &BTreeMap<String, Why>) -> bool {
+        let staged = self.staged.roles.get(&one.name).filter(|_| !out.contains_key(&one.name));
+        staged.into_iter().chain(self.known(&one.name)).any(|draft| one.signers.suffice(draft).is_ok())
+    }
+
+    // Why what is staged of a role cannot be published, whoever has signed it.
+    fn hindered(&self, role: &str, draft: &Draft<Targets>) -> Option<Why> {
         let published = self.published.and_then(|published| published.snapshot.version_of(role)).unwrap_or(0);
         if draft.version() <= published {
             return Some(Why::Overtaken);
-        }
-        if let Some(why) = self.lacks(draft, rules) {
-            return Some(why);
         }
         if draft.expires() <= self.now {
             return Some(Why::Expired);
         }
         let missing = draft.targets().find(|listed| !(self.has_image)(listed.name, &listed.hashes.naming()));
-        if let Some(listed) = missing {
-            return Some(Why::Image(listed.name.to_owned()));
-        }
-        let not_ready = |one: &update::tuf::write::DelegatedRole| {
-            let rules = std::slice::from_ref(&one.signers);
-            let staged = self.staged.roles.get(&one.name);
-            let staged = staged
-                .is_some_and(|draft| depth < DEPTH_MAX && self.hindered(&one.name, draft, rules, depth + 1).is_none());
-            let published = self.published.and_then(|published| published.roles.get(&one.name));
-            !staged && published.is_none_or(|draft| self.lacks(draft, rules).is_some())
-        };
-        draft.delegated().into_iter().find(not_ready).map(|one| Why::Role(one.name))
+        missing.map(|listed| Why::Image(listed.name.to_owned()))
     }
 
     // The next snapshot: `Some(None)` if the one that is published is good; `None` if it waits.

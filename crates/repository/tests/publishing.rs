@@ -272,6 +272,100 @@ fn targets_go_into_bins_and_new_ones_into_theirs() {
     }
 }
 
+#[test]
+fn many_bins_are_announced_by_their_versions() {
+    for (bits, hashed) in [(2, true), (9, false)] {
+        let (shop, bin) = (Shop::open_to_all(), signer());
+        let bins = SuccinctBins { prefix: "bin".into(), bits, keys: vec![key(&bin)], threshold: Threshold::ONE };
+        shop.repository().put_into_bins(&bins, true, NOW).unwrap();
+        shop.publish_with(&[shop.keyring(), vec![bin]].concat());
+        let snapshot = String::from_utf8(shop.file("metadata/2.snapshot.json")).unwrap();
+        assert_eq!(snapshot.contains(r#"{"hashes":"#), hashed, "{bits} bits");
+        assert_eq!(shop.device().get(shop.dir.path(), "image", NOW), Ok(b"first".to_vec()));
+    }
+}
+#[test]
+fn a_role_that_is_led_to_by_nobody_any_longer_is_left_alone() {
+    let (shop, by, new) = (Shop::open_to_all(), signer(), signer());
+    let all: Keyring = [shop.keyring(), vec![by.clone(), new.clone()]].concat();
+    for (from, name) in [("targets", "between"), ("between", "shared"), ("targets", "shared")] {
+        let leave = Leave { from: from.into(), to: to(name, std::slice::from_ref(&by), &["*"]) };
+        shop.repository().delegate(&leave, NOW).unwrap();
+    }
+    shop.publish_with(&all);
+    shop.repository().withdraw("between", NOW).unwrap();
+    shop.publish_with(&all);
+    let rotation = Rotation { add: vec![key(&new)], remove: vec![key(&by).id().into()], threshold: None };
+    shop.repository().rotate("shared", &rotation, NOW).unwrap();
+    let done = shop.publish_with(&all);
+    assert_eq!((done.waiting.len(), published(&done)[0]), (0, ("shared", 2)), "{done:?}");
+    assert!(!published(&done).iter().any(|(role, _)| *role == "between"));
+    shop.is_right();
+}
+#[test]
+fn roles_that_lead_in_circles() {
+    let (shop, by) = (Shop::open_to_all(), signer());
+    for (from, name) in [("targets", "a"), ("a", "b"), ("a", "c"), ("b", "a"), ("b", "c"), ("c", "a"), ("c", "b")] {
+        let leave = Leave { from: from.into(), to: to(name, std::slice::from_ref(&by), &["*"]) };
+        shop.repository().delegate(&leave, NOW).unwrap();
+    }
+    shop.repository().add("other", &mut Cursor::new(b"x"), None, Some("c"), NOW).unwrap();
+    assert!(shop.publish_with(&shop.keyring()).published.is_empty());
+    let keys: Keyring = [shop.keyring(), vec![by]].concat();
+    assert_eq!(shop.publish_with(&keys).published.len(), 4 + 2);
+    assert_eq!(shop.device().get(shop.dir.path(), "other", NOW), Ok(b"x".to_vec()));
+    shop.add("image", b"second");
+    assert_eq!(shop.publish_with(&keys).published.len(), 3);
+    shop.is_right();
+}
+#[test]
+fn what_leads_to_what_waits_waits_too() {
+    let (shop, one, two) = (Shop::open_to_all(), signer(), signer());
+    for (from, name, by) in [("targets", "one", &one), ("one", "two", &two)] {
+        let leave = Leave { from: from.into(), to: to(name, std::slice::from_ref(by), &["*"]) };
+        shop.repository().delegate(&leave, NOW).unwrap();
+    }
+    let done = shop.publish_with(&[shop.keyring(), vec![one]].concat());
+    assert!(done.published.is_empty(), "{done:?}");
+    assert_eq!(
+        (waits(&done, "targets"), waits(&done, "one")),
+        (Some(Why::Role("one".into())), Some(Why::Role("two".into())))
+    );
+    assert!(matches!(waits(&done, "two"), Some(Why::Signatures { missing: 1, .. })));
+}
+#[test]
+fn two_lead_to_one_role_and_want_other_signers() {
+    let (shop, one, two) = (Shop::open_to_all(), signer(), signer());
+    let all: Keyring = [shop.keyring(), vec![one.clone(), two.clone()]].concat();
+    for (from, name, by) in [("targets", "between", &one), ("targets", "shared", &one), ("between", "shared", &two)] {
+        let leave = Leave { from: from.into(), to: to(name, std::slice::from_ref(by), &["*"]) };
+        shop.repository().delegate(&leave, NOW).unwrap();
+    }
+    assert_eq!(shop.publish_with(&all).waiting, []);
+    shop.repository().add("other", &mut Cursor::new(b"x"), None, Some("shared"), NOW).unwrap();
+    // Signed by one of them only, clients that come by the other way would refuse it.
+    let done = shop.publish_with(&[shop.keyring(), vec![one]].concat());
+    assert!(done.published.is_empty() && waits(&done, "shared").is_some(), "{done:?}");
+    assert_eq!(shop.publish_with(&all).waiting, []);
+    shop.is_right();
+}
+#[test]
+fn what_a_device_would_refuse_is_not_published() {
+    let shop = Shop::open_to_all();
+    // No device takes metadata of targets that are longer than 5 000 000 octets.
+    let long = format!(r#"{{"notes":"{}"}}"#, "x".repeat(5_000_000));
+    let custom = Custom::of_json(long.as_bytes()).unwrap();
+    shop.repository().add("long", &mut Cursor::new(b"x"), Some(&custom), None, NOW).unwrap();
+    match shop.repository().publish(&shop.keyring(), NOW, OldKeys::Sign) {
+        Err(Fault::WouldBeRefused(refused)) => assert_eq!(refused.bad, BadMetadata::TooLong),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(shop.device().get(shop.dir.path(), "image", NOW), Ok(b"first".to_vec()));
+    shop.repository().remove("long", NOW).unwrap();
+    shop.publish();
+    shop.is_right();
+}
+
 // ---- Keys, and time ----
 
 #[test]
