@@ -66,6 +66,9 @@ pub(crate) struct Plan {
     pub(crate) old_keys: OldKeys,
 }
 
+/// Targets roles of which a new version is published.
+type Taken = BTreeMap<String, Draft<Targets>>;
+
 /// What a plan is made of.
 pub(crate) struct Planner<'a> {
     pub(crate) keys: &'a [Arc<dyn Signer>],
@@ -222,7 +225,7 @@ impl Planner<'_> {
 
     // What is staged and can be published, role by role; `None` if the first role itself cannot be what it must be. What
     // cannot is left out, then what leads to it, until all that is left stands by itself.
-    fn choose_all(&mut self, rules: &[Signers]) -> Option<BTreeMap<String, Draft<Targets>>> {
+    fn choose_all(&mut self, rules: &[Signers]) -> Option<Taken> {
         let staged = self.staged.roles.iter();
         let mut out: BTreeMap<String, Why> =
             staged.filter_map(|(role, draft)| Some((role.clone(), self.hindered(role, draft)?))).collect();
@@ -257,11 +260,7 @@ impl Planner<'_> {
     }
 
     // From the first role along all delegations, without those that are out: what would be taken, and what of it cannot.
-    fn walk(
-        &self,
-        rules: &[Signers],
-        out: &BTreeMap<String, Why>,
-    ) -> (Option<BTreeMap<String, Draft<Targets>>>, BTreeMap<String, Why>) {
+    fn walk(&self, rules: &[Signers], out: &BTreeMap<String, Why>) -> (Option<Taken>, BTreeMap<String, Why>) {
         let (mut taken, mut spoilt, mut visited) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         let mut to_visit = vec![(FIRST.to_owned(), rules.to_vec())];
         while let Some((role, rules)) = to_visit.pop() {

@@ -566,6 +566,23 @@ fn a_target_that_clients_find_elsewhere() {
     assert_eq!(found[0].wrong, Wrong::Hidden { role: "supplier".into() }, "{found:?}");
 }
 
+#[test]
+fn what_lies_beyond_the_timestamp_is_taken_away() {
+    let shop = Shop::open_to_all();
+    let left = ["2.snapshot.json", "2.targets.json", "1.nobody.json", "2.root.json.new", ".new-timestamp.json"];
+    for name in left {
+        std::fs::write(shop.dir.path().join("metadata").join(name), shop.file("metadata/1.targets.json")).unwrap();
+    }
+    std::fs::write(shop.dir.path().join("staged/targets.json"), shop.file("metadata/1.targets.json")).unwrap();
+    let mut repaired = shop.repository().repaired().to_vec();
+    repaired.sort();
+    let beyond = [".new-timestamp", "1.nobody", "2.snapshot", "2.targets"].map(|name| format!("metadata/{name}.json"));
+    assert_eq!(repaired, [beyond.as_slice(), &["staged/targets.json".to_owned()]].concat());
+    assert_eq!(shop.repository().repaired(), [""; 0]);
+    // What is nobody's is not taken away.
+    assert_eq!(shop.repository().verify(NOW).unwrap()[0].what, "metadata/2.root.json.new");
+}
+
 // ---- What is new, in words ----
 
 #[test]
