@@ -162,6 +162,8 @@ fn what_cannot_be_done_says_why() {
     b.fails(&["repo", "delegate", "a/b", "--path", "*"], 2, "repository");
     assert!(!b.dir.join("repository/keys/a").exists(), "no key is made for a role that cannot be");
     b.fails(&["repo", "delegate", "../../b", "--path", "*"], 2, "repository");
+    b.fails(&["repo", "bins", "1", "--prefix", "../../b"], 2, "repository");
+    assert!(!b.dir.join("b.pem").exists(), "no key is made elsewhere");
     b.fails(&["repo", "delegate", "supplier", "--path", "*", "--signer", "image"], 1, "key");
     b.fails(&["repo", "rotate", "root", "--threshold", "2"], 2, "repository");
     b.fails(&["repo", "sign", "image", "--key", "image"], 1, "repository");

@@ -17,11 +17,13 @@ pub(crate) fn follow(
     old_keys: OldKeys,
     now: UnixTime,
 ) -> Result<(), Fault> {
+    let ended = root.is_some_and(|root| root.expires() <= now);
     let Some(root) = root.map(Draft::write).or_else(|| files.get("metadata/1.root.json").cloned()) else {
         return Err(Fault::NoRepository);
     };
     Side { disk, files, with_roots: true, kept: kept(&root) }.follow(now)?;
-    if old_keys == OldKeys::Sign {
+    // Under a root that has expired nobody is told anything before the next one.
+    if old_keys == OldKeys::Sign && !ended {
         Side { disk, files, with_roots: false, kept: kept(&root) }.follow(now)?;
     }
     Ok(())

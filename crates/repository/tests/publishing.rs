@@ -273,6 +273,25 @@ fn targets_go_into_bins_and_new_ones_into_theirs() {
 }
 
 #[test]
+fn bins_have_other_keys() {
+    // Succinct bins share theirs; of bins that are listed, each has its own.
+    for (succinct, anew) in [(true, 4), (false, 1)] {
+        let (shop, old, new) = (Shop::open_to_all(), signer(), signer());
+        let bins = SuccinctBins { prefix: "bin".into(), bits: 2, keys: vec![key(&old)], threshold: Threshold::ONE };
+        shop.repository().put_into_bins(&bins, succinct, NOW).unwrap();
+        let all: Keyring = [shop.keyring(), vec![old.clone(), new.clone()]].concat();
+        shop.publish_with(&all);
+        let mut device = shop.device();
+        device.get(shop.dir.path(), "image", NOW).unwrap();
+        let rotation = Rotation { add: vec![key(&new)], remove: vec![key(&old).id().into()], threshold: None };
+        shop.repository().rotate("bin-0", &rotation, NOW).unwrap();
+        let done = shop.publish_with(&[shop.keyring(), vec![new]].concat());
+        assert_eq!((done.waiting.len(), done.published.len()), (0, anew + 3), "{done:?}");
+        assert_eq!(device.get(shop.dir.path(), "image", NOW), Ok(b"first".to_vec()));
+        shop.is_right();
+    }
+}
+#[test]
 fn many_bins_are_announced_by_their_versions() {
     for (bits, hashed) in [(2, true), (9, false)] {
         let (shop, bin) = (Shop::open_to_all(), signer());
@@ -446,6 +465,15 @@ fn what_expires_is_said_anew() {
     let mut device = shop.device();
     device.get(shop.dir.path(), "image", NOW.plus_s(366 * DAY)).unwrap();
     assert_eq!(shop.repository().verify(NOW.plus_s(366 * DAY)).unwrap(), []);
+}
+#[test]
+fn what_has_expired_altogether_begins_again() {
+    let shop = Shop::open_to_all();
+    let late = NOW.plus_s(800 * DAY);
+    let done = shop.repository().renew(&shop.keyring(), late, 0).unwrap();
+    assert_eq!((done.waiting.len(), done.published.len()), (0, 4), "{done:?}");
+    shop.device().get(shop.dir.path(), "image", late).unwrap();
+    assert_eq!(shop.repository().verify(late).unwrap(), []);
 }
 #[test]
 fn the_timestamp_is_renewed_while_others_sign_the_rest() {
