@@ -54,6 +54,17 @@ fn the_lines_of_the_chapter_on_the_authority_work_as_they_stand() {
 }
 
 #[test]
+fn the_lines_of_the_chapter_on_publishing_work_as_they_stand() {
+    let b = Box_::empty("publishing");
+    let out = typed("docs/repository.md", &b);
+    assert!(out.contains("~ target sensor/firmware.bin: 19 octets"), "who signs is told what is new: {out}");
+    assert!(out.contains("published modem version 1\n") && out.contains("published root version 3\n"), "{out}");
+    assert_eq!(out.matches("clients find every target").count(), 2, "{out}");
+    assert!(out.contains("timestamp: version 4 until"), "{out}");
+    assert!(!b.dir.join("chapter/repository/keys/root.pem").exists(), "the root's keys are people's");
+}
+
+#[test]
 fn the_lines_of_the_chapter_on_ceremonies_work_as_they_stand() {
     let b = Box_::empty("ceremonies");
     let out = typed("docs/ceremony.md", &b);

@@ -8,7 +8,7 @@ use x509::crmf::ProofOfPossession;
 use x509::extension::{BasicConstraints, GeneralName, KeyUsage, decode_extended_key_usage, decode_subject_alt_name};
 use x509::{CertReqMsg, Certificate, CertificateList, CertificationRequest, Extension, PublicKey, oids, pem, weak};
 
-/// Show what a file is: certificate, request, CRL, release, key.
+/// Show what a file is: certificate, request, CRL, release, a repository's metadata, key.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The file, PEM or DER.
@@ -27,7 +27,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         Failure::new(Exit::Failed, "malformed", format!("{} is nothing that this program knows", path.display()))
             .because(
                 "it is no certificate (version 3, not under SHA-1), request (PKCS #10, CRMF), CRL or public key in DER or \
-                 PEM, and no release",
+                 PEM, no release, and no metadata of a repository",
             )
             .next("see `openssl asn1parse -in FILE` for what it is")
     })?;
@@ -103,9 +103,21 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
         );
         return Some((value, text));
     }
+    if let Ok(file) = repository::RoleFile::read(der) {
+        return Some(role_file(&file));
+    }
     let key = PublicKey::decode(der).ok()?;
     let value = json!({"kind": "public key", "type": key.key_type().to_string(), "sha256": key.digest().to_string()});
     Some((value, format!("public key         {}\n{}", key.key_type(), key_text(&key))))
+}
+
+fn role_file(file: &repository::RoleFile) -> (Value, String) {
+    let lines: Vec<_> = file.changes(None).iter().map(|line| model::text::printable(line, 2000)).collect();
+    let value = json!({
+        "kind": format!("{} of a repository", file.kind()), "version": file.version(),
+        "expires": file.expires().to_string(), "says": lines,
+    });
+    (value, format!("{}\n", lines.join("\n")))
 }
 
 fn key_text(key: &PublicKey) -> String {

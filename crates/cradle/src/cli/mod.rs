@@ -26,6 +26,7 @@ mod operator;
 mod profile;
 mod purge;
 pub(crate) mod release;
+mod repo;
 mod serve;
 pub(crate) mod shares;
 mod station;
@@ -154,6 +155,8 @@ enum Noun {
     Device(device::Arguments),
     /// Software releases.
     Release(release::Arguments),
+    /// Publish software: a repository of TUF in plain files.
+    Repo(repo::Arguments),
     /// Follow a repository of TUF, as conformance suites drive clients.
     TufClient(tuf::Arguments),
     /// Follow a director and an image repository, and download what both say that this device gets.
@@ -188,7 +191,7 @@ enum Noun {
     Migrate(migrate::Arguments),
     /// Check all records against each other.
     Verify(verify::Arguments),
-    /// Show what a file is: certificate, request, CRL, release, key.
+    /// Show what a file is: certificate, request, CRL, release, a repository's metadata, key.
     Inspect(inspect::Arguments),
     /// Tokens that keep keys.
     Hsm(hsm::Arguments),
@@ -329,6 +332,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::List(arguments) => list::run(common, arguments),
         Noun::Device(arguments) => device::run(common, arguments),
         Noun::Release(arguments) => release::run(common, arguments),
+        Noun::Repo(arguments) => repo::run(common, arguments),
         Noun::TufClient(arguments) => tuf::run(common, &arguments),
         Noun::UptaneClient(arguments) => uptane::run(common, &arguments),
         Noun::Station(arguments) => station::run(common, arguments),

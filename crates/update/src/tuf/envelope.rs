@@ -15,7 +15,7 @@ pub const FILE_LEN_MAX: usize = 8 << 20;
 const SIGNATURES_MAX: usize = 256;
 
 /// What a role's metadata says.
-pub trait Role: Sized + sealed::Sealed {
+pub trait Role: Clone + Sized + sealed::Sealed {
     /// `_type`.
     const TYPE: &'static str;
     /// Reads what is special to this role.
@@ -31,7 +31,7 @@ pub(super) mod sealed {
 }
 
 /// A metadata file that was read and is believed by nobody.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Envelope<R> {
     pub(super) signed: Signed<R>,
     to_be_verified: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct Envelope<R> {
 }
 
 /// What was said by those who may say it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Signed<R> {
     pub(super) version: u64,
     pub(super) expires: UnixTime,
@@ -83,10 +83,23 @@ impl<R: Role> Envelope<R> {
     }
 
     pub(super) fn check(&self, keys: &Keys, rule: &Rule) -> Result<(), BadMetadata> {
-        if keys.count(rule, &self.to_be_verified, &self.signatures) < rule.threshold() {
+        if self.count(keys, rule) < rule.threshold() {
             return Err(BadMetadata::TooFewSignatures);
         }
         Ok(())
+    }
+
+    /// How many different keys have signed that may.
+    pub(super) fn count(&self, keys: &Keys, rule: &Rule) -> usize {
+        keys.count(rule, &self.to_be_verified, &self.signatures)
+    }
+
+    // For who writes: what is signed, and by whom it is said to be.
+    pub(super) fn to_be_verified(&self) -> &[u8] {
+        &self.to_be_verified
+    }
+    pub(super) fn signature(&self, key_id: &str) -> Option<&[u8]> {
+        self.signatures.get(key_id).map(Vec::as_slice)
     }
 }
 

@@ -21,7 +21,7 @@ const PATTERNS_MAX: usize = 4096;
 const DELEGATIONS_MAX: usize = 4096;
 
 /// Who may sign for the four roles. Source: TUF 1.0.34 §4.3.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Root {
     pub(super) consistent_snapshot: bool,
     pub(super) keys: Keys,
@@ -32,19 +32,19 @@ pub struct Root {
 }
 
 /// Which snapshot is the last one. Source: TUF 1.0.34 §4.6.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timestamp {
     pub(super) snapshot: MetaFile,
 }
 
 /// Which version of each targets role belongs together. Source: TUF 1.0.34 §4.4.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) meta: BTreeMap<String, MetaFile>,
 }
 
 /// Which targets there are, and to whom others are left. Source: TUF 1.0.34 §4.5.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Targets {
     pub(crate) targets: BTreeMap<String, Announced>,
     pub(crate) delegations: Option<Delegations>,
@@ -60,14 +60,14 @@ pub(super) struct MetaFile {
 }
 
 /// To whom targets are left.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Delegations {
     // Shared with the search, which remembers who delegated.
     pub(super) keys: Arc<Keys>,
     pub(super) to: To,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum To {
     /// Roles in the order in which they are asked.
     Roles(Vec<Delegated>),
@@ -75,7 +75,7 @@ pub(super) enum To {
     Bins { rule: Rule, bins: Bins },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Delegated {
     pub(super) name: String,
     pub(super) rule: Rule,
@@ -83,7 +83,7 @@ pub(super) struct Delegated {
     paths: Paths,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Paths {
     Patterns(Vec<Pattern>),
     HashPrefixes(Vec<String>),
@@ -221,6 +221,12 @@ impl Delegations {
                 roles.iter().filter(|role| role.paths.have(target)).map(hop).collect()
             }
         }
+    }
+}
+
+impl Delegated {
+    pub(super) const fn is_bin(&self) -> bool {
+        matches!(self.paths, Paths::HashPrefixes(_))
     }
 }
 

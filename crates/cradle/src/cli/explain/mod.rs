@@ -2,6 +2,7 @@
 
 mod decided;
 mod history;
+mod updates;
 
 use super::Common;
 use crate::fault::{Exit, Result, exit_of};
@@ -342,28 +343,6 @@ const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
         "compare it with the one that was kept elsewhere",
     ),
 ];
-/// Those of following repositories.
-const UPDATES: [(&str, Exit, &str, &str); 4] = [
-    (
-        "uptane-refused",
-        Exit::Failed,
-        "the director and the image repository do not agree, or what they say is not for this device",
-        "nothing of it was taken; tell who publishes",
-    ),
-    (
-        "tuf-refused",
-        Exit::Failed,
-        "what a repository says cannot be believed, for the reason that is named",
-        "nothing of it was taken and nothing is to be repaired; docs/software.md says what each attack is",
-    ),
-    (
-        "tuf-incomplete",
-        Exit::Failed,
-        "a repository did not answer as it must",
-        "check its address, and try again later",
-    ),
-    ("tuf-no-target", Exit::Failed, "no role that may says anything of the target", "check its name"),
-];
 /// Those of what a command needs from its surroundings.
 const SURROUNDINGS: [(&str, Exit, &str, &str); 14] = [
     (
@@ -447,7 +426,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(&BACKUPS)
         .chain(&CEREMONIES)
         .chain(&JOINING)
-        .chain(&UPDATES)
+        .chain(&updates::UPDATES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
     let rules = Reason::ALL.iter().map(|reason| Row {
@@ -468,7 +447,7 @@ pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
         .chain(&BACKUPS)
         .chain(&CEREMONIES)
         .chain(&JOINING)
-        .chain(&UPDATES)
+        .chain(&updates::UPDATES)
         .chain(&SURROUNDINGS);
     let ours = ours.map(|&(code, exit, ..)| (code, exit));
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));

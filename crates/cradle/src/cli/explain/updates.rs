@@ -1,0 +1,50 @@
+//! The codes of what commands about repositories say.
+
+use crate::fault::Exit;
+
+/// Those of following repositories, and of publishing.
+pub(super) const UPDATES: [(&str, Exit, &str, &str); 8] = [
+    (
+        "no-repository",
+        Exit::NotFound,
+        "a directory is no repository of software",
+        "name it with --repository, or begin one with `cradle repo init`",
+    ),
+    (
+        "repository",
+        Exit::Failed,
+        "something cannot be staged or published as it is, for the reason that is named",
+        "correct it; what clients get has not changed",
+    ),
+    (
+        "repository-waits",
+        Exit::Partial,
+        "something is staged and not complete: signatures are missing, above all",
+        "sign it here with --key or elsewhere with `cradle repo sign`, and publish again",
+    ),
+    (
+        "repository-wrong",
+        Exit::Failed,
+        "a file of a repository is missing, altered, expired or not found by clients",
+        "mend the first thing that is named; docs/repository.md says how",
+    ),
+    (
+        "uptane-refused",
+        Exit::Failed,
+        "the director and the image repository do not agree, or what they say is not for this device",
+        "nothing of it was taken; tell who publishes",
+    ),
+    (
+        "tuf-refused",
+        Exit::Failed,
+        "what a repository says cannot be believed, for the reason that is named",
+        "nothing of it was taken and nothing is to be repaired; docs/software.md says what each attack is",
+    ),
+    (
+        "tuf-incomplete",
+        Exit::Failed,
+        "a repository did not answer as it must",
+        "check its address, and try again later",
+    ),
+    ("tuf-no-target", Exit::Failed, "no role that may says anything of the target", "check its name"),
+];
