@@ -6,6 +6,7 @@
 
 mod body;
 mod incoming;
+pub mod serve;
 
 pub use incoming::Incoming;
 
