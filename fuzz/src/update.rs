@@ -1,6 +1,7 @@
 //! What the decoders of `update` must keep to: no octets make them panic, and what they read is written the same again.
 
-use ::update::tuf::{Answer, Client, Envelope, Limits, Root, Snapshot, Targets, Timestamp, Want};
+use ::update::tuf::write::Draft as RoleDraft;
+use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
 use ::update::uptane::Manifest;
 use ::update::{Draft, Metadata, Statement, Threshold};
 
@@ -26,7 +27,8 @@ pub fn statement(octets: &[u8]) {
     assert_eq!(Statement::decode(&written).expect("what we write, we read").encode(), written);
 }
 
-/// Metadata of the four roles, and a client that is given nothing else.
+/// Metadata of the four roles: as a client reads it, as who publishes goes on to sign it; and a client that is given
+/// nothing else.
 pub fn tuf_metadata(octets: &[u8]) {
     let read = [
         Envelope::<Root>::decode(octets).is_ok(),
@@ -35,6 +37,10 @@ pub fn tuf_metadata(octets: &[u8]) {
         Envelope::<Targets>::decode(octets).is_ok(),
     ];
     assert!(read.iter().filter(|read| **read).count() <= 1, "one file was read as two roles");
+    go_on_to_sign::<Root>(octets);
+    go_on_to_sign::<Timestamp>(octets);
+    go_on_to_sign::<Snapshot>(octets);
+    go_on_to_sign::<Targets>(octets);
     let mut client = Client::new(Limits::DEFAULT, model::UnixTime::from_s(1_790_000_000));
     // No file is its own successor, so this ends.
     for _ in 0..1000 {
@@ -48,6 +54,15 @@ pub fn tuf_metadata(octets: &[u8]) {
         }
     }
     panic!("a client was led on without end");
+}
+
+fn go_on_to_sign<R: Role>(octets: &[u8]) {
+    let Ok(read) = RoleDraft::<R>::decode(octets) else { return };
+    let written = read.write();
+    let again = RoleDraft::<R>::decode(&written).expect("what we write, we read");
+    assert!(again.write() == written && again.says_the_same(&read));
+    let body = read.body().draft().expect("what was read can be signed anew");
+    assert!(body.says_the_same(&read));
 }
 
 /// Manifests of devices.

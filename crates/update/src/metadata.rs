@@ -126,6 +126,12 @@ impl Threshold {
     pub fn new(keys: u8) -> Option<Self> {
         NonZeroU8::new(keys).map(Self)
     }
+
+    /// How many.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
 }
 
 /// What a release says of itself, without its image's digest.

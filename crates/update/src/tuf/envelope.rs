@@ -83,10 +83,23 @@ impl<R: Role> Envelope<R> {
     }
 
     pub(super) fn check(&self, keys: &Keys, rule: &Rule) -> Result<(), BadMetadata> {
-        if keys.count(rule, &self.to_be_verified, &self.signatures) < rule.threshold() {
+        if self.count(keys, rule) < rule.threshold() {
             return Err(BadMetadata::TooFewSignatures);
         }
         Ok(())
+    }
+
+    /// How many different keys have signed that may.
+    pub(super) fn count(&self, keys: &Keys, rule: &Rule) -> usize {
+        keys.count(rule, &self.to_be_verified, &self.signatures)
+    }
+
+    // For who writes: what is signed, and by whom it is said to be.
+    pub(super) fn to_be_verified(&self) -> &[u8] {
+        &self.to_be_verified
+    }
+    pub(super) fn signature(&self, key_id: &str) -> Option<&[u8]> {
+        self.signatures.get(key_id).map(Vec::as_slice)
     }
 }
 

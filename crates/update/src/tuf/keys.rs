@@ -11,7 +11,7 @@ use x509::{KeyType, PublicKey, SignatureAlgorithm, pem, signature};
 /// Most keys in one file: more people, machines and generations than sign for one role.
 const KEYS_MAX: usize = 256;
 /// What stands before the digest that is signed with ML-DSA. Source: TAP 21.
-const ML_DSA_CONTEXT: &[u8] = b"tuf\x01";
+pub(super) const ML_DSA_CONTEXT: &[u8] = b"tuf\x01";
 
 /// The keys that a file knows, by identifiers that mean nothing: they are names, not digests.
 #[derive(Clone, Debug)]
@@ -47,6 +47,22 @@ impl Keys {
             }
         }
         signed.len()
+    }
+
+    /// A key of a role that can be used, with the identifier by which this file knows it.
+    pub(super) fn find<'r>(&self, rule: &'r Rule, public: &PublicKey) -> Option<(&'r str, SignatureAlgorithm)> {
+        rule.key_ids.iter().find_map(|id| {
+            let (key, algorithm) = self.usable(id)?;
+            (key.spki() == public.spki()).then_some((id.as_str(), algorithm))
+        })
+    }
+
+    /// A key that can be used.
+    pub(super) fn usable(&self, id: &str) -> Option<(&PublicKey, SignatureAlgorithm)> {
+        match self.0.get(id) {
+            Some(Key::Usable { public, algorithm }) => Some((public, *algorithm)),
+            Some(Key::Unknown) | None => None,
+        }
     }
 
     /// The keys of a role, whatever they are called. What cannot be used here counts as its identifier.
@@ -139,6 +155,9 @@ impl Rule {
         }
     }
 
+    pub(super) fn key_ids(&self) -> &[String] {
+        &self.key_ids
+    }
     pub(super) const fn threshold(&self) -> usize {
         self.threshold
     }

@@ -1,4 +1,5 @@
-//! TUF from the client's side (specification 1.0.34, TAP 15 and the signatures of TAP 21), over octets.
+//! TUF (specification 1.0.34, TAP 15 and the signatures of TAP 21), over octets: the client's side here, the publisher's in
+//! [`write`].
 //!
 //! [`Client`] is the whole workflow as a machine that opens nothing; [`Outside`] is what it is driven with;
 //! [`Target`] is what comes of it, and [`TargetCheck`] compares octets with it while they flow.
@@ -18,6 +19,7 @@ mod paths;
 mod roles;
 mod search;
 mod target;
+pub mod write;
 
 pub use client::{Answer, Client, Limits, Want};
 pub use drive::{NotDone, Outside};

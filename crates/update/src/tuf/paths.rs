@@ -144,6 +144,11 @@ impl Bins {
         self.name(first >> (32 - self.bits))
     }
 
+    /// The names of all of them.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        (0..1_u64 << self.bits).map(|bin| self.name(bin))
+    }
+
     fn name(&self, bin: u64) -> String {
         let width = usize::try_from(self.bits.div_ceil(4)).unwrap_or(8);
         format!("{}-{bin:0width$x}", self.prefix)

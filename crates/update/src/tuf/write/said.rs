@@ -1,0 +1,122 @@
+//! What a file says, for the one who goes on writing: claimed by the file, and proved only to who has asked [`Signers`].
+
+use super::draft::Draft;
+use super::key::Signers;
+use super::targets::{Custom, SUCCINCT_BITS_MAX};
+use crate::tuf::hashes::Hashes;
+use crate::tuf::roles::{Root, Snapshot, Targets, Timestamp, To};
+use crate::tuf::target::Target;
+
+/// A role to which something is left.
+#[derive(Clone, Debug)]
+pub struct DelegatedRole {
+    /// What it is called.
+    pub name: String,
+    /// Who signs for it.
+    pub signers: Signers,
+    /// Whether nobody after it is asked.
+    pub terminating: bool,
+}
+
+/// A target as a role announces it.
+#[derive(Clone, Debug)]
+pub struct Listed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many octets it has.
+    pub length: u64,
+    /// Its hashes.
+    pub hashes: &'a Hashes,
+    /// What the maker says besides.
+    pub custom: Option<Custom>,
+    about: &'a crate::tuf::target::Announced,
+}
+
+impl Listed<'_> {
+    /// It, in a repository whose files have hashes in their names: where it is, and what compares octets with it.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        Target::new(self.name, self.about, true)
+    }
+}
+
+impl Draft<Root> {
+    /// Whether files have their version or hash in their names.
+    #[must_use]
+    pub const fn is_consistent(&self) -> bool {
+        self.said().consistent_snapshot
+    }
+}
+
+impl Draft<Timestamp> {
+    /// The version of the snapshot.
+    #[must_use]
+    pub const fn snapshot_version(&self) -> u64 {
+        self.said().snapshot.version
+    }
+    /// Whether this is the snapshot that it announces.
+    #[must_use]
+    pub fn announces(&self, snapshot: &[u8]) -> bool {
+        self.said().snapshot.hold(snapshot).is_ok()
+    }
+}
+
+impl Draft<Snapshot> {
+    /// Each targets role with its version, by name.
+    pub fn versions(&self) -> impl Iterator<Item = (&str, u64)> {
+        // A name without the suffix is none of a role.
+        self.said().meta.iter().filter_map(|(file, about)| Some((file.strip_suffix(".json")?, about.version)))
+    }
+    /// The version of a role.
+    #[must_use]
+    pub fn version_of(&self, role: &str) -> Option<u64> {
+        Some(self.said().of_role(role)?.version)
+    }
+    /// Whether these are the octets that it announces of a role.
+    #[must_use]
+    pub fn announces(&self, role: &str, octets: &[u8]) -> bool {
+        self.said().of_role(role).is_some_and(|about| about.hold(octets).is_ok())
+    }
+}
+
+impl Draft<Targets> {
+    /// All targets that it announces, by name.
+    pub fn targets(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.said().targets.iter().map(|(name, about)| Listed {
+            name,
+            length: about.length,
+            hashes: &about.hashes,
+            custom: about.custom.clone().map(Custom),
+            about,
+        })
+    }
+
+    /// The roles to which it leaves targets, in order; of succinct bins, each of the first 2^[`SUCCINCT_BITS_MAX`].
+    #[must_use]
+    pub fn delegated(&self) -> Vec<DelegatedRole> {
+        let Some(delegations) = &self.said().delegations else { return Vec::new() };
+        let signers = |rule: &crate::tuf::keys::Rule| Signers::new((*delegations.keys).clone(), rule.clone());
+        match &delegations.to {
+            To::Roles(roles) => roles
+                .iter()
+                .map(|role| DelegatedRole {
+                    name: role.name.clone(),
+                    signers: signers(&role.rule),
+                    terminating: role.terminating,
+                })
+                .collect(),
+            To::Bins { rule, bins } => bins
+                .names()
+                .take(1 << SUCCINCT_BITS_MAX)
+                .map(|name| DelegatedRole { name, signers: signers(rule), terminating: true })
+                .collect(),
+        }
+    }
+
+    /// The roles that are asked about a target, in order.
+    #[must_use]
+    pub fn asked_about(&self, target: &str) -> Vec<String> {
+        let hops = self.said().delegations.as_ref().map(|delegations| delegations.hops(target));
+        hops.unwrap_or_default().into_iter().map(|hop| hop.name).collect()
+    }
+}
