@@ -218,10 +218,20 @@ impl Director {
     /// # Errors
     /// [`DirectorFault::Documents`]
     pub fn register(&self, device: &Device) -> Done {
-        let key = device.id.to_string();
+        self.register_all(std::slice::from_ref(device))
+    }
+
+    /// Registers many devices, all of them or none.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Documents`]
+    pub fn register_all(&self, devices: &[Device]) -> Done {
         self.documents.change(|now| {
-            stale(now, &key)?;
-            store(now, kind::DEVICE, &key, device)
+            devices.iter().try_for_each(|device| {
+                let key = device.id.to_string();
+                stale(now, &key)?;
+                store(now, kind::DEVICE, &key, device)
+            })
         })
     }
 
@@ -380,6 +390,19 @@ impl Director {
         self.documents.change(|then| match told(then, id, now)? {
             Some(octets) => Ok(octets),
             None => self.tell(then, id, now),
+        })
+    }
+
+    /// Makes what many devices are told, before they ask: one wait for the disk is for all of them.
+    ///
+    /// # Errors
+    /// As [`Director::poll`]; then none of it was made.
+    pub fn tell_all(&self, ids: &[&DeviceId], now: UnixTime) -> Done {
+        self.documents.change(|then| {
+            ids.iter().try_for_each(|id| match told(then, id, now)? {
+                Some(_) => Ok(()),
+                None => self.tell(then, id, now).map(drop),
+            })
         })
     }
 

@@ -102,6 +102,21 @@ fn records_that_are_put_back_do_not_bring_versions_back() {
     assert_eq!(again.follow(&mut unit, NOW.plus_s(1)).unwrap(), ["b"]);
 }
 #[test]
+fn many_are_told_before_they_ask() {
+    let (house, mut units) = (House::with(&[("a", 2)]), [Unit::modem("1"), Unit::modem("2")]);
+    house.director.register_all(&units.each_ref().map(|unit| unit.device.clone())).unwrap();
+    house.director.assign_to(&id("1"), &name("modem"), "a").unwrap();
+    house.director.tell_all(&[&id("1"), &id("2")], NOW).unwrap();
+    let before: Vec<_> =
+        units.iter().map(|unit| house.director.poll(&unit.device.id, NOW.plus_s(9)).unwrap()).collect();
+    house.director.tell_all(&[&id("1"), &id("2")], NOW.plus_s(9)).unwrap();
+    let after: Vec<_> = units.iter().map(|unit| house.director.poll(&unit.device.id, NOW.plus_s(9)).unwrap()).collect();
+    assert_eq!(before, after, "it was signed again");
+    house.tells(&mut units[0], &["a"]);
+    house.tells(&mut units[1], &[]);
+    refused(house.director.tell_all(&[&id("3")], NOW), "no such device");
+}
+#[test]
 fn other_files_are_not_there() {
     let (house, unit) = (House::new(), Unit::modem("1"));
     house.register(&unit);
@@ -116,10 +131,15 @@ fn other_files_are_not_there() {
     assert_eq!(house.director.file(&id("1"), &format!("{version}.timestamp.json"), NOW).unwrap(), None);
 }
 
-fn next_root(house: &House, version: u64, online: &Arc<dyn ports::Signer>, by: &[&Arc<dyn ports::Signer>]) -> Vec<u8> {
+fn next_root(
+    root: &Arc<dyn ports::Signer>,
+    version: u64,
+    online: &Arc<dyn ports::Signer>,
+    by: &[&Arc<dyn ports::Signer>],
+) -> Vec<u8> {
     let key = |signer: &Arc<dyn ports::Signer>| Key::new(signer.public_key()).unwrap();
     let mut body = Body::<Root>::new(NOW.plus_s(86_400 * 700)).in_version(version);
-    body.assign(Top::Root, &[key(&house.root)], Threshold::ONE);
+    body.assign(Top::Root, &[key(root)], Threshold::ONE);
     for role in [Top::Targets, Top::Snapshot, Top::Timestamp] {
         body.assign(role, &[key(online)], Threshold::ONE);
     }
@@ -133,12 +153,16 @@ fn the_next_root_is_signed_elsewhere() {
     house.register(&unit);
     house.tells(&mut unit, &[]);
     let (root, online) = (&house.root, &house.online);
-    refused(house.director.take_root(&next_root(&house, 3, online, &[root])), "the next one is 2");
-    refused(house.director.take_root(&next_root(&house, 1, online, &[root])), "the next one is 2");
-    refused(house.director.take_root(&next_root(&house, 2, online, &[])), "signed");
-    refused(house.director.take_root(&next_root(&house, 2, online, &[&key()])), "signed");
-    refused(house.director.take_root(&next_root(&house, 2, &key(), &[root])), "does not assign");
-    assert_eq!(house.director.take_root(&next_root(&house, 2, online, &[root])), Ok(2));
+    refused(house.director.take_root(&next_root(root, 3, online, &[root])), "the next one is 2");
+    refused(house.director.take_root(&next_root(root, 1, online, &[root])), "the next one is 2");
+    refused(house.director.take_root(&next_root(root, 2, online, &[])), "signed");
+    refused(house.director.take_root(&next_root(root, 2, online, &[&key()])), "signed");
+    refused(house.director.take_root(&next_root(root, 2, &key(), &[root])), "does not assign");
+    // A stranger takes itself for the root: the last one does not name it.
+    let stranger = key();
+    refused(house.director.take_root(&next_root(&stranger, 2, online, &[&stranger])), "signed");
+    refused(house.director.take_root(&next_root(&stranger, 2, online, &[root])), "signed");
+    assert_eq!(house.director.take_root(&next_root(root, 2, online, &[root])), Ok(2));
     house.director.assign_to(&id("1"), &name("modem"), "a").unwrap();
     house.tells(&mut unit, &["a"]);
     assert_eq!(house.director.roots().unwrap().len(), 2);

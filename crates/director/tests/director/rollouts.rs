@@ -52,6 +52,8 @@ fn too_many_failures_halt_it() {
         house.tells(unit, &["a"]);
         for attempt in 1..=3 {
             assert_eq!(state(&house, "spring").0, State::Running, "{n} failed, at attempt {attempt} of the next");
+            // Whoever asks again is not given another chance by it.
+            house.tells(unit, &["a"]);
             house.hears(unit);
         }
     }
@@ -64,6 +66,13 @@ fn too_many_failures_halt_it() {
     house.tells(&mut all[5], &["a"]);
     house.director.steer(&name("spring"), Rollout::resume).unwrap();
     house.tells(&mut late[0], &["a"]);
+    // A device is counted once, also if it fails again.
+    house.tells(&mut all[0], &["a"]);
+    (1..=3).for_each(|n| assert!(house.hears(&all[0]) > n));
+    assert_eq!(tally(&house).failed, 3);
+}
+fn tally(house: &House) -> director::Tally {
+    house.director.overview().unwrap().rollouts[0].all()
 }
 #[test]
 fn an_operator_pauses_and_resumes_it() {
@@ -78,6 +87,7 @@ fn an_operator_pauses_and_resumes_it() {
     for number in 1..=5 {
         assert_eq!(house.hears(&unit), number);
     }
+    assert_eq!(tally(&house).failed, 0);
     house.director.steer(&name("spring"), Rollout::resume).unwrap();
     refused(house.director.steer(&name("spring"), Rollout::resume), "running");
     house.tells(&mut unit, &["a"]);
