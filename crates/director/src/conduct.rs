@@ -1,6 +1,9 @@
 //! The director: who begins it, what is registered, and what a device is told when it asks.
 
 use crate::choice::{Catalogue, Chosen, Has, Image, Standing, Subject, choose};
+use crate::documents::{
+    GENERATION, ROLLOUTS, device, givable, image_named, image_of, kind, load, parsed, store, store_image, turn,
+};
 use crate::fault::DirectorFault;
 use crate::names::Name;
 use crate::records::{Assignment, Device, Scope};
@@ -8,7 +11,6 @@ use crate::rollout::{Plan, Rollout};
 use adapters::documents::{Documents, Moment};
 use model::{DeviceId, UnixTime};
 use ports::Signer;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,59 +64,6 @@ struct Kept {
     generation: Option<u64>,
     renew_at_s: u64,
     content: String,
-}
-
-// Under which kinds documents stand.
-pub(crate) mod kind {
-    pub(crate) const STATE: &str = "state";
-    pub(crate) const ROOT: &str = "root";
-    pub(crate) const DEVICE: &str = "device";
-    pub(crate) const IMAGE: &str = "image";
-    pub(crate) const ASSIGNMENT: &str = "assignment";
-    pub(crate) const ROLLOUT: &str = "rollout";
-    pub(crate) const KEPT: &str = "kept";
-    pub(crate) const FILE: &str = "file";
-    pub(crate) const HAS: &str = "has";
-    pub(crate) const NONCE: &str = "nonce";
-    pub(crate) const LEDGER: &str = "ledger";
-    pub(crate) const OUTCOME: &str = "outcome";
-}
-
-pub(crate) fn load<T: DeserializeOwned>(now: &Moment<'_>, kind: &'static str, key: &str) -> Done<Option<T>> {
-    now.get(kind, key)?.map(|octets| parsed(kind, &octets)).transpose()
-}
-pub(crate) fn parsed<T: DeserializeOwned>(kind: &'static str, octets: &[u8]) -> Done<T> {
-    serde_json::from_slice(octets).map_err(|_| DirectorFault::Corrupt(kind))
-}
-pub(crate) fn store<T: Serialize>(now: &Moment<'_>, kind: &'static str, key: &str, value: &T) -> Done {
-    let octets = serde_json::to_vec(value).map_err(|_| DirectorFault::Corrupt(kind))?;
-    Ok(now.put(kind, key, &octets)?)
-}
-
-/// A document of an image: the offer is kept as its own text.
-#[derive(Serialize, Deserialize)]
-struct ImageDocument {
-    offer: String,
-    standing: Standing,
-}
-
-fn image_of(octets: &[u8]) -> Done<Image> {
-    let document: ImageDocument = parsed(kind::IMAGE, octets)?;
-    let offer = Offer::kept(document.offer.as_bytes()).map_err(|_| DirectorFault::Corrupt(kind::IMAGE))?;
-    Ok(Image { offer, standing: document.standing })
-}
-fn store_image(now: &Moment<'_>, image: &Image) -> Done {
-    let offer = String::from_utf8(image.offer.keep()).map_err(|_| DirectorFault::Corrupt(kind::IMAGE))?;
-    store(now, kind::IMAGE, image.offer.name(), &ImageDocument { offer, standing: image.standing })
-}
-
-const GENERATION: &str = "generation";
-const ROLLOUTS: &str = "rollouts";
-
-/// What may be given has changed: whoever asks next is told anew.
-pub(crate) fn turn(now: &Moment<'_>) -> Done {
-    let generation: u64 = load(now, kind::STATE, GENERATION)?.unwrap_or(0);
-    store(now, kind::STATE, GENERATION, &(generation + 1))
 }
 
 fn root_key(version: u64) -> String {
@@ -533,24 +482,4 @@ fn last_root(now: &Moment<'_>) -> Done<Draft<Root>> {
         Ok(())
     })?;
     Draft::decode(&last.ok_or(DirectorFault::NotBegun)?).map_err(|_| DirectorFault::Corrupt(kind::ROOT))
-}
-
-pub(crate) fn device(now: &Moment<'_>, id: &DeviceId) -> Done<Device> {
-    load(now, kind::DEVICE, &id.to_string())?.ok_or(DirectorFault::NotFound("device"))
-}
-
-fn image_named(now: &Moment<'_>, name: &str) -> Done<Image> {
-    image_of(
-        &now.get(kind::IMAGE, name)?
-            .ok_or(DirectorFault::NotFound("target; take it from the image repository first"))?,
-    )
-}
-
-fn givable(now: &Moment<'_>, name: &str) -> Done<Image> {
-    let image = image_named(now, name)?;
-    match image.standing {
-        Standing::Offered => Ok(image),
-        Standing::Deprecated => Err(DirectorFault::Refused(format!("{name} is deprecated"))),
-        Standing::Recalled => Err(DirectorFault::Refused(format!("{name} was recalled"))),
-    }
 }

@@ -1,7 +1,8 @@
 //! What devices report: each report once, in the order of the nonces that were given for them; and what follows from it.
 
 use crate::choice::{Catalogue, Chosen, Has};
-use crate::conduct::{Director, device, kind, load, parsed, stale, store, turn};
+use crate::conduct::{Director, stale};
+use crate::documents::{device, kind, load, parsed, store, turn};
 use crate::fault::DirectorFault;
 use crate::names::Name;
 use crate::records::Device;

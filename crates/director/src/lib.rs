@@ -8,6 +8,7 @@
 
 mod choice;
 mod conduct;
+mod documents;
 mod fault;
 mod ledger;
 mod names;

@@ -19,7 +19,6 @@ pub(super) struct Coming {
 
 impl Coming {
     pub(super) fn new(body: Incoming, limits: BodyLimits) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "what waits for others must end; nothing is decided on it")]
         let until = Instant::now() + limits.within;
         Self { body, len_max: limits.len_max, until }
     }

@@ -43,10 +43,6 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(limits: Limits, identity: Option<Identity>, service: Arc<dyn Service>) -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "how often somebody asks is measured; it is an argument from here on"
-        )]
         let begun = Instant::now();
         Self {
             acceptor: identity.map(|identity| TlsAcceptor::from(identity.config)),

@@ -31,7 +31,6 @@ impl<S> Paced<S> {
             }
         }
         if written.is_pending() && self.waiting.is_none() {
-            #[expect(clippy::disallowed_methods, reason = "what waits for others must end; nothing is decided on it")]
             let until = Instant::now() + self.within;
             self.waiting = Some(Box::pin(sleep_until(until)));
             self.taken = 0;

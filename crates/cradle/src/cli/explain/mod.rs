@@ -1,6 +1,7 @@
 //! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
 
 mod decided;
+mod director;
 mod history;
 
 use super::Common;
@@ -343,25 +344,7 @@ const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
     ),
 ];
 /// Those of following repositories.
-const UPDATES: [(&str, Exit, &str, &str); 7] = [
-    (
-        "director-unknown",
-        Exit::NotFound,
-        "there is no director in the data directory, or it does not know what was named",
-        "check the name and --data; `cradle director init` begins one",
-    ),
-    (
-        "director-refused",
-        Exit::Refused,
-        "what was asked of the director cannot be, for the reason that is named",
-        "nothing was changed; docs/director.md says what holds",
-    ),
-    (
-        "director-failed",
-        Exit::Failed,
-        "the records or the key of the director cannot be used",
-        "check the data directory, its disk, and the passphrase of its key",
-    ),
+const UPDATES: [(&str, Exit, &str, &str); 4] = [
     (
         "uptane-refused",
         Exit::Failed,
@@ -466,6 +449,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(&CEREMONIES)
         .chain(&JOINING)
         .chain(&UPDATES)
+        .chain(&director::CODES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
     let rules = Reason::ALL.iter().map(|reason| Row {
@@ -487,6 +471,7 @@ pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
         .chain(&CEREMONIES)
         .chain(&JOINING)
         .chain(&UPDATES)
+        .chain(&director::CODES)
         .chain(&SURROUNDINGS);
     let ours = ours.map(|&(code, exit, ..)| (code, exit));
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));
