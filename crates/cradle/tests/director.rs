@@ -62,16 +62,22 @@ fn publish(dir: &Path, targets: &[(&str, u64)]) {
     write("metadata/timestamp.json", &signed(Body::<Timestamp>::new(expires, 1, &snapshot), &key, &known));
 }
 
+const CA: &str = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\ncrlnumber=crlnumber\ndefault_md=sha256\n\
+    default_crl_days=9\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
+
 /// An authority, a server, and the certificates of two devices, by OpenSSL.
 fn certify(dir: &Path) {
     let openssl = |line: &str| foreign(dir, "openssl", &line.split(' ').collect::<Vec<_>>());
     let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
     openssl(&format!("{key} ca.key"));
     openssl(
-        "req -x509 -new -key ca.key -subj /CN=ca -days 9 -out ca.pem -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign -addext subjectKeyIdentifier=hash",
+        "req -x509 -new -key ca.key -subj /CN=ca -days 9 -out ca.pem -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -addext subjectKeyIdentifier=hash",
     );
     let names = [("server", "DNS:localhost", "serverAuth"), ("device", &format!("URI:{DEVICE}"), "clientAuth")];
-    let names = names.into_iter().chain([("other", "URI:urn:dev:ops:32473-gateway-SN2", "clientAuth")]);
+    let names = names.into_iter().chain([
+        ("other", "URI:urn:dev:ops:32473-gateway-SN2", "clientAuth"),
+        ("module", "URI:cradle:module:software:line-1", "clientAuth"),
+    ]);
     for (n, (name, san, usage)) in names.enumerate() {
         std::fs::write(dir.join("ext"), format!("subjectAltName={san}\nextendedKeyUsage={usage}\n")).unwrap();
         openssl(&format!("{key} {name}.key"));
@@ -82,6 +88,10 @@ fn certify(dir: &Path) {
         ));
     }
     foreign(dir, "chmod", &["600", "server.key"]);
+    for (name, text) in [("ca.cnf", CA), ("index", ""), ("crlnumber", "01\n")] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
 }
 
 struct Served(Child, String);
@@ -142,9 +152,12 @@ impl House {
         assert!(output.status.code() == Some(status) && said.contains(why), "{:?}: {said}", output.status);
     }
     fn serve(&self) -> Served {
+        self.serve_with(&[])
+    }
+    fn serve_with(&self, more: &[&str]) -> Served {
         let words =
             self.words(&["serve", "--listen", "127.0.0.1:0", "--images", "images", "--tls-certificate", "server.pem"]);
-        let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"]].concat();
+        let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"], more].concat();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
         let mut child = child.args(words).current_dir(&self.b.dir).stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
@@ -272,6 +285,9 @@ fn a_device_is_who_its_certificate_says() {
     check("", "images/metadata/timestamp.json", "000");
     check("server", &own, "000");
     check("other", &own, "403");
+    // Whoever is no device may have what there is, and no directions.
+    check("module", "images/metadata/timestamp.json", "200");
+    check("module", &own, "403");
     check("other", &format!("director/{OTHER}/metadata/timestamp.json"), "403");
     check("device", &format!("director/{OTHER}/metadata/timestamp.json"), "403");
     // What is not there.
@@ -361,6 +377,22 @@ fn a_key_that_others_can_read_is_not_used() {
         "ca.pem",
     ];
     house.refused(&words, 1, "can be read by others");
+}
+#[test]
+fn a_device_that_is_revoked_is_let_in_no_more() {
+    let house = House::new("director-revoked");
+    let served = house.serve_with(&["--device-crl", "ca.crl", "--crl-every", "1"]);
+    let own = format!("director/{DEVICE}/metadata/timestamp.json");
+    let answered = || house.curl(&served, "device", &own, &[]).1;
+    assert_eq!(answered(), "200");
+    let openssl = |line: &str| foreign(&house.b.dir, "openssl", &line.split(' ').collect::<Vec<_>>());
+    openssl("ca -config ca.cnf -revoke device.pem -keyfile ca.key -cert ca.pem");
+    // A list that cannot be used changes nothing: it lets in whom the last one lets in, and nobody else.
+    house.b.write("ca.crl", "no list");
+    assert_eq!(answered(), "200");
+    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+    assert!((0..2000).any(|_| answered() == "000"), "it is let in still");
+    assert_eq!(house.curl(&served, "other", "images/metadata/timestamp.json", &[]).1, "200");
 }
 #[test]
 fn it_ends_when_it_is_told_to() {

@@ -61,7 +61,7 @@ enum Asked<'a> {
 
 fn asked<'a>(head: &'a Head, rest: &'a str) -> Option<Asked<'a>> {
     match (head.method(), rest) {
-        ("GET" | "HEAD", "nonce") => Some(Asked::Nonce),
+        ("GET", "nonce") => Some(Asked::Nonce),
         ("POST", "manifest") => Some(Asked::Manifest),
         ("GET" | "HEAD", rest) => rest.strip_prefix("metadata/").map(Asked::File),
         _ => None,
@@ -83,15 +83,15 @@ impl Service for Serving {
 
     fn answer(&self, request: &mut Request) -> Answer {
         let Request { head, body } = request;
-        let device = head.peer().certificate.as_deref().and_then(device_of);
-        // Whoever is nobody is told nothing, not even what there is.
-        let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
+        // Images are for whoever was let in, and mean nothing without what is said of them.
         if let Some(path) = head.path().strip_prefix("/images/") {
             return self.image(head, path);
         }
         let Some((name, rest)) = head.path().strip_prefix("/director/").and_then(|path| path.split_once('/')) else {
             return Answer::text(404, "There are /images/ and /director/DEVICE/.");
         };
+        let device = head.peer().certificate.as_deref().and_then(device_of);
+        let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
         // As it is, or with the `%` in it encoded again.
         let written = device.to_string();
         if name != written && name != written.replace('%', "%25") {

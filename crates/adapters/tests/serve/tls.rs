@@ -1,7 +1,7 @@
 //! Who is let in over TLS.
 
 use crate::support::{House, PATIENCE, limits, rest, status};
-use adapters::http::serve::{ByAnchors, Clients, Identity, Limits};
+use adapters::http::serve::{ByAnchors, ClientVerifier, Clients, Identity, Limits};
 use model::UnixTime;
 use ports::Clock;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -104,9 +104,9 @@ impl Clock for Standing {
     }
 }
 
-/// A house that believes the clients of `ca`, at the time when the client's certificate begins.
+/// A house that believes the clients of `ca`, a minute after the client's certificate begins.
 fn believing(papers: &Papers, lists: &[&str], clients: fn(Arc<ByAnchors>) -> Clients) -> (House, Standing) {
-    let clock = Standing(Arc::new(AtomicU64::new(papers.certificate("client").tbs().not_before.ms())));
+    let clock = Standing(Arc::new(AtomicU64::new(papers.certificate("client").tbs().not_before.plus_s(60).ms())));
     let lists = lists.iter().map(|list| CertificateList::decode(&papers.read(&format!("{list}.crl"))).unwrap());
     let verifier = ByAnchors::new(vec![papers.certificate("ca")], lists.collect(), Arc::new(clock.clone()));
     (House::of(limits(), Some(papers.identity(clients(Arc::new(verifier))))), clock)
@@ -181,6 +181,18 @@ fn a_revoked_certificate_is_not_believed() {
     let papers = Papers::new();
     check(&believing(&papers, &["none"], must).0, &papers, Some("client"), true);
     check(&believing(&papers, &["client-crl"], must).0, &papers, Some("client"), false);
+}
+#[test]
+fn lists_are_replaced_while_it_listens() {
+    let papers = Papers::new();
+    let list = |name: &str| CertificateList::decode(&papers.read(&format!("{name}.crl"))).unwrap();
+    let now = UnixTime::from_ms(papers.certificate("client").tbs().not_before.plus_s(60).ms());
+    let clock = Standing(Arc::new(AtomicU64::new(now.ms())));
+    let verifier = ByAnchors::new(vec![papers.certificate("ca")], vec![list("none")], Arc::new(clock));
+    let client = papers.read("client.der");
+    assert!(verifier.is_believed(&client, &[]));
+    verifier.replace(vec![list("client-crl")]);
+    assert!(!verifier.is_believed(&client, &[]));
 }
 #[test]
 fn the_key_must_be_the_certificates() {

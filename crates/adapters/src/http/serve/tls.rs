@@ -10,7 +10,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::TLS13;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use x509::crl::CertificateList;
 use x509::path::{Demands, Evidence, POOL_MAX, Revocation, validate};
 use x509::{Certificate, oids};
@@ -142,7 +142,7 @@ impl ClientCertVerifier for Asking {
 /// Believes certificates for TLS clients that lead to one of its anchors, now.
 pub struct ByAnchors {
     anchors: Vec<Certificate>,
-    crls: Vec<CertificateList>,
+    crls: RwLock<Vec<CertificateList>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -150,7 +150,12 @@ impl ByAnchors {
     /// With lists of revoked certificates, the state of a client's certificate must be known; without any, nobody's is asked.
     #[must_use]
     pub fn new(anchors: Vec<Certificate>, crls: Vec<CertificateList>, clock: Arc<dyn Clock>) -> Self {
-        Self { anchors, crls, clock }
+        Self { anchors, crls: RwLock::new(crls), clock }
+    }
+
+    /// From now on these lists count, in place of those before. Who is connected stays so until the connection ends.
+    pub fn replace(&self, crls: Vec<CertificateList>) {
+        *self.crls.write().unwrap_or_else(PoisonError::into_inner) = crls;
     }
 
     fn leads(&self, leaf: &[u8], others: &[&[u8]], now: UnixTime) -> Option<()> {
@@ -159,8 +164,9 @@ impl ByAnchors {
             return None;
         }
         let pool: Vec<_> = others.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
-        let evidence = Evidence { leaf: &leaf, pool: &pool, anchors: &self.anchors, crls: &self.crls };
-        let revocation = if self.crls.is_empty() { Revocation::Unchecked } else { Revocation::Leaf };
+        let crls = self.crls.read().unwrap_or_else(PoisonError::into_inner);
+        let evidence = Evidence { leaf: &leaf, pool: &pool, anchors: &self.anchors, crls: &crls };
+        let revocation = if crls.is_empty() { Revocation::Unchecked } else { Revocation::Leaf };
         let demands = Demands { purpose: Some(oids::CLIENT_AUTH), revocation, ..Demands::default() };
         validate(&evidence, &demands, now).ok().map(|_path| ())
     }
@@ -174,6 +180,6 @@ impl ClientVerifier for ByAnchors {
 
 impl fmt::Debug for ByAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ByAnchors({} anchors, {} lists)", self.anchors.len(), self.crls.len())
+        write!(f, "ByAnchors({} anchors)", self.anchors.len())
     }
 }

@@ -12,6 +12,8 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 use x509::crl::CertificateList;
 use x509::{Certificate, pem};
 use zeroize::Zeroizing;
@@ -44,13 +46,17 @@ pub(crate) struct Arguments {
     /// Lists of revoked certificates. With any, a device's certificate must be known not to be revoked.
     #[arg(long, value_name = "FILE")]
     device_crl: Vec<PathBuf>,
+    /// How many seconds pass until these lists are read again. While one cannot be used, those before count.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    crl_every: u64,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
     let director = Arc::new(open(common)?);
     let images = arguments.images.as_deref();
     let images = images.map(|dir| Beneath::open(dir).map_err(|e| Failure::file(dir, &e))).transpose()?;
-    let identity = identity(arguments)?;
+    let devices = Arc::new(devices(arguments)?);
+    let identity = identity(arguments, Arc::clone(&devices))?;
     let (_end, ended) = ending()?;
     let serving =
         Serving { director, images, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy::default()) };
@@ -65,8 +71,17 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
         true => common.out().print(&format!("{url}\n"))?,
         false => common.out().line(&json!({ "url": url }))?,
     }
-    // Also if nobody could say it any more.
-    let _told = ended.recv();
+    let every = Duration::from_secs(arguments.crl_every);
+    // It ends also if nobody could say so any more.
+    while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(every) {
+        match lists(arguments) {
+            Ok(lists) => devices.replace(lists),
+            Err(failure) => {
+                let Failure { what, why, next, .. } = &failure;
+                tracing::warn!(%what, %why, %next, "lists of revoked certificates stay as they were");
+            }
+        }
+    }
     server.stop();
     Ok(())
 }
@@ -83,16 +98,22 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
     pem::blocks(&read(path)?).ok_or_else(|| unusable(path, "there is no certificate in PEM in it"))
 }
 
-fn identity(arguments: &Arguments) -> Result<Identity> {
+fn devices(arguments: &Arguments) -> Result<ByAnchors> {
     let decode = |der: &Vec<u8>| Certificate::decode(der).map_err(|e| unusable(&arguments.device_anchors, e));
     let anchors = certificates(&arguments.device_anchors)?.iter().map(decode).collect::<Result<Vec<_>>>()?;
+    Ok(ByAnchors::new(anchors, lists(arguments)?, Arc::new(SystemClock)))
+}
+
+fn lists(arguments: &Arguments) -> Result<Vec<CertificateList>> {
     let list = |path: &PathBuf| {
         let der = pem::der_or_pem(&read(path)?, &["X509 CRL"]);
         let der = der.ok_or_else(|| unusable(path, "it is no list of revoked certificates"))?;
         CertificateList::decode(&der).map_err(|e| unusable(path, e))
     };
-    let lists = arguments.device_crl.iter().map(list).collect::<Result<Vec<_>>>()?;
-    let devices = ByAnchors::new(anchors, lists, Arc::new(SystemClock));
+    arguments.device_crl.iter().map(list).collect()
+}
+
+fn identity(arguments: &Arguments, devices: Arc<ByAnchors>) -> Result<Identity> {
     let chain = certificates(&arguments.tls_certificate)?;
     let key = &arguments.tls_key;
     if files::open_to_others(key).map_err(|e| Failure::file(key, &e))? {
@@ -102,5 +123,5 @@ fn identity(arguments: &Arguments) -> Result<Identity> {
     let octets = Zeroizing::new(read(key)?);
     let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
     let der = der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?;
-    Identity::new(&chain, &der, Clients::MustShow(Arc::new(devices))).map_err(|bad| unusable(key, bad))
+    Identity::new(&chain, &der, Clients::MustShow(devices)).map_err(|bad| unusable(key, bad))
 }
