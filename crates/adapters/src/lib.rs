@@ -4,6 +4,7 @@ pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod cmp;
+pub mod documents;
 pub mod files;
 pub mod flasher;
 pub mod http;

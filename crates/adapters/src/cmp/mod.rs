@@ -9,11 +9,12 @@ mod lines;
 pub use address::{Address, BadAddress};
 pub use lines::{CmpLines, keep_secret};
 
+use crate::http::Shown;
 pub(crate) use connection::Connection;
 use ports::foreign::{Issuing, LineFault};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,10 @@ impl HttpLine {
 }
 
 pub(crate) fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
+    tls_showing(anchors, None)
+}
+
+pub(crate) fn tls_showing(anchors: &[Vec<u8>], shown: Option<&Shown>) -> Result<ClientConfig, BadAddress> {
     let mut roots = RootCertStore::empty();
     for anchor in anchors {
         roots
@@ -67,7 +72,12 @@ pub(crate) fn tls(anchors: &[Vec<u8>]) -> Result<ClientConfig, BadAddress> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| BadAddress("this build has no version of TLS"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let config = config.with_root_certificates(roots);
+    let Some(shown) = shown else { return Ok(config.with_no_client_auth()) };
+    let chain = shown.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(shown.key.to_vec()));
+    let bad = BadAddress("the key for TLS cannot be used, or is not that of the certificate");
+    config.with_client_auth_cert(chain, key).map_err(|_| bad)
 }
 
 /// Fetches a file over HTTP, such as a list of revoked certificates, which is signed: who carries it does not matter.

@@ -6,16 +6,18 @@
 
 mod body;
 mod incoming;
+pub mod serve;
 
 pub use incoming::Incoming;
 
-use crate::cmp::{Address, BadAddress, Connection, tls};
+use crate::cmp::{Address, BadAddress, Connection, tls_showing};
 use body::{Body, Paced};
 use rustls::ClientConfig;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How many octets have to come within the patience of a line, if there are as many.
 pub const PACE_LEN: u64 = 64 * 1024;
@@ -47,6 +49,21 @@ impl fmt::Display for NotFetched {
 }
 impl std::error::Error for NotFetched {}
 
+/// What is shown to a server that asks who we are.
+#[derive(Clone)]
+pub struct Shown {
+    /// Our certificate, and those between it and its root, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Its key, as PKCS #8 in DER.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown")
+    }
+}
+
 /// A way to the files below one address.
 #[derive(Clone)]
 pub struct Files {
@@ -62,9 +79,22 @@ impl Files {
     /// # Errors
     /// [`BadAddress`], also if it says https and there is no anchor, or says http and there are some.
     pub fn below(base: &str, anchors: &[Vec<u8>], patience: Duration) -> Result<Self, BadAddress> {
+        Self::showing(base, anchors, None, patience)
+    }
+
+    /// The same, to a server that asks who we are.
+    ///
+    /// # Errors
+    /// As [`Files::below`], and if the key is not the certificate's.
+    pub fn showing(
+        base: &str,
+        anchors: &[Vec<u8>],
+        shown: Option<&Shown>,
+        patience: Duration,
+    ) -> Result<Self, BadAddress> {
         let address = Address::parse(base)?;
         let tls = match (address.is_https(), anchors.is_empty()) {
-            (true, false) => Some(Arc::new(tls(anchors)?)),
+            (true, false) => Some(Arc::new(tls_showing(anchors, shown)?)),
             (true, true) => return Err(BadAddress("https needs the certificate of whoever issued the server's")),
             (false, true) => None,
             (false, false) => return Err(BadAddress("there are certificates for TLS, but the address says http")),

@@ -5,6 +5,7 @@
 
 mod boards;
 mod bulk;
+mod director;
 mod issue;
 mod limit;
 mod paper;
@@ -44,6 +45,8 @@ enum What {
     Crl(standing::Crl),
     /// Answers whether certificates are revoked, signed as they are asked for and before.
     Ocsp(standing::Ocsp),
+    /// What it costs to tell each device what it gets, and to be asked by devices for which nothing is new.
+    Director(director::Arguments),
     /// The measurements of the published reference, on this machine, with a picture.
     Paper(paper::Arguments),
 }
@@ -119,6 +122,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         What::Disk => return scale::disk(common),
         What::Crl(arguments) => standing::crl(&mut said, common, arguments)?,
         What::Ocsp(arguments) => standing::ocsp(&mut said, common, arguments)?,
+        What::Director(arguments) => director::run(&mut said, arguments)?,
         What::Paper(arguments) => paper::run(&mut said, arguments)?,
     }
     said.finish()

@@ -11,6 +11,7 @@ pub(crate) mod cert;
 mod clock;
 mod crl;
 mod device;
+mod director;
 mod doctor;
 mod explain;
 mod export;
@@ -161,6 +162,8 @@ enum Noun {
     TufClient(tuf::Arguments),
     /// Follow a director and an image repository, and download what both say that this device gets.
     UptaneClient(uptane::Arguments),
+    /// What each device gets, and what it has: the director of Uptane, in a data directory of its own.
+    Director(director::Arguments),
     /// The programming station.
     Station(station::Arguments),
     /// Certificates.
@@ -335,6 +338,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Repo(arguments) => repo::run(common, arguments),
         Noun::TufClient(arguments) => tuf::run(common, &arguments),
         Noun::UptaneClient(arguments) => uptane::run(common, &arguments),
+        Noun::Director(arguments) => director::run(common, arguments),
         Noun::Station(arguments) => station::run(common, arguments),
         Noun::Cert(arguments) => cert::run(common, arguments),
         Noun::Crl(arguments) => crl::run(common, arguments),

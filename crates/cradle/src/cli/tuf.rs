@@ -4,7 +4,7 @@ use super::Common;
 use crate::fault::{Exit, Failure, Result};
 use adapters::clock::SystemClock;
 use adapters::files::{self, DirectoryLock};
-use adapters::http::{Fetching, Files, Incoming, NotFetched, PATIENCE};
+use adapters::http::{Fetching, Files, Incoming, NotFetched, PATIENCE, Shown};
 use clap::Subcommand;
 use ports::Clock;
 use serde_json::json;
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use update::tuf::{Answer, BadMetadata, Client, FILE_LEN_MAX, Limits, NotDone, Outside, Refused, Target};
 use x509::pem;
+use zeroize::Zeroizing;
 
 /// Follow a repository of TUF: keep its metadata, and download what it signs. Exit status 0 or 1.
 #[derive(clap::Args)]
@@ -45,6 +46,12 @@ pub(super) struct Line {
     /// Certificates in PEM, by one of which an https server's must be issued.
     #[arg(long, value_name = "FILE")]
     tls_anchors: Option<PathBuf>,
+    /// Our certificate, in PEM, for servers that ask who we are; those between it and its root may follow it.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The key of our certificate: PKCS #8 in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// How many seconds a server may take for each 64 KiB.
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = clap::value_parser!(u64).range(1..=3600))]
     patience: u64,
@@ -159,18 +166,38 @@ impl Line {
         };
         // An address of http needs no anchors, whatever the other address needs them for.
         let anchors = if url.starts_with("https://") { anchors } else { Vec::new() };
-        Files::below(url, &anchors, Duration::from_secs(self.patience)).map_err(|bad| {
+        let shown = if url.starts_with("https://") { self.shown()? } else { None };
+        Files::showing(url, &anchors, shown.as_ref(), Duration::from_secs(self.patience)).map_err(|bad| {
             Failure::new(Exit::Usage, "usage", format!("{url} cannot be used")).because(bad).next("correct it")
         })
+    }
+}
+
+impl Line {
+    fn shown(&self) -> Result<Option<Shown>> {
+        let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) else { return Ok(None) };
+        let read = |path: &PathBuf| files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e));
+        let none = |path: &PathBuf| Failure::file(path, &ErrorKind::InvalidData.into());
+        let chain = pem::blocks(&read(certificate)?).ok_or_else(|| none(certificate))?;
+        let octets = Zeroizing::new(read(key)?);
+        let decoded = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY");
+        let key = Zeroizing::new(decoded.ok_or_else(|| none(key))?.1);
+        Ok(Some(Shown { chain, key }))
     }
 }
 
 /// One repository, and the directory where what is trusted of it is kept.
 pub(super) struct Side {
     dir: PathBuf,
-    repository: Files,
+    repository: Source,
     /// What became of the last file that did not come.
     last: Option<NotFetched>,
+}
+
+/// Where the files of a repository are.
+enum Source {
+    Line(Files),
+    Folder(PathBuf),
 }
 
 /// A file of ours cannot be used.
@@ -185,7 +212,12 @@ impl fmt::Debug for Side {
 
 impl Side {
     pub(super) fn new(dir: &Path, repository: Files) -> Self {
-        Self { dir: dir.to_owned(), repository, last: None }
+        Self { dir: dir.to_owned(), repository: Source::Line(repository), last: None }
+    }
+
+    /// A repository whose metadata lies in a folder of this machine.
+    pub(super) fn of_folder(dir: &Path, metadata: &Path) -> Self {
+        Self { dir: dir.to_owned(), repository: Source::Folder(metadata.to_owned()), last: None }
     }
 
     /// Why a client was not driven to its end, with what the line said.
@@ -218,7 +250,15 @@ impl Outside for Side {
     }
 
     fn fetch(&mut self, file: &str, len_max: u64) -> Answer {
-        match self.repository.fetch(file, len_max) {
+        let fetched = match &self.repository {
+            Source::Line(files) => files.fetch(file, len_max),
+            Source::Folder(folder) => files::read_bounded(&folder.join(file), len_max).map_err(|e| match e.kind() {
+                ErrorKind::NotFound => NotFetched::NotThere,
+                ErrorKind::FileTooLarge => NotFetched::TooLong,
+                _ => NotFetched::Unreachable(e.to_string()),
+            }),
+        };
+        match fetched {
             Ok(octets) => Answer::Octets(octets),
             Err(not) => {
                 self.last = Some(not.clone());

@@ -1,6 +1,7 @@
 //! Hashes of files: which are known, and the comparison of octets with all of them while they flow.
 
 use super::fault::BadMetadata;
+use crate::json::Json;
 use crate::metadata::Object;
 use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA384, SHA512};
 use model::octets::{from_hex, hex};
@@ -46,7 +47,7 @@ pub struct Hashes(BTreeMap<HashFunction, Vec<u8>>);
 
 impl Hashes {
     /// Those that are known; what is not known is left out, and nothing being left is refused: it could not be checked.
-    pub(super) fn read(object: &Object) -> Result<Self, BadMetadata> {
+    pub(crate) fn read(object: &Object) -> Result<Self, BadMetadata> {
         let mut hashes = BTreeMap::new();
         for (name, function) in KNOWN {
             let Some(text) = object.get(name) else { continue };
@@ -63,6 +64,13 @@ impl Hashes {
     #[must_use]
     pub fn naming(&self) -> String {
         self.0.values().next().map(|octets| hex(octets)).unwrap_or_default()
+    }
+
+    /// All of them, as metadata has them.
+    pub(crate) fn json(&self) -> Json {
+        let member =
+            |(function, octets): (&HashFunction, &Vec<u8>)| (function.name().to_owned(), Json::Text(hex(octets)));
+        Json::Object(self.0.iter().map(member).collect())
     }
 
     /// The hash of one function.

@@ -13,10 +13,12 @@
 //! directions; manifests that are replayed, or that a component did not sign. Does not prevent: both repositories in other
 //! hands. Source: Uptane 2.1.0 §5.3, §5.4.
 
+mod direct;
 mod directions;
 mod fault;
 mod manifest;
 
+pub use direct::{Given, Offer, direct};
 pub use directions::{Agreed, Component, ComponentId, Directions, Inventory};
 pub use fault::BadDirections;
 pub use manifest::{Expected, MANIFEST_LEN_MAX, Manifest, Report, Reported, write_manifest, write_report};

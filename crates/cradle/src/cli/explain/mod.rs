@@ -1,6 +1,7 @@
 //! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
 
 mod decided;
+mod director;
 mod history;
 mod updates;
 
@@ -427,6 +428,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(&CEREMONIES)
         .chain(&JOINING)
         .chain(&updates::UPDATES)
+        .chain(&director::CODES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
     let rules = Reason::ALL.iter().map(|reason| Row {
@@ -448,6 +450,7 @@ pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
         .chain(&CEREMONIES)
         .chain(&JOINING)
         .chain(&updates::UPDATES)
+        .chain(&director::CODES)
         .chain(&SURROUNDINGS);
     let ours = ours.map(|&(code, exit, ..)| (code, exit));
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));

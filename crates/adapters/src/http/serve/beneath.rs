@@ -1,0 +1,151 @@
+//! Files beneath one directory, whole or in part.
+
+use super::answer::{Answer, Content};
+use super::range::{Part, part};
+use super::request::Head;
+use rustix::fs::{Mode, OFlags, openat};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// Most names in a path.
+const DEPTH_MAX: usize = 16;
+/// Longest name, in octets, as Linux has it.
+const NAME_LEN_MAX: usize = 255;
+
+/// A directory, held open: nothing outside of it is opened, whatever is asked for, and whatever links lie in it.
+#[derive(Debug)]
+pub struct Beneath {
+    directory: File,
+}
+
+impl Beneath {
+    /// What is beneath this directory.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let directory = File::open(directory)?;
+        if directory.metadata()?.is_dir() { Ok(Self { directory }) } else { Err(ErrorKind::NotADirectory.into()) }
+    }
+
+    /// Answers a request for a file. `path` is its percent-encoded name beneath the directory, without `/` in front.
+    ///
+    /// The file is looked for under the name as it was sent, and, if there is none, under what it encodes: a file may have
+    /// a percent-encoded name itself. Directories are not listed, links are not followed.
+    #[must_use]
+    pub fn answer(&self, head: &Head, path: &str, media_type: &str) -> Answer {
+        if !matches!(head.method(), "GET" | "HEAD") {
+            return Answer::text(405, "This is a file; it can be read only.").with("allow", "GET, HEAD");
+        }
+        let found = self.find(path).and_then(|file| {
+            let about = file.metadata()?;
+            if about.is_file() { Ok((file, about)) } else { Err(ErrorKind::NotFound.into()) }
+        });
+        match found {
+            Ok((file, about)) => self::answer(head, file, &about, media_type),
+            Err(error) if is_not_there(&error) => Answer::text(404, "There is no such file."),
+            Err(error) => {
+                tracing::error!(%error, "a file that is served cannot be opened");
+                Answer::text(500, "The file cannot be read.")
+            }
+        }
+    }
+
+    fn find(&self, path: &str) -> io::Result<File> {
+        let names: Vec<&str> = path.split('/').collect();
+        if names.len() > DEPTH_MAX {
+            return Err(ErrorKind::NotFound.into());
+        }
+        match self.descend(names.iter().map(|name| Some(name.as_bytes().to_vec()))) {
+            Err(error) if is_not_there(&error) && path.contains('%') => {
+                self.descend(names.iter().map(|name| decoded(name)))
+            }
+            found => found,
+        }
+    }
+
+    fn descend(&self, names: impl Iterator<Item = Option<Vec<u8>>>) -> io::Result<File> {
+        let mut at = self.directory.try_clone()?;
+        for name in names {
+            let name = name.filter(|name| is_plain(name)).ok_or(ErrorKind::NotFound)?;
+            // NONBLOCK: a pipe would wait for a writer.
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            at = File::from(openat(&at, name, flags, Mode::empty())?);
+        }
+        Ok(at)
+    }
+}
+
+fn is_plain(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && name.len() <= NAME_LEN_MAX && !name.iter().any(|c| matches!(c, 0 | b'/'))
+}
+
+// A link is `ELOOP`, what lies beneath a file `ENOTDIR`.
+fn is_not_there(error: &io::Error) -> bool {
+    let link = rustix::io::Errno::LOOP.raw_os_error();
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) || error.raw_os_error() == Some(link)
+}
+
+fn decoded(name: &str) -> Option<Vec<u8>> {
+    let mut octets = Vec::new();
+    let mut rest = name.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'%' => {
+                let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
+                high << 4 | low
+            }
+            octet => octet,
+        });
+    }
+    Some(octets)
+}
+
+const fn digit(octet: u8) -> Option<u8> {
+    match octet {
+        b'0'..=b'9' => Some(octet - b'0'),
+        b'a'..=b'f' => Some(octet - b'a' + 10),
+        b'A'..=b'F' => Some(octet - b'A' + 10),
+        _ => None,
+    }
+}
+
+fn answer(head: &Head, file: File, about: &std::fs::Metadata, media_type: &str) -> Answer {
+    let len = about.len();
+    // A file is replaced by another one, with another number; one that is altered has another time.
+    let tag = format!("\"{:x}-{:x}-{:x}-{len:x}\"", about.ino(), about.mtime(), about.mtime_nsec());
+    if head.field("if-none-match").is_some_and(|tags| names(tags, &tag)) {
+        return Answer::empty(304).with("etag", &tag);
+    }
+    let asked = head.field("range").filter(|_| head.field("if-range").is_none_or(|wanted| wanted == tag));
+    let (status, from, part_len) = match part(asked, len) {
+        Part::Whole => (200, 0, len),
+        Part::Range { from, len } => (206, from, len),
+        Part::Outside => return Answer::empty(416).with("content-range", &format!("bytes */{len}")),
+    };
+    let source: Box<dyn Read + Send> = match from_there(file, from) {
+        Ok(file) => Box::new(file.take(part_len)),
+        Err(error) => {
+            tracing::error!(%error, "a file that is served cannot be read");
+            return Answer::text(500, "The file cannot be read.");
+        }
+    };
+    let answer = Answer::new(status, media_type, Content::Stream { len: Some(part_len), source });
+    let answer = answer.with("etag", &tag).with("accept-ranges", "bytes");
+    if status == 206 {
+        let last = from.saturating_add(part_len).saturating_sub(1);
+        return answer.with("content-range", &format!("bytes {from}-{last}/{len}"));
+    }
+    answer
+}
+
+fn from_there(mut file: File, from: u64) -> io::Result<File> {
+    file.seek(SeekFrom::Start(from))?;
+    Ok(file)
+}
+
+fn names(tags: &str, tag: &str) -> bool {
+    tags.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}

@@ -1,0 +1,72 @@
+//! The body of a request, as it comes.
+
+use super::request::{BodyFault, BodyLimits};
+use hyper::body::{Body, Bytes, Incoming};
+use std::future::poll_fn;
+use std::pin::Pin;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::{Instant, timeout_at};
+
+/// Pieces that wait for the handler. One more is left with the peer.
+const PIECES_MAX: usize = 4;
+
+/// A body, and until when it may come. Its length is known before, because nothing else is admitted.
+pub(super) struct Coming {
+    body: Incoming,
+    len_max: u64,
+    until: Instant,
+}
+
+impl Coming {
+    pub(super) fn new(body: Incoming, limits: BodyLimits) -> Self {
+        let until = Instant::now() + limits.within;
+        Self { body, len_max: limits.len_max, until }
+    }
+
+    /// Whether it is longer than it may be; not one octet more comes than it says.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.body.size_hint().exact().is_none_or(|len| len > self.len_max)
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+        loop {
+            if self.body.is_end_stream() {
+                return None;
+            }
+            let Ok(frame) = timeout_at(self.until, poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx))).await else {
+                return Some(Err(BodyFault::TooSlow));
+            };
+            let piece = match frame? {
+                Ok(frame) => frame.into_data(),
+                Err(_) => return Some(Err(BodyFault::BrokenOff)),
+            };
+            // Fields behind a body say nothing that anybody here asks for.
+            let Ok(piece) = piece else { continue };
+            return Some(Ok(piece));
+        }
+    }
+
+    /// All of it.
+    pub(super) async fn gather(mut self) -> Result<Bytes, BodyFault> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.next().await {
+            all.extend_from_slice(&piece?);
+        }
+        Ok(all.into())
+    }
+
+    /// Piece by piece, for somebody who blocks.
+    pub(super) fn stream(mut self) -> Receiver<Result<Bytes, BodyFault>> {
+        let (pieces, receiver) = channel(PIECES_MAX);
+        tokio::spawn(async move {
+            while let Some(piece) = self.next().await {
+                let is_last = piece.is_err();
+                // Nobody reads on: the handler has answered.
+                if pieces.send(piece).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}

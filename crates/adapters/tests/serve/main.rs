@@ -1,0 +1,14 @@
+//! What the listener takes, and what it refuses, is late with, or has no room for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
+
+mod connections;
+mod files;
+mod messages;
+mod support;
+mod tls;

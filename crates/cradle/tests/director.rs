@@ -1,0 +1,406 @@
+//! A director in a process of its own, and a device that follows it over TLS.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what cannot go on here has failed"
+)]
+
+mod common;
+use adapters::clock::SystemClock;
+use adapters::keystore::memory::MemoryKey;
+use common::{Box_, foreign, text};
+use ports::{Clock, Signer};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use update::tuf::write::{Body, Custom, Draft, Key, Top};
+use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
+use update::uptane::{Report, write_manifest, write_report};
+use update::{Image, Threshold};
+use x509::{KeyType, pem, sha256};
+
+const IMAGE: &[u8] = b"what a modem runs";
+const DEVICE: &str = "urn:dev:ops:32473-gateway-SN%2D1";
+const OTHER: &str = "urn:dev:ops:32473-gateway-SN2";
+
+/// An image repository with these targets for `modem.a`, in `images`.
+fn publish(dir: &Path, targets: &[(&str, u64)]) {
+    let key = MemoryKey::generate(KeyType::Ed25519);
+    let expires = SystemClock.now().plus_s(86_400);
+    let known = Key::new(key.public_key()).unwrap();
+    let write = |name: &str, octets: &[u8]| {
+        let path = dir.join("images").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, octets).unwrap();
+    };
+    fn signed<R: Role>(body: Body<R>, key: &MemoryKey, known: &Key) -> Vec<u8> {
+        let mut draft: Draft<R> = body.draft().unwrap();
+        draft.sign(known, |message| key.sign(message)).unwrap();
+        draft.write()
+    }
+    let mut root = Body::<Root>::new(expires);
+    Top::ALL.into_iter().for_each(|role| root.assign(role, std::slice::from_ref(&known), Threshold::ONE));
+    write("metadata/1.root.json", &signed(root, &key, &known));
+    let image = Image { digest: sha256(IMAGE), length: IMAGE.len().try_into().unwrap() };
+    let mut body = Body::<Targets>::new(expires);
+    for (target, counter) in targets {
+        let custom = format!("{{\"release_counter\":{counter},\"hardware_ids\":[\"modem.a\"]}}");
+        body.set_target(target, image, Some(&Custom::of_json(custom.as_bytes()).unwrap())).unwrap();
+        write(&format!("targets/{}.{target}", sha256(IMAGE)), IMAGE);
+    }
+    body.set_target("plain.img", image, None).unwrap();
+    let octets = signed(body, &key, &known);
+    write("metadata/1.targets.json", &octets);
+    let mut snapshot = Body::<Snapshot>::new(expires);
+    snapshot.set("targets", 1, Some(&octets));
+    let snapshot = signed(snapshot, &key, &known);
+    write("metadata/1.snapshot.json", &snapshot);
+    write("metadata/timestamp.json", &signed(Body::<Timestamp>::new(expires, 1, &snapshot), &key, &known));
+}
+
+const CA: &str = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\ncrlnumber=crlnumber\ndefault_md=sha256\n\
+    default_crl_days=9\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
+
+/// An authority, a server, and the certificates of two devices, by OpenSSL.
+fn certify(dir: &Path) {
+    let openssl = |line: &str| foreign(dir, "openssl", &line.split(' ').collect::<Vec<_>>());
+    let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
+    openssl(&format!("{key} ca.key"));
+    openssl(
+        "req -x509 -new -key ca.key -subj /CN=ca -days 9 -out ca.pem -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -addext subjectKeyIdentifier=hash",
+    );
+    let names = [("server", "DNS:localhost", "serverAuth"), ("device", &format!("URI:{DEVICE}"), "clientAuth")];
+    let names = names.into_iter().chain([
+        ("other", "URI:urn:dev:ops:32473-gateway-SN2", "clientAuth"),
+        ("module", "URI:cradle:module:software:line-1", "clientAuth"),
+    ]);
+    for (n, (name, san, usage)) in names.enumerate() {
+        std::fs::write(dir.join("ext"), format!("subjectAltName={san}\nextendedKeyUsage={usage}\n")).unwrap();
+        openssl(&format!("{key} {name}.key"));
+        openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+        let set = n + 2;
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -set_serial {set} -days 5 -extfile ext -out {name}.pem"
+        ));
+    }
+    foreign(dir, "chmod", &["600", "server.key"]);
+    for (name, text) in [("ca.cnf", CA), ("index", ""), ("crlnumber", "01\n")] {
+        std::fs::write(dir.join(name), text).unwrap();
+    }
+    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+}
+
+struct Served(Child, String);
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+/// A director with one device that is registered, in the directory of a box.
+struct House {
+    b: Box_,
+    keys: [MemoryKey; 2],
+}
+
+impl House {
+    fn new(name: &str) -> Self {
+        let b = Box_::empty(name);
+        publish(&b.dir, &[("os.img", 2), ("newer.img", 3)]);
+        certify(&b.dir);
+        b.write("pass", "a passphrase");
+        let keys = [MemoryKey::generate(KeyType::Ed25519), MemoryKey::generate(KeyType::Ed25519)];
+        for (key, name) in keys.iter().zip(["unit.pub", "modem.pub"]) {
+            b.write(name, pem::encode("PUBLIC KEY", key.public_key().spki()));
+        }
+        b.write("device.toml", format!("device = \"{DEVICE}\"\nkey = \"unit.pub\"\ngroups = [\"canary\"]\n[components.modem]\nhardware_id = \"modem.a\"\nkey = \"modem.pub\"\n"));
+        b.write(
+            "inventory.toml",
+            format!("device = \"{DEVICE}\"\n[components.modem]\nhardware_id = \"modem.a\"\nrelease_counter = 1\n"),
+        );
+        let house = Self { b, keys };
+        house.ok(&[
+            "init",
+            "--root-keys",
+            "root-keys",
+            "--images-root",
+            "images/metadata/1.root.json",
+            "--root",
+            "root.json",
+        ]);
+        house.ok(&["device", "add", "device.toml"]);
+        house
+    }
+    fn words<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
+        [&["director", "--data", "d", "--passphrase-file", "pass"], words].concat()
+    }
+    fn ok(&self, words: &[&str]) -> String {
+        self.b.ok(&self.words(words))
+    }
+    fn json(&self, words: &[&str]) -> serde_json::Value {
+        self.b.json(&self.words(words))
+    }
+    #[track_caller]
+    fn refused(&self, words: &[&str], status: i32, why: &str) {
+        let output = self.b.run(&self.words(words));
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(status) && said.contains(why), "{:?}: {said}", output.status);
+    }
+    fn serve(&self) -> Served {
+        self.serve_with(&[])
+    }
+    fn serve_with(&self, more: &[&str]) -> Served {
+        let words =
+            self.words(&["serve", "--listen", "127.0.0.1:0", "--images", "images", "--tls-certificate", "server.pem"]);
+        let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"], more].concat();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
+        let mut child = child.args(words).current_dir(&self.b.dir).stdout(Stdio::piped()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        let port = url.trim().rsplit(':').next().unwrap().to_owned();
+        Served(child, format!("https://localhost:{port}"))
+    }
+    /// What the client of a device says, and its status.
+    fn follow(&self, served: &Served, as_: &str, verb: &str) -> (i32, String) {
+        let root = self.b.dir.join("md").exists();
+        if !root {
+            self.b.ok(&["uptane-client", "--metadata-dir", "md", "init", "root.json", "images/metadata/1.root.json"]);
+        }
+        let (director, images) = (format!("{}/director/{DEVICE}/metadata", served.1), format!("{}/images", served.1));
+        let (metadata, targets) = (format!("{images}/metadata"), format!("{images}/targets"));
+        let (certificate, key) = (format!("{as_}.pem"), format!("{as_}.key"));
+        let words = [
+            "uptane-client",
+            "-o",
+            "json",
+            "--metadata-dir",
+            "md",
+            "--director-url",
+            &director,
+            "--images-url",
+            &metadata,
+        ];
+        let words = [
+            words.as_slice(),
+            &["--target-base-url", &targets, "--target-dir", "kept", "--inventory", "inventory.toml"],
+        ]
+        .concat();
+        let words = [
+            words.as_slice(),
+            &["--tls-anchors", "ca.pem", "--tls-certificate", &certificate, "--tls-key", &key, verb],
+        ]
+        .concat();
+        let output = self.b.run(&words);
+        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+    }
+    /// What curl is answered, and with which status at the end; as nobody if `as_` is empty.
+    fn curl(&self, served: &Served, as_: &str, path: &str, more: &[&str]) -> (String, String) {
+        let (url, certificate, key) = (format!("{}/{path}", served.1), format!("{as_}.pem"), format!("{as_}.key"));
+        let shown = ["--cert", &certificate, "--key", &key];
+        let shown = if as_.is_empty() { &shown[..0] } else { &shown };
+        let mut curl = Command::new("curl");
+        curl.current_dir(&self.b.dir).args(["-s", "--path-as-is", "-w", "\n%{http_code}", "--cacert", "ca.pem"]);
+        let said = text(&curl.args(shown).args(more).arg(&url).output().unwrap().stdout);
+        let (body, status) = said.rsplit_once('\n').unwrap();
+        (body.to_owned(), status.to_owned())
+    }
+    fn manifest(&self, nonce: &str, image: &str, counter: u64) {
+        let nonce = nonce.parse().unwrap();
+        let report = Report {
+            component: "modem".parse().unwrap(),
+            hardware_id: "modem.a".parse().unwrap(),
+            target: image.into(),
+            image: Image { digest: sha256(IMAGE), length: IMAGE.len().try_into().unwrap() },
+            counter,
+        };
+        let report = write_report(&report, nonce, |message| self.keys[1].sign(message)).unwrap();
+        let device = DEVICE.parse().unwrap();
+        let manifest = write_manifest(&device, nonce, &[report], |message| self.keys[0].sign(message));
+        self.b.write("manifest.json", manifest.unwrap());
+    }
+    /// The device reports what it carries.
+    fn report(&self, served: &Served, image: &str, counter: u64) {
+        let (said, _) = self.curl(served, "device", &format!("director/{DEVICE}/nonce"), &[]);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        self.manifest(said["nonce"].as_str().unwrap(), image, counter);
+        let (said, status) = self.send(served);
+        assert_eq!(status, "200", "{said}");
+    }
+    fn send(&self, served: &Served) -> (String, String) {
+        self.curl(served, "device", &format!("director/{DEVICE}/manifest"), &["--data-binary", "@manifest.json"])
+    }
+}
+
+#[test]
+fn a_device_gets_what_was_assigned_to_it_and_reports_it() {
+    let house = House::new("director-whole");
+    let served = house.serve();
+    let (status, said) = house.follow(&served, "device", "download");
+    assert_eq!((status, said.trim()), (0, "[]"), "it got something before anything was assigned");
+    house.ok(&["take", "os.img", "newer.img", "--images", "images"]);
+    house.ok(&["assign", "os.img", "--component", "modem", "--device", DEVICE]);
+    let (status, said) = house.follow(&served, "device", "download");
+    assert_eq!(status, 0, "{said}");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said[0]["target"], &said[0]["release_counter"]), (&"os.img".into(), &2.into()));
+    assert_eq!(house.b.read(said[0]["file"].as_str().unwrap()), IMAGE);
+
+    house.report(&served, "os.img", 2);
+    let (said, status) = house.send(&served);
+    assert!(status == "422" && said.contains("nonce"), "a manifest was taken twice: {status} {said}");
+    assert_eq!(house.json(&["who-has", "os.img"])[0]["device"], DEVICE);
+    let recalled = house.json(&["recall", "os.img"]);
+    assert_eq!((&recalled[0]["device"], &recalled[0]["release_counter"]), (&DEVICE.into(), &2.into()));
+    let (status, said) = house.follow(&served, "device", "refresh");
+    assert_eq!((status, said.trim()), (0, "[]"));
+
+    house.ok(&["assign", "newer.img", "--component", "modem", "--type", "gateway"]);
+    let (_, said) = house.follow(&served, "device", "refresh");
+    assert!(said.contains("newer.img"), "{said}");
+    let said = house.json(&["status"]);
+    let counts =
+        ["devices", "reported", "manifests", "missing_manifests", "images"].map(|key| said[key].as_u64().unwrap());
+    assert_eq!(counts, [1, 1, 1, 0, 2]);
+    assert!(house.ok(&["device", "show", DEVICE]).contains("modem: modem.a, assigned: os.img"));
+}
+#[test]
+fn a_device_is_who_its_certificate_says() {
+    let house = House::new("director-who");
+    let served = house.serve();
+    let own = format!("director/{DEVICE}/metadata/timestamp.json");
+    let check = |as_: &str, path: &str, expected: &str| {
+        let (said, status) = house.curl(&served, as_, path, &[]);
+        assert_eq!(status, expected, "{as_} {path}: {said}");
+    };
+    check("device", &own, "200");
+    check("device", &own.replace('%', "%25"), "200");
+    check("device", "images/metadata/timestamp.json", "200");
+    // Nobody; somebody else, for the device and for itself, whom nobody has registered; a server.
+    check("", &own, "000");
+    check("", "images/metadata/timestamp.json", "000");
+    check("server", &own, "000");
+    check("other", &own, "403");
+    // Whoever is no device may have what there is, and no directions.
+    check("module", "images/metadata/timestamp.json", "200");
+    check("module", &own, "403");
+    check("other", &format!("director/{OTHER}/metadata/timestamp.json"), "403");
+    check("device", &format!("director/{OTHER}/metadata/timestamp.json"), "403");
+    // What is not there.
+    check("device", &format!("director/{DEVICE}/metadata/1.targets.json"), "404");
+    check("device", &format!("director/{DEVICE}/other"), "404");
+    check("device", "images/metadata/../../pass", "404");
+    check("device", "images/metadata", "404");
+    check("device", "images/pass", "404");
+    check("device", "", "404");
+    let (status, said) = house.follow(&served, "other", "refresh");
+    assert!(status == 1 && said.contains("tuf-"), "{said}");
+}
+#[test]
+fn images_come_in_parts_and_manifests_are_not_endless() {
+    let house = House::new("director-parts");
+    let served = house.serve();
+    let target = format!("images/targets/{}.os.img", sha256(IMAGE));
+    let (said, status) = house.curl(&served, "device", &target, &["-r", "5-8"]);
+    assert_eq!((said.as_bytes(), status.as_str()), (&IMAGE[5..9], "206"));
+    house.b.write("manifest.json", vec![b' '; 600_000]);
+    assert_eq!(house.send(&served).1, "413");
+    house.b.write("manifest.json", "{}");
+    assert_eq!(house.send(&served).1, "422");
+}
+#[test]
+fn a_roll_out_goes_on_when_its_canary_has_reported() {
+    let house = House::new("director-rollout");
+    house.ok(&["take", "os.img", "--images", "images"]);
+    let plan = "name = \"spring\"\nimage = \"os.img\"\ncomponent = \"modem\"\ndevice_type = \"gateway\"\n\
+        success_percent = 95\nfailure_percent = 5\n\
+        [[stages]]\naudience = { group = \"canary\" }\nanswers = 1\n[[stages]]\naudience = { percent = 100 }\nanswers = 10\n";
+    house.b.write("plan.toml", plan);
+    let row = |words: &[&str]| {
+        let rows = house.json(&[&["rollout"], words].concat());
+        ["state", "stage", "installed"].map(|key| rows[0][key].to_string())
+    };
+    assert_eq!(row(&["start", "plan.toml"]), ["\"running\"", "1", "0"]);
+    let served = house.serve();
+    assert!(house.follow(&served, "device", "refresh").1.contains("os.img"));
+    house.report(&served, "os.img", 2);
+    assert_eq!(row(&["list"]), ["\"running\"", "2", "1"]);
+    assert_eq!(row(&["pause", "spring"]), ["\"paused\"", "2", "1"]);
+    house.refused(&["rollout", "pause", "spring"], 7, "it is paused");
+    assert_eq!(row(&["resume", "spring"]), ["\"running\"", "2", "1"]);
+    assert!(house.ok(&["status"]).contains("roll-out spring of os.img: running, stage 2 of 2, 1 installed, 0 failed"));
+    house.b.write("plan.toml", plan.replace("answers = 10", "answers = 0").replace("spring", "autumn"));
+    house.refused(&["rollout", "start", "plan.toml"], 7, "answers must be 1 at least");
+    house.b.write("plan.toml", plan.replace("answers", "replies"));
+    house.refused(&["rollout", "start", "plan.toml"], 2, "replies");
+}
+#[test]
+fn what_cannot_be_is_refused_with_its_reason() {
+    let house = House::new("director-refused");
+    let init =
+        ["init", "--root-keys", "root-keys", "--images-root", "images/metadata/1.root.json", "--root", "root.json"];
+    house.refused(&init, 7, "it has been begun already");
+    house.refused(&["take", "nothing.img", "--images", "images"], 1, "tuf-no-target");
+    house.refused(&["take", "plain.img", "--images", "images"], 7, "custom");
+    house.refused(
+        &["assign", "os.img", "--component", "modem", "--device", DEVICE],
+        5,
+        "take it from the image repository",
+    );
+    house.refused(&["assign", "os.img", "--component", "modem"], 2, "--device");
+    house.refused(&["root", "root.json"], 7, "the next one is 2");
+    house.refused(&["device", "show", OTHER], 5, "no such device");
+    house.b.write("device.toml", "device = \"SN1\"\n");
+    house.refused(&["device", "add", "device.toml"], 2, "urn:dev:ops:");
+    let output = house.b.run(&["director", "--data", "nowhere", "--passphrase-file", "pass", "status"]);
+    assert!(text(&output.stderr).contains("cradle director init"), "{}", text(&output.stderr));
+    house.b.write("pass", "another one");
+    house.refused(&["status"], 7, "passphrase is wrong");
+}
+#[test]
+fn a_key_that_others_can_read_is_not_used() {
+    let house = House::new("director-key");
+    foreign(&house.b.dir, "chmod", &["644", "server.key"]);
+    let words = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-certificate",
+        "server.pem",
+        "--tls-key",
+        "server.key",
+        "--device-anchors",
+        "ca.pem",
+    ];
+    house.refused(&words, 1, "can be read by others");
+}
+#[test]
+fn a_device_that_is_revoked_is_let_in_no_more() {
+    let house = House::new("director-revoked");
+    let served = house.serve_with(&["--device-crl", "ca.crl", "--crl-every", "1"]);
+    let own = format!("director/{DEVICE}/metadata/timestamp.json");
+    let answered = || house.curl(&served, "device", &own, &[]).1;
+    assert_eq!(answered(), "200");
+    let openssl = |line: &str| foreign(&house.b.dir, "openssl", &line.split(' ').collect::<Vec<_>>());
+    openssl("ca -config ca.cnf -revoke device.pem -keyfile ca.key -cert ca.pem");
+    // A list that cannot be used changes nothing: it lets in whom the last one lets in, and nobody else.
+    house.b.write("ca.crl", "no list");
+    assert_eq!(answered(), "200");
+    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+    assert!((0..2000).any(|_| answered() == "000"), "it is let in still");
+    assert_eq!(house.curl(&served, "other", "images/metadata/timestamp.json", &[]).1, "200");
+}
+#[test]
+fn it_ends_when_it_is_told_to() {
+    let house = House::new("director-ends");
+    let mut served = house.serve();
+    foreign(&house.b.dir, "kill", &["-TERM", &served.0.id().to_string()]);
+    assert!(served.0.wait().unwrap().success());
+    // What was begun is opened again.
+    let served = house.serve();
+    assert_eq!(house.follow(&served, "device", "refresh").0, 0);
+}

@@ -1,0 +1,485 @@
+//! The director: who begins it, what is registered, and what a device is told when it asks.
+
+use crate::choice::{Catalogue, Chosen, Has, Image, Standing, Subject, choose};
+use crate::documents::{
+    GENERATION, ROLLOUTS, device, givable, image_named, image_of, kind, load, parsed, store, store_image, turn,
+};
+use crate::fault::DirectorFault;
+use crate::names::Name;
+use crate::records::{Assignment, Device, Scope};
+use crate::rollout::{Plan, Rollout};
+use adapters::documents::{Documents, Moment};
+use model::{DeviceId, UnixTime};
+use ports::Signer;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use update::Threshold;
+use update::tuf::write::{Body, Draft, Key, Signers, Top};
+use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
+use update::uptane::{Given, Offer, direct};
+use x509::sha256;
+
+/// How long what a device was told holds, in seconds: so long it can be kept from the next, at most. After half of it there is a new one.
+pub const LIFETIME: u64 = 24 * 3600;
+
+type Done<T = ()> = Result<T, DirectorFault>;
+
+/// A director that was begun, and its key.
+pub struct Director {
+    pub(crate) documents: Documents,
+    signer: Arc<dyn Signer>,
+    // What was read of all that may be given, and of which generation it is.
+    catalogue: Mutex<Option<(u64, Arc<Catalogue>)>>,
+}
+
+impl fmt::Debug for Director {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Director")
+    }
+}
+
+/// What a director begins with.
+#[derive(Clone, Copy)]
+pub struct Begun<'a> {
+    /// Who signs its root; they sign nothing else, and can be kept elsewhere.
+    pub root_keys: &'a [Arc<dyn Signer>],
+    /// Until when the root holds.
+    pub expires: UnixTime,
+}
+
+impl fmt::Debug for Begun<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Begun({} keys)", self.root_keys.len())
+    }
+}
+
+/// What is kept of what a device was told.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u64,
+    // Of which generation of all that may be given it is; `None` once the device has reported something else.
+    generation: Option<u64>,
+    renew_at_s: u64,
+    content: String,
+}
+
+fn root_key(version: u64) -> String {
+    format!("{version:020}")
+}
+
+impl Director {
+    /// Begins a director in a file that has none: its first root assigns all other roles to `signer`.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Begun`], [`DirectorFault::Key`], [`DirectorFault::Documents`]
+    pub fn begin(path: &Path, signer: Arc<dyn Signer>, begun: &Begun<'_>) -> Done<Self> {
+        let director = Self { documents: Documents::open(path)?, signer, catalogue: Mutex::default() };
+        let online = director.key()?;
+        let keys = begun.root_keys.iter().map(|key| Key::new(key.public_key())).collect::<Option<Vec<_>>>();
+        let keys = keys.ok_or(DirectorFault::Key("metadata is not signed with keys of this type"))?;
+        let all = u8::try_from(keys.len()).ok().and_then(Threshold::new);
+        let mut body = Body::<Root>::new(begun.expires);
+        body.assign(Top::Root, &keys, all.ok_or(DirectorFault::Key("a root needs 1 to 255 keys"))?);
+        for role in [Top::Targets, Top::Snapshot, Top::Timestamp] {
+            body.assign(role, std::slice::from_ref(&online), Threshold::ONE);
+        }
+        let mut draft = body.draft()?;
+        for (key, signer) in keys.iter().zip(begun.root_keys) {
+            draft.sign(key, |message| signer.sign(message))?;
+        }
+        director.documents.change(|now| {
+            if now.get(kind::ROOT, &root_key(1))?.is_some() {
+                return Err(DirectorFault::Begun);
+            }
+            store(now, kind::STATE, GENERATION, &1_u64)?;
+            Ok(now.put(kind::ROOT, &root_key(1), &draft.write())?)
+        })?;
+        Ok(director)
+    }
+
+    /// Opens one that was begun.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotBegun`]; [`DirectorFault::Key`] if the last root does not know `signer`.
+    pub fn open(path: &Path, signer: Arc<dyn Signer>) -> Done<Self> {
+        let director = Self { documents: Documents::open(path)?, signer, catalogue: Mutex::default() };
+        director.documents.read(|now| director.knows(&last_root(now)?))?;
+        Ok(director)
+    }
+
+    fn key(&self) -> Done<Key> {
+        Key::new(self.signer.public_key()).ok_or(DirectorFault::Key("metadata is not signed with keys of this type"))
+    }
+
+    // Each role that is signed online must be this key's alone: what needs two signatures cannot be made here.
+    fn knows(&self, root: &Draft<Root>) -> Done {
+        for role in [Top::Targets, Top::Snapshot, Top::Timestamp] {
+            let signers = Signers::of_top(root, role);
+            if signers.key(self.signer.public_key()).is_none() || signers.threshold() != 1 {
+                return Err(DirectorFault::Key("the root does not assign targets, snapshot and timestamp to it alone"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The roots, in octets, by their versions.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Documents`]
+    pub fn roots(&self) -> Done<Vec<(u64, Vec<u8>)>> {
+        let mut roots = Vec::new();
+        self.documents.read(|now| {
+            now.each(kind::ROOT, "", |key, octets| {
+                roots.push((key.parse().map_err(|_| DirectorFault::Corrupt(kind::ROOT))?, octets.to_vec()));
+                Ok::<_, DirectorFault>(())
+            })
+        })?;
+        Ok(roots)
+    }
+
+    /// Takes the next root, signed elsewhere by those whom the last one names, and those whom it names itself.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Refused`] if it is not the next one; [`DirectorFault::Root`], [`DirectorFault::Key`]
+    pub fn take_root(&self, octets: &[u8]) -> Done<u64> {
+        let next = Draft::<Root>::decode(octets)?;
+        self.documents.change(|now| {
+            let last = last_root(now)?;
+            if next.version() != last.version() + 1 {
+                let (version, next) = (next.version(), last.version() + 1);
+                return Err(DirectorFault::Refused(format!("it is version {version}, and the next one is {next}")));
+            }
+            Signers::of_top(&last, Top::Root).suffice(&next)?;
+            Signers::of_top(&next, Top::Root).suffice(&next)?;
+            self.knows(&next)?;
+            now.put(kind::ROOT, &root_key(next.version()), octets)?;
+            // What was signed under another identifier of the key is signed anew.
+            turn(now)?;
+            Ok(next.version())
+        })
+    }
+
+    /// Registers a device, in place of what was known of it.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Documents`]
+    pub fn register(&self, device: &Device) -> Done {
+        self.register_all(std::slice::from_ref(device))
+    }
+
+    /// Registers many devices, all of them or none.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Documents`]
+    pub fn register_all(&self, devices: &[Device]) -> Done {
+        self.documents.change(|now| {
+            devices.iter().try_for_each(|device| {
+                let key = device.id.to_string();
+                stale(now, &key)?;
+                store(now, kind::DEVICE, &key, device)
+            })
+        })
+    }
+
+    /// A device.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`]
+    pub fn device(&self, id: &DeviceId) -> Done<Device> {
+        self.documents.read(|now| device(now, id))
+    }
+
+    /// Takes a target of the image repository into the catalogue, as it was verified there.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Refused`] if another one of that name was taken: what was given to devices does not change.
+    pub fn take(&self, offer: Offer) -> Done {
+        self.documents.change(|now| match now.get(kind::IMAGE, offer.name())? {
+            Some(octets) if image_of(&octets)?.offer == offer => Ok(()),
+            Some(_) => Err(DirectorFault::Refused(format!(
+                "{} is known with other octets, another counter or other hardware",
+                offer.name()
+            ))),
+            None => {
+                store_image(now, &Image { offer, standing: Standing::Offered })?;
+                turn(now)
+            }
+        })
+    }
+
+    /// Says whether a target may be given from now on. What was recalled is not offered again.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`], [`DirectorFault::Refused`]
+    pub fn stand(&self, image: &str, standing: Standing) -> Done {
+        self.documents.change(|now| {
+            let mut image = image_named(now, image)?;
+            if image.standing == Standing::Recalled && standing != Standing::Recalled {
+                return Err(DirectorFault::Refused(format!("{} was recalled", image.offer.name())));
+            }
+            image.standing = standing;
+            store_image(now, &image)?;
+            turn(now)
+        })
+    }
+
+    /// Assigns a target to a component of one device.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`], [`DirectorFault::Refused`] if it is for other hardware, or was recalled.
+    pub fn assign_to(&self, id: &DeviceId, component: &Name, image: &str) -> Done {
+        self.documents.change(|now| {
+            let mut device = device(now, id)?;
+            let image = givable(now, image)?;
+            let hardware = &device.components.get(component).ok_or(DirectorFault::NotFound("component"))?.hardware_id;
+            if !image.offer.hardware_ids().contains(hardware) {
+                return Err(DirectorFault::Refused(format!("{} is not for {hardware}", image.offer.name())));
+            }
+            device.assigned.insert(component.clone(), image.offer.name().to_owned());
+            stale(now, &id.to_string())?;
+            store(now, kind::DEVICE, &id.to_string(), &device)
+        })
+    }
+
+    /// Assigns a target to a component of all devices of a group or type.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`], [`DirectorFault::Refused`] if it was recalled.
+    pub fn assign(&self, assignment: &Assignment) -> Done {
+        let scope = match &assignment.scope {
+            Scope::Group(group) => format!("group/{group}"),
+            Scope::Type(device_type) => format!("type/{device_type}"),
+        };
+        self.documents.change(|now| {
+            givable(now, &assignment.image)?;
+            store(now, kind::ASSIGNMENT, &format!("{scope}/{}", assignment.component), assignment)?;
+            turn(now)
+        })
+    }
+
+    /// Begins a roll-out.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Refused`] if there is one of that name, or its plan is none; [`DirectorFault::NotFound`].
+    pub fn roll_out(&self, plan: Plan) -> Done {
+        self.documents.change(|now| {
+            givable(now, &plan.image)?;
+            let name = plan.name.clone();
+            if now.get(kind::ROLLOUT, name.as_str())?.is_some() {
+                return Err(DirectorFault::Refused(format!("there is a roll-out {name} already")));
+            }
+            let number: u64 = load(now, kind::STATE, ROLLOUTS)?.unwrap_or(0) + 1;
+            let rollout = Rollout::begin(plan, number).map_err(|flaw| DirectorFault::Refused(flaw.to_owned()))?;
+            store(now, kind::STATE, ROLLOUTS, &number)?;
+            store(now, kind::ROLLOUT, name.as_str(), &rollout)?;
+            turn(now)
+        })
+    }
+
+    /// Pauses or resumes a roll-out.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`]; [`DirectorFault::Refused`] if it does not stand so.
+    pub fn steer(&self, name: &Name, how: fn(&mut Rollout) -> Result<(), crate::rollout::State>) -> Done<Rollout> {
+        self.documents.change(|now| {
+            let found: Option<Rollout> = load(now, kind::ROLLOUT, name.as_str())?;
+            let mut rollout = found.ok_or(DirectorFault::NotFound("roll-out"))?;
+            how(&mut rollout).map_err(|state| DirectorFault::Refused(format!("it is {state:?}").to_lowercase()))?;
+            store(now, kind::ROLLOUT, name.as_str(), &rollout)?;
+            turn(now)?;
+            Ok(rollout)
+        })
+    }
+
+    /// What may be given, and to whom.
+    ///
+    /// # Errors
+    /// [`DirectorFault`]
+    pub fn catalogue(&self) -> Done<Arc<Catalogue>> {
+        self.documents.read(|now| self.catalogue_at(now))
+    }
+
+    pub(crate) fn catalogue_at(&self, now: &Moment<'_>) -> Done<Arc<Catalogue>> {
+        let generation: u64 = load(now, kind::STATE, GENERATION)?.unwrap_or(0);
+        let mut read = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, catalogue)) = read.as_ref()
+            && *of == generation
+        {
+            return Ok(Arc::clone(catalogue));
+        }
+        let mut catalogue = Catalogue::default();
+        now.each(kind::IMAGE, "", |name, octets| -> Done {
+            catalogue.images.insert(name.to_owned(), image_of(octets)?);
+            Ok(())
+        })?;
+        now.each(kind::ASSIGNMENT, "", |_, octets| -> Done {
+            catalogue.assignments.push(parsed(kind::ASSIGNMENT, octets)?);
+            Ok(())
+        })?;
+        now.each(kind::ROLLOUT, "", |_, octets| -> Done {
+            catalogue.rollouts.push(parsed(kind::ROLLOUT, octets)?);
+            Ok(())
+        })?;
+        let catalogue = Arc::new(catalogue);
+        *read = Some((generation, Arc::clone(&catalogue)));
+        Ok(catalogue)
+    }
+
+    /// What a device is told now: its timestamp, in octets. Its snapshot and targets are durable before this returns.
+    ///
+    /// # Errors
+    /// [`DirectorFault::NotFound`] if nobody has registered it.
+    pub fn poll(&self, id: &DeviceId, now: UnixTime) -> Done<Vec<u8>> {
+        if let Some(octets) = self.documents.read(|then| told(then, id, now))? {
+            return Ok(octets);
+        }
+        self.documents.change(|then| match told(then, id, now)? {
+            Some(octets) => Ok(octets),
+            None => self.tell(then, id, now),
+        })
+    }
+
+    /// Makes what many devices are told, before they ask: one wait for the disk is for all of them.
+    ///
+    /// # Errors
+    /// As [`Director::poll`]; then none of it was made.
+    pub fn tell_all(&self, ids: &[&DeviceId], now: UnixTime) -> Done {
+        self.documents.change(|then| {
+            ids.iter().try_for_each(|id| match told(then, id, now)? {
+                Some(_) => Ok(()),
+                None => self.tell(then, id, now).map(drop),
+            })
+        })
+    }
+
+    fn tell(&self, then: &Moment<'_>, id: &DeviceId, now: UnixTime) -> Done<Vec<u8>> {
+        let (device, catalogue) = (device(then, id)?, self.catalogue_at(then)?);
+        let key = id.to_string();
+        let has: BTreeMap<Name, Has> = load(then, kind::HAS, &key)?.unwrap_or_default();
+        let choice = choose(&Subject { device: &device, has: &has }, &catalogue);
+        for (component, chosen) in &choice {
+            crate::ledger::given(then, &key, chosen, has.get(component))?;
+        }
+        let given = given(&device, &choice);
+        let root = last_root(then)?;
+        // Another root may know the key under another name.
+        let content = sha256(format!("{} {given:?}", root.version()).as_bytes()).to_string();
+        let generation = load(then, kind::STATE, GENERATION)?;
+        let kept: Option<Kept> = load(then, kind::KEPT, &key)?;
+        // The same, and for long enough still: it is not signed again.
+        if let Some(kept) = &kept
+            && kept.content == content
+            && now.s() < kept.renew_at_s
+            && let Some(timestamp) = then.get(kind::FILE, &format!("{key}/timestamp"))?
+        {
+            let (version, renew_at_s) = (kept.version, kept.renew_at_s);
+            store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content })?;
+            return Ok(timestamp);
+        }
+        // Also after records were put back from a backup no version is used twice, as long as the clock has not gone back with them.
+        let version = kept.map_or(0, |kept| kept.version).saturating_add(1).max(now.s());
+        let timestamp = self.sign(then, &root, id, direct(&device.id, version, now.plus_s(LIFETIME), &given)?)?;
+        let renew_at_s = now.plus_s(LIFETIME / 2).s();
+        store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content })?;
+        Ok(timestamp)
+    }
+
+    // Snapshot and timestamp have the version and the end of the targets: all three are made together.
+    fn sign(
+        &self,
+        then: &Moment<'_>,
+        root: &Draft<Root>,
+        device: &DeviceId,
+        mut targets: Draft<Targets>,
+    ) -> Done<Vec<u8>> {
+        let (version, expires) = (targets.version(), targets.expires());
+        let targets = self.signed(root, Top::Targets, &mut targets)?;
+        let mut snapshot = Body::<Snapshot>::new(expires).in_version(version);
+        snapshot.set(Top::Targets.name(), version, Some(&targets));
+        let snapshot = self.signed(root, Top::Snapshot, &mut snapshot.draft()?)?;
+        let timestamp = Body::<Timestamp>::new(expires, version, &snapshot).in_version(version);
+        let timestamp = self.signed(root, Top::Timestamp, &mut timestamp.draft()?)?;
+        for (file, octets) in [("targets", &targets), ("snapshot", &snapshot), ("timestamp", &timestamp)] {
+            then.put(kind::FILE, &format!("{device}/{file}"), octets)?;
+        }
+        Ok(timestamp)
+    }
+
+    fn signed<R: Role>(&self, root: &Draft<Root>, role: Top, draft: &mut Draft<R>) -> Done<Vec<u8>> {
+        let key = Signers::of_top(root, role).key(self.signer.public_key());
+        let key = key.ok_or(DirectorFault::Key("the root does not name it"))?;
+        draft.sign(&key, |message| self.signer.sign(message))?;
+        Ok(draft.write())
+    }
+
+    /// A metadata file of a device, by its name in the repository; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Director::poll`].
+    pub fn file(&self, id: &DeviceId, file: &str, now: UnixTime) -> Done<Option<Vec<u8>>> {
+        if file == "timestamp.json" {
+            return self.poll(id, now).map(Some);
+        }
+        let Some((version, role)) = file.split_once('.') else { return Ok(None) };
+        // As it is written, and no other way: no sign, no zero in front.
+        let Some(version) = version.parse().ok().filter(|n: &u64| n.to_string() == version) else { return Ok(None) };
+        self.documents.read(|then| {
+            if role == "root.json" {
+                return Ok(then.get(kind::ROOT, &root_key(version))?);
+            }
+            let kept: Option<Kept> = load(then, kind::KEPT, &id.to_string())?;
+            if kept.is_none_or(|kept| kept.version != version) {
+                return Ok(None);
+            }
+            Ok(match role {
+                "targets.json" => then.get(kind::FILE, &format!("{id}/targets"))?,
+                "snapshot.json" => then.get(kind::FILE, &format!("{id}/snapshot"))?,
+                _ => None,
+            })
+        })
+    }
+}
+
+/// What a device was told, if it would be told the same now.
+fn told(then: &Moment<'_>, id: &DeviceId, now: UnixTime) -> Done<Option<Vec<u8>>> {
+    let key = id.to_string();
+    let generation: Option<u64> = load(then, kind::STATE, GENERATION)?;
+    match load::<Kept>(then, kind::KEPT, &key)? {
+        Some(kept) if kept.generation == generation && now.s() < kept.renew_at_s => {
+            Ok(then.get(kind::FILE, &format!("{key}/timestamp"))?)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A device has changed: it is told anew when it asks.
+pub(crate) fn stale(now: &Moment<'_>, device: &str) -> Done {
+    match load::<Kept>(now, kind::KEPT, device)? {
+        Some(kept) => store(now, kind::KEPT, device, &Kept { generation: None, ..kept }),
+        None => Ok(()),
+    }
+}
+
+/// What is chosen, target by target.
+fn given<'a>(device: &Device, choice: &BTreeMap<&Name, Chosen<'a>>) -> Vec<Given<'a>> {
+    let mut given: BTreeMap<&str, Given<'a>> = BTreeMap::new();
+    for (component, chosen) in choice {
+        let Some(about) = device.components.get(*component) else { continue };
+        let offer = &chosen.image.offer;
+        let one = given.entry(offer.name()).or_insert_with(|| Given { offer, components: BTreeMap::new() });
+        one.components.insert(component.plain().clone(), about.hardware_id.clone());
+    }
+    given.into_values().collect()
+}
+
+fn last_root(now: &Moment<'_>) -> Done<Draft<Root>> {
+    let mut last = None;
+    now.each(kind::ROOT, "", |_, octets| -> Done {
+        last = Some(octets.to_vec());
+        Ok(())
+    })?;
+    Draft::decode(&last.ok_or(DirectorFault::NotBegun)?).map_err(|_| DirectorFault::Corrupt(kind::ROOT))
+}

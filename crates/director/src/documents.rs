@@ -1,0 +1,85 @@
+//! Documents of the director: under which kinds they stand, and how they are read.
+
+use crate::choice::{Image, Standing};
+use crate::fault::DirectorFault;
+use crate::records::Device;
+use adapters::documents::Moment;
+use model::DeviceId;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use update::uptane::Offer;
+
+type Done<T = ()> = Result<T, DirectorFault>;
+
+/// Under which kinds documents stand.
+pub(crate) mod kind {
+    pub(crate) const STATE: &str = "state";
+    pub(crate) const ROOT: &str = "root";
+    pub(crate) const DEVICE: &str = "device";
+    pub(crate) const IMAGE: &str = "image";
+    pub(crate) const ASSIGNMENT: &str = "assignment";
+    pub(crate) const ROLLOUT: &str = "rollout";
+    pub(crate) const KEPT: &str = "kept";
+    pub(crate) const FILE: &str = "file";
+    pub(crate) const HAS: &str = "has";
+    pub(crate) const NONCE: &str = "nonce";
+    pub(crate) const LEDGER: &str = "ledger";
+    pub(crate) const OUTCOME: &str = "outcome";
+}
+
+pub(crate) fn load<T: DeserializeOwned>(now: &Moment<'_>, kind: &'static str, key: &str) -> Done<Option<T>> {
+    now.get(kind, key)?.map(|octets| parsed(kind, &octets)).transpose()
+}
+pub(crate) fn parsed<T: DeserializeOwned>(kind: &'static str, octets: &[u8]) -> Done<T> {
+    serde_json::from_slice(octets).map_err(|_| DirectorFault::Corrupt(kind))
+}
+pub(crate) fn store<T: Serialize>(now: &Moment<'_>, kind: &'static str, key: &str, value: &T) -> Done {
+    let octets = serde_json::to_vec(value).map_err(|_| DirectorFault::Corrupt(kind))?;
+    Ok(now.put(kind, key, &octets)?)
+}
+
+/// A document of an image: the offer is kept as its own text.
+#[derive(Serialize, Deserialize)]
+struct ImageDocument {
+    offer: String,
+    standing: Standing,
+}
+
+pub(crate) fn image_of(octets: &[u8]) -> Done<Image> {
+    let document: ImageDocument = parsed(kind::IMAGE, octets)?;
+    let offer = Offer::kept(document.offer.as_bytes()).map_err(|_| DirectorFault::Corrupt(kind::IMAGE))?;
+    Ok(Image { offer, standing: document.standing })
+}
+pub(crate) fn store_image(now: &Moment<'_>, image: &Image) -> Done {
+    let offer = String::from_utf8(image.offer.keep()).map_err(|_| DirectorFault::Corrupt(kind::IMAGE))?;
+    store(now, kind::IMAGE, image.offer.name(), &ImageDocument { offer, standing: image.standing })
+}
+
+pub(crate) const GENERATION: &str = "generation";
+pub(crate) const ROLLOUTS: &str = "rollouts";
+
+/// What may be given has changed: whoever asks next is told anew.
+pub(crate) fn turn(now: &Moment<'_>) -> Done {
+    let generation: u64 = load(now, kind::STATE, GENERATION)?.unwrap_or(0);
+    store(now, kind::STATE, GENERATION, &(generation + 1))
+}
+
+pub(crate) fn device(now: &Moment<'_>, id: &DeviceId) -> Done<Device> {
+    load(now, kind::DEVICE, &id.to_string())?.ok_or(DirectorFault::NotFound("device"))
+}
+
+pub(crate) fn image_named(now: &Moment<'_>, name: &str) -> Done<Image> {
+    image_of(
+        &now.get(kind::IMAGE, name)?
+            .ok_or(DirectorFault::NotFound("target; take it from the image repository first"))?,
+    )
+}
+
+pub(crate) fn givable(now: &Moment<'_>, name: &str) -> Done<Image> {
+    let image = image_named(now, name)?;
+    match image.standing {
+        Standing::Offered => Ok(image),
+        Standing::Deprecated => Err(DirectorFault::Refused(format!("{name} is deprecated"))),
+        Standing::Recalled => Err(DirectorFault::Refused(format!("{name} was recalled"))),
+    }
+}

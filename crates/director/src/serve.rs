@@ -1,0 +1,149 @@
+//! What devices ask over HTTP: both repositories, a nonce, and to take a manifest. Who asks is who its certificate says.
+
+use crate::conduct::Director;
+use crate::fault::DirectorFault;
+use adapters::http::serve::{Answer, Beneath, BodyLimits, Content, Head, Request, Service, Taking};
+use model::DeviceId;
+use ports::{Clock, Entropy};
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use update::uptane::MANIFEST_LEN_MAX;
+use x509::extension::{GeneralName, decode_subject_alt_name};
+use x509::{Certificate, oids};
+
+/// How long a device may take to send its manifest.
+const MANIFEST_WITHIN: Duration = Duration::from_secs(60);
+const JSON: &str = "application/json";
+const OCTETS: &str = "application/octet-stream";
+
+/// What answers devices.
+pub struct Serving {
+    /// The director.
+    pub director: Arc<Director>,
+    /// The image repository's directory, with `metadata` and `targets` in it, if it is served here too.
+    pub images: Option<Beneath>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For nonces.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Serving")
+    }
+}
+
+/// The device that a certificate is for: the only name of that form in it.
+#[must_use]
+pub fn device_of(certificate: &[u8]) -> Option<DeviceId> {
+    let certificate = Certificate::decode(certificate).ok()?;
+    let names = decode_subject_alt_name(&certificate.tbs().extension(oids::SUBJECT_ALT_NAME)?.value)?;
+    let mut devices = names.iter().filter_map(|name| match name {
+        GeneralName::Uri(uri) => uri.parse().ok(),
+        GeneralName::Dns(_) | GeneralName::Rfc822(_) | GeneralName::Directory(_) => None,
+        GeneralName::Ip(_) | GeneralName::Other(_) => None,
+    });
+    match (devices.next(), devices.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// What stands behind the name of a device in a path.
+enum Asked<'a> {
+    File(&'a str),
+    Nonce,
+    Manifest,
+}
+
+fn asked<'a>(head: &'a Head, rest: &'a str) -> Option<Asked<'a>> {
+    match (head.method(), rest) {
+        ("GET", "nonce") => Some(Asked::Nonce),
+        ("POST", "manifest") => Some(Asked::Manifest),
+        ("GET" | "HEAD", rest) => rest.strip_prefix("metadata/").map(Asked::File),
+        _ => None,
+    }
+}
+
+impl Service for Serving {
+    fn limits(&self, head: &Head) -> BodyLimits {
+        let is_manifest = head.method() == "POST" && head.path().ends_with("/manifest");
+        match is_manifest {
+            true => BodyLimits {
+                len_max: u64::try_from(MANIFEST_LEN_MAX).unwrap_or(u64::MAX),
+                within: MANIFEST_WITHIN,
+                taking: Taking::Whole,
+            },
+            false => BodyLimits::NONE,
+        }
+    }
+
+    fn answer(&self, request: &mut Request) -> Answer {
+        let Request { head, body } = request;
+        // Images are for whoever was let in, and mean nothing without what is said of them.
+        if let Some(path) = head.path().strip_prefix("/images/") {
+            return self.image(head, path);
+        }
+        let Some((name, rest)) = head.path().strip_prefix("/director/").and_then(|path| path.split_once('/')) else {
+            return Answer::text(404, "There are /images/ and /director/DEVICE/.");
+        };
+        let device = head.peer().certificate.as_deref().and_then(device_of);
+        let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
+        // As it is, or with the `%` in it encoded again.
+        let written = device.to_string();
+        if name != written && name != written.replace('%', "%25") {
+            return Answer::text(403, "Your certificate names another device.");
+        }
+        let now = self.clock.now();
+        let said = match asked(head, rest) {
+            None => return Answer::text(404, "There are metadata/, nonce and manifest."),
+            Some(Asked::File(file)) => self.director.file(&device, file, now),
+            Some(Asked::Nonce) => self
+                .director
+                .ask(&device, self.entropy.as_ref(), now)
+                .map(|(nonce, number)| Some(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n").into_bytes())),
+            Some(Asked::Manifest) => {
+                let mut octets = Vec::new();
+                if body.read_to_end(&mut octets).is_err() {
+                    return Answer::text(400, "The manifest did not come.");
+                }
+                let number = self.director.manifest(&device, &octets, now);
+                number.map(|number| Some(format!("{{\"number\":{number}}}\n").into_bytes()))
+            }
+        };
+        match said {
+            Ok(Some(octets)) => Answer::new(200, JSON, Content::Octets(octets)).with("cache-control", "no-store"),
+            Ok(None) => Answer::text(404, "There is no such file."),
+            Err(fault) => refusal(&fault),
+        }
+    }
+}
+
+impl Serving {
+    fn image(&self, head: &Head, path: &str) -> Answer {
+        let media_type = match path.split_once('/') {
+            Some(("metadata", _)) => JSON,
+            Some(("targets", _)) => OCTETS,
+            _ => return Answer::text(404, "There are metadata/ and targets/."),
+        };
+        match &self.images {
+            Some(images) => images.answer(head, path, media_type),
+            None => Answer::text(404, "The image repository is elsewhere."),
+        }
+    }
+}
+
+fn refusal(fault: &DirectorFault) -> Answer {
+    match fault {
+        DirectorFault::NotFound(_) => Answer::text(403, "Nobody has registered your device."),
+        DirectorFault::Uptane(bad) => Answer::text(422, &bad.to_string()),
+        DirectorFault::Refused(why) => Answer::text(409, why),
+        other => {
+            tracing::error!(fault = %other, "a device was not answered");
+            Answer::text(503, "The director cannot answer now.").with("retry-after", "60")
+        }
+    }
+}
