@@ -15,6 +15,7 @@
 //! Interim: one role and one target. [`tuf`] has root, snapshot, timestamp and delegations, and [`uptane`] the pair of director and
 //! image repository; they take the place of [`Metadata::verify`] when releases are published so.
 
+pub mod bundle;
 mod draft;
 mod fault;
 mod image;

@@ -82,6 +82,11 @@ impl<R: Role> Envelope<R> {
         Ok(self.signed)
     }
 
+    /// What it says, whoever signed it.
+    pub(crate) const fn claims(&self) -> &R {
+        &self.signed.role
+    }
+
     pub(super) fn check(&self, keys: &Keys, rule: &Rule) -> Result<(), BadMetadata> {
         if keys.count(rule, &self.to_be_verified, &self.signatures) < rule.threshold() {
             return Err(BadMetadata::TooFewSignatures);
