@@ -14,6 +14,7 @@ def entry(octets):
 
 manifest = {
     "format": "cradle-bundle-1",
+    "components": ["gateway", "sensor.a"],
     "files": [{"name": name} | entry(octets) for name, octets in sorted(FILES.items())],
     "images": [{"target": "app.img", "path": "ab.app.img", "counter": 7, "device_types": ["gateway", "sensor.a"]} | entry(IMAGE)],
 }

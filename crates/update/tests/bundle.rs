@@ -58,7 +58,7 @@ impl Stored {
     fn forged(&self, files: &Files, images: &Value) -> Self {
         let entry = |(name, octets): (&String, &Vec<u8>)| json!({"name": name, "length": octets.len(), "sha256": x509::sha256(octets)});
         let files_said: Vec<_> = files.iter().map(entry).collect();
-        let manifest = json!({"format": "cradle-bundle-1", "files": files_said, "images": images});
+        let manifest = json!({"format": "cradle-bundle-1", "components": ["gateway", "sensor.a"], "files": files_said, "images": images});
         let line = serde_json::to_vec(&manifest).unwrap();
         let octets = [line.clone(), b"\n".to_vec(), files.values().flatten().copied().collect()].concat();
         let statement = self.statement.clone().map(|s| Statement { bundle: x509::sha256(&line), ..s });
@@ -159,7 +159,8 @@ impl World {
         let verified = verify(
             &stored.octets,
             &Terms {
-                inventory: &self.inventory(),
+                device: &device("works"),
+                floors: &self.floors.iter().map(|(name, floor)| (kind(name), *floor)).collect(),
                 roots: self.roots(),
                 images: &self.seen[0],
                 director: &self.seen[1],
@@ -374,7 +375,7 @@ fn shapes_that_are_no_bundles() {
     twice["files"] = json!([twice["files"][0], twice["files"][0]]);
     check(&twice.to_string());
     assert!(matches!(Bundle::decode(line.as_bytes()), Err(BadBundle::Shape("the bundle has no manifest"))));
-    assert!(matches!(Bundle::decode(&vec![0; BUNDLE_LEN_MAX + 1]), Err(BadBundle::Shape(_))));
+    assert!(matches!(Bundle::decode(&vec![0; BUNDLE_LEN_MAX as usize + 1]), Err(BadBundle::Shape(_))));
 }
 
 #[test]
@@ -419,6 +420,19 @@ fn what_nobody_has_signed() {
     let bad = world.verify(&stored).unwrap_err();
     assert!(matches!(&bad, BadBundle::Neither(inner) if matches!(**inner, BadBundle::Upstream(..))), "{bad}");
     assert_eq!(Fault::from(bad), Fault::Refused(Reason::BothSignaturesInvalid));
+}
+#[test]
+fn what_nobody_has_signed_is_not_hidden_behind_what_has_expired() {
+    let mut world = World::alone();
+    let end = UnixTime::from_s(NOW.s() + 50);
+    world.images.of("timestamp")["expires"] = json!(end.to_string());
+    world.images.publish_targets();
+    let stored = world.make();
+    let file = format!("images/{}.targets.json", world.images.version("targets"));
+    let stored = Stored { statement: None, ..stored.with_file(&file, b"{}") };
+    world.now = end.plus_s(1);
+    let bad = world.verify(&stored).unwrap_err();
+    assert!(matches!(bad, BadBundle::Neither(_)), "{bad}");
 }
 #[test]
 fn an_old_bundle_without_a_countersignature_does_not_seal_the_box() {
@@ -517,6 +531,19 @@ fn images_are_not_exchanged_by_the_manifest() {
     assert_eq!(world.flash(&forged, "gateway"), Err(BadBundle::OtherImages));
     forged.images.insert("gateway-1.img".into(), SENSOR.to_vec());
     assert_eq!(world.flash(&forged, "gateway"), Err(BadBundle::ImageMismatch("gateway-1.img".into())));
+}
+#[test]
+fn a_type_that_the_box_has_only_now_has_no_release_yet() {
+    let mut world = World::alone();
+    let stored = world.make();
+    assert_eq!(world.flash(&stored, "sensor.b"), Ok(None));
+    let text = String::from_utf8(stored.octets.clone()).unwrap();
+    // Whoever has sm's key says that the box had it: there is a release, and the manifest has none.
+    let octets = text.replacen(r#""sensor.a"],"files""#, r#""sensor.a","sensor.b"],"files""#, 1).into_bytes();
+    let line = octets.split(|c| *c == b'\n').next().unwrap();
+    let statement = Statement { bundle: x509::sha256(line), ..stored.statement.clone().unwrap() };
+    let forged = Stored { statement: Some(statement), octets, ..stored };
+    refused(&mut world, &forged, &BadBundle::OtherImages, Reason::UpstreamSignature);
 }
 #[test]
 fn a_bundle_has_all_images_that_were_chosen_and_no_other() {

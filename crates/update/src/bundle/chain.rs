@@ -7,7 +7,7 @@ use crate::metadata::{number, read_hardware_ids, text};
 use crate::tuf::{Answer, Client, Envelope, Limits, NotDone, Outside, Refused, Root, Target};
 use crate::uptane::{Agreed, BadDirections, Directions, Inventory};
 use model::{DeviceType, UnixTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 /// One of the two repositories.
@@ -207,6 +207,7 @@ fn newest(images: &Client, inventory: &Inventory) -> Result<BTreeMap<String, New
 /// What a box gets, and each file that it takes to come to that from the first roots on. Nothing else comes into a bundle.
 #[derive(Debug)]
 pub struct Collected {
+    components: Vec<DeviceType>,
     files: BTreeMap<String, Vec<u8>>,
     chosen: Vec<Chosen>,
 }
@@ -216,6 +217,9 @@ impl Collected {
     #[must_use]
     pub fn chosen(&self) -> &[Chosen] {
         &self.chosen
+    }
+    pub(super) fn components(&self) -> &[DeviceType] {
+        &self.components
     }
     pub(super) const fn files(&self) -> &BTreeMap<String, Vec<u8>> {
         &self.files
@@ -246,7 +250,8 @@ pub fn collect(
     };
     let mut files = images.asked;
     files.extend(director.map(|side| side.asked).unwrap_or_default());
-    Ok(Collected { files, chosen })
+    let hardware: BTreeSet<_> = inventory.components.values().map(|component| component.hardware_id.clone()).collect();
+    Ok(Collected { components: hardware.into_iter().collect(), files, chosen })
 }
 
 static NOTHING: Kept = Kept::new();

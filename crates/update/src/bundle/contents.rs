@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use x509::sha256;
 
 /// Longest bundle without its images, in octets: far more than the metadata of any repository that a box follows.
-pub const BUNDLE_LEN_MAX: usize = 64 << 20;
+pub const BUNDLE_LEN_MAX: u64 = 64 << 20;
 // Longest manifest in octets, most files and most images in it: 256 roots of two repositories, and 256 components.
 const MANIFEST_LEN_MAX: usize = 1 << 20;
 const FILES_MAX: usize = 2048;
@@ -26,6 +26,8 @@ const FORMAT: &str = "cradle-bundle-1";
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: String,
+    /// The device types that the box provisioned when it was made: sorted, each once.
+    pub components: Vec<DeviceType>,
     /// The metadata: sorted by name, each once.
     pub files: Vec<FileEntry>,
     /// The images, in the order of the names of their targets.
@@ -83,7 +85,7 @@ impl Bundle {
     /// # Errors
     /// [`BadBundle::Shape`], [`BadBundle::OtherOctets`]
     pub fn decode(octets: &[u8]) -> Result<Self, BadBundle> {
-        if octets.len() > BUNDLE_LEN_MAX {
+        if u64::try_from(octets.len()).is_ok_and(|len| len > BUNDLE_LEN_MAX) {
             return Err(BadBundle::Shape("the bundle is longer than the limit"));
         }
         let (line, mut rest) = split(octets).ok_or(BadBundle::Shape("the bundle has no manifest"))?;
@@ -135,10 +137,15 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(BadBundle::Shape("the bundle is of another kind than is known here"));
         }
-        let sorted = manifest.files.is_sorted_by(|a, b| a.name < b.name)
+        let sorted = manifest.components.is_sorted_by(|a, b| a < b)
+            && manifest.files.is_sorted_by(|a, b| a.name < b.name)
             && manifest.images.is_sorted_by(|a, b| a.target < b.target);
-        if !sorted || manifest.files.len() > FILES_MAX || manifest.images.len() > IMAGES_MAX {
-            return Err(BadBundle::Shape("the bundle names a file twice, out of order, or too many"));
+        if !sorted
+            || manifest.files.len() > FILES_MAX
+            || manifest.images.len() > IMAGES_MAX
+            || manifest.components.len() > IMAGES_MAX
+        {
+            return Err(BadBundle::Shape("the bundle names something twice, out of order, or too much"));
         }
         Ok(manifest)
     }
@@ -164,7 +171,8 @@ pub struct Made {
 }
 
 impl Made {
-    pub(super) fn new(files: &BTreeMap<String, Vec<u8>>, images: Vec<CheckedImage>) -> Result<Self, BadBundle> {
+    fn new(collected: &Collected, images: Vec<CheckedImage>) -> Result<Self, BadBundle> {
+        let files = collected.files();
         let length = |octets: &[u8]| u64::try_from(octets.len()).unwrap_or(u64::MAX);
         let entry = |(name, octets): (&String, &Vec<u8>)| FileEntry {
             name: name.clone(),
@@ -173,6 +181,7 @@ impl Made {
         };
         let manifest = Manifest {
             format: FORMAT.to_owned(),
+            components: collected.components().to_vec(),
             files: files.iter().map(entry).collect(),
             images: images.into_iter().map(CheckedImage::into_entry).collect(),
         };
@@ -213,6 +222,6 @@ impl Collected {
         if !self.chosen().iter().eq(images.iter().map(CheckedImage::chosen)) {
             return Err(BadBundle::OtherImages);
         }
-        Made::new(self.files(), images)
+        Made::new(&self, images)
     }
 }

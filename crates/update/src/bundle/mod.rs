@@ -22,6 +22,7 @@ mod chain;
 mod contents;
 mod fault;
 mod image;
+mod primary;
 mod statement;
 mod verify;
 
@@ -29,5 +30,6 @@ pub use chain::{Chosen, Collected, Followed, Kept, NotFollowed, Repository, Root
 pub use contents::{BUNDLE_LEN_MAX, Bundle, FileEntry, ImageEntry, Made, Manifest};
 pub use fault::BadBundle;
 pub use image::{CheckedImage, CheckedReader, VerifiedImage};
+pub use primary::Primary;
 pub use statement::{BUNDLE_COUNTERSIGNATURE, Statement};
 pub use verify::{Change, Release, Terms, Verified, verify};

@@ -4,12 +4,13 @@ use super::chain::{Chosen, Kept, NotFollowed, Repository, Roots, follow};
 use super::contents::{Bundle, ImageEntry, Manifest, name_of};
 use super::fault::BadBundle;
 use super::image::{CheckedReader, VerifiedImage};
+use super::primary::inventory;
 use super::statement::Statement;
 use crate::BadRelease;
 use crate::stored::{CLOCK_SKEW_MAX_S, Outcome, decide};
 use crate::tuf::{Answer, Outside};
 use crate::uptane::Inventory;
-use model::{DeviceType, UnixTime};
+use model::{DeviceId, DeviceType, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::Read;
@@ -17,8 +18,10 @@ use std::io::Read;
 /// What a bundle must satisfy.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// Which box it must be for, what types of devices that provisions, and below which release counters nothing is put on them.
-    pub inventory: &'a Inventory,
+    /// Which box it must be for.
+    pub device: &'a DeviceId,
+    /// Below which release counters nothing is put on devices of these types.
+    pub floors: &'a BTreeMap<DeviceType, u64>,
     /// The roots that this station begins with.
     pub roots: Roots<'a>,
     /// What it has kept of the image repository.
@@ -98,7 +101,7 @@ impl Release {
 /// [`BadBundle`]. [`BadBundle::Neither`] if upstream's signatures fail and the countersignature, too.
 pub fn verify(octets: &[u8], terms: &Terms<'_>) -> Result<Verified, BadBundle> {
     let statement = terms.statement.and_then(Statement::decode);
-    let statement = statement.filter(|s| s.bundle == name_of(octets) && s.device == terms.inventory.device);
+    let statement = statement.filter(|s| s.bundle == name_of(octets) && s.device == *terms.device);
     // Without a time that sm states, nothing has expired: what is asked then is only who signed.
     let at = statement.as_ref().map_or(UnixTime::from_s(0), |s| s.verified_at);
     let upstream = Bundle::decode(octets).and_then(|bundle| verify_upstream(bundle, terms, at));
@@ -121,13 +124,16 @@ pub fn verify(octets: &[u8], terms: &Terms<'_>) -> Result<Verified, BadBundle> {
 
 fn verify_upstream(bundle: Bundle, terms: &Terms<'_>, at: UnixTime) -> Result<Verified, BadBundle> {
     let nothing = Kept::new();
+    // What sm says of the box's device types can only leave some out, and they have no release then.
+    let floor = |device_type: &DeviceType| terms.floors.get(device_type).copied().unwrap_or(0);
+    let inventory = inventory(terms.device, &bundle.manifest().components, floor);
     // As somebody who knows nothing but the first roots.
-    let (chosen, asked, _) = walk(&bundle, terms, at, (&nothing, &nothing))?;
+    let (chosen, asked, _) = walk(&bundle, terms, (&inventory, at), (&nothing, &nothing))?;
     if let Some(extra) = bundle.files().keys().find(|name| !asked.contains(*name)) {
         return Err(BadBundle::ExtraFile(extra.clone()));
     }
     // As somebody who knows what was seen before.
-    let (chosen_again, _, changes) = walk(&bundle, terms, at, (terms.images, terms.director))?;
+    let (chosen_again, _, changes) = walk(&bundle, terms, (&inventory, at), (terms.images, terms.director))?;
     let said = &bundle.manifest().images;
     let same = chosen.len() == said.len() && chosen.iter().zip(said).all(|(chosen, entry)| is_of(chosen, entry));
     if chosen != chosen_again || !same {
@@ -144,11 +150,16 @@ fn is_of(chosen: &Chosen, entry: &ImageEntry) -> bool {
 
 type Walked = (Vec<Chosen>, BTreeSet<String>, Vec<Change>);
 
-fn walk(bundle: &Bundle, terms: &Terms<'_>, at: UnixTime, kept: (&Kept, &Kept)) -> Result<Walked, BadBundle> {
+fn walk(
+    bundle: &Bundle,
+    terms: &Terms<'_>,
+    (inventory, at): (&Inventory, UnixTime),
+    kept: (&Kept, &Kept),
+) -> Result<Walked, BadBundle> {
     let mut images = Offline::new(Repository::Images, bundle.files(), kept.0, terms.roots.images);
     let mut director =
         terms.roots.director.map(|root| Offline::new(Repository::Director, bundle.files(), kept.1, root));
-    let chosen = match follow(terms.inventory, at, &mut images, director.as_mut()) {
+    let chosen = match follow(inventory, at, &mut images, director.as_mut()) {
         Ok(chosen) => chosen,
         Err(NotFollowed::Bad(bad)) => return Err(bad),
         Err(NotFollowed::Outside(never)) => match never {},
