@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, octets) in golden("tuf/repository")? {
         seeds.put("tuf_metadata", &name, &octets)?;
     }
+    seeds.put("bundle", "two-files", &fs::read(root.join("../testdata/bundles/python-two-files"))?)?;
     seeds.put("manifest", "two-components", &fs::read(root.join("../testdata/uptane/cradle-manifest.json"))?)?;
     for (name, octets) in golden("tuf")?.into_iter().filter(|(name, _)| name.ends_with(".json")) {
         seeds.put("release", &name, &octets)?;

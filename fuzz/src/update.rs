@@ -1,5 +1,6 @@
 //! What the decoders of `update` must keep to: no octets make them panic, and what they read is written the same again.
 
+use ::update::bundle::{self, Bundle};
 use ::update::tuf::write::Draft as RoleDraft;
 use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
 use ::update::uptane::Manifest;
@@ -63,6 +64,20 @@ fn go_on_to_sign<R: Role>(octets: &[u8]) {
     assert!(again.write() == written && again.says_the_same(&read));
     let body = read.body().draft().expect("what was read can be signed anew");
     assert!(body.says_the_same(&read));
+}
+
+/// Bundles, their manifests and what sm states of them.
+pub fn bundle(octets: &[u8]) {
+    if let Some(statement) = bundle::Statement::decode(octets) {
+        assert_eq!(bundle::Statement::decode(&statement.encode()), Some(statement));
+    }
+    if let Ok(read) = bundle::Manifest::decode(octets) {
+        assert!(read.files.is_sorted_by(|a, b| a.name < b.name));
+    }
+    let Ok(read) = Bundle::decode(octets) else { return };
+    let length: usize = read.files().values().map(Vec::len).sum();
+    assert!(length < octets.len(), "files were read that are not there");
+    assert_eq!(read.files().len(), read.manifest().files.len());
 }
 
 /// Manifests of devices.

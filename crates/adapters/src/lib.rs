@@ -13,6 +13,7 @@ pub mod keystore;
 pub mod memory;
 pub mod process;
 pub mod sockets;
+pub mod sources;
 pub mod store;
 pub mod terminal;
 #[cfg(test)]

@@ -183,6 +183,7 @@ impl Service for Answering {
             | Subject::IdentityMark
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
+            | Subject::SoftwareUpdate
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch
             | Subject::ModeLease

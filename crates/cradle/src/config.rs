@@ -56,8 +56,22 @@ pub(crate) struct Config {
     /// How long what has expired is kept whole; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retention: Option<RetentionConfig>,
+    /// Which repositories of software this box follows; none if absent, and releases are taken one by one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) follow: Option<FollowConfig>,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
+}
+
+/// Which repositories of software a box follows: SHA-256 of their first roots, which are in `roots/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FollowConfig {
+    /// The image repository: what there is.
+    pub(crate) images: Digest,
+    /// The director: what this box gets. Without one it gets the newest release for each of its device types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) director: Option<Digest>,
 }
 
 const fn one() -> usize {
@@ -394,6 +408,10 @@ impl Places {
     }
     pub(crate) fn device_types(&self) -> PathBuf {
         self.data.join("device-types")
+    }
+    /// The directory of the first roots of the repositories that this box follows.
+    pub(crate) fn roots(&self) -> PathBuf {
+        self.data.join("roots")
     }
     pub(crate) fn vault(&self) -> PathBuf {
         self.data.join("vault")

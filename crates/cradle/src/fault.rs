@@ -209,6 +209,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::ReleaseRolledBack
         | R::ReleaseExpired
         | R::WrongHardware
+        | R::NothingFollowed
         | R::NotOnList
         | R::AlreadyProvisioned
         | R::SerialTaken

@@ -59,6 +59,7 @@ impl Service for Identity {
             | Subject::AuthorityFilter
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
+            | Subject::SoftwareUpdate
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch
             | Subject::ModeLease

@@ -114,6 +114,22 @@ pub enum Event {
     ReleaseStored { release: String, image: Digest },
     /// A release was refused: SHA-256 of its metadata, and why.
     ReleaseRefused { metadata: Digest, reason: Reason },
+    /// A bundle was verified, countersigned and stored: SHA-256 of its manifest, its releases, and which bundles with the same
+    /// releases it takes the place of.
+    BundleStored {
+        bundle: Digest,
+        releases: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<Digest>,
+    },
+    /// What repositories said was refused.
+    BundleRefused { what: String, reason: Reason },
+    /// The box follows these repositories from now on: SHA-256 of their first roots.
+    RepositoriesFollowed {
+        images: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        director: Option<Digest>,
+    },
     /// A key was registered as a signer of releases.
     SignerTrusted { signer: String, key: Digest },
     /// An operator said that the clock is right, which is far ahead of what was recorded last, at `from`.

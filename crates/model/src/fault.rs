@@ -204,6 +204,8 @@ reasons! {
         "get fresh metadata from the maker",
     ReleaseUnknown = "release-unknown": "there is no such release in this store";
         "import one with `cradle release import`",
+    NothingFollowed = "nothing-followed": "this box follows no repository of software";
+        "give it the first root of one with `cradle release follow`",
     WrongHardware = "wrong-hardware": "the release is not for this device type";
         "use the release that names this device type",
     SignerUnknown = "signer-unknown": "nobody signed it whose key is registered";

@@ -18,6 +18,7 @@ pub mod link;
 pub mod refusals;
 pub mod replay;
 pub mod signer;
+pub mod source;
 pub mod store;
 pub mod vault;
 

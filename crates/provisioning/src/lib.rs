@@ -4,6 +4,7 @@
 //! [`mod@line`] is the way of a tray of boards through the station, in two halves that never share a mode;
 //! [`release`] verifies the software before any board is touched; [`station`] is what both have in common.
 
+mod bundle;
 mod certify;
 pub mod device_type;
 mod flash;

@@ -6,39 +6,60 @@ use model::contract::supervisor::Seal;
 use model::{Fault, Module, Reason};
 use ports::jws;
 use ports::store::software::ReleaseRow;
-use ports::vault::Vault;
+use ports::vault::{BlobName, Vault};
 use std::io::Read;
 use std::sync::Arc;
-use update::{COUNTERSIGNATURE, Countersigned, StoredRelease, Terms, Threshold, VerifiedImage};
+use update::bundle;
+use update::{COUNTERSIGNATURE, Countersigned, Image, StoredRelease, Terms, Threshold, VerifiedImage};
 use x509::PublicKey;
 
 /// A release that may be flashed to boards of one type.
 pub struct Release {
-    row: ReleaseRow,
-    verified: VerifiedImage<Countersigned>,
-    floor: u64,
-    vault: Arc<dyn Vault>,
+    pub(crate) title: String,
+    pub(crate) image: Image,
+    pub(crate) counter: u64,
+    pub(crate) blob: BlobName,
+    pub(crate) proof: Proof,
+    pub(crate) vault: Arc<dyn Vault>,
+}
+
+/// What was proved of it.
+pub(crate) enum Proof {
+    Bundled(bundle::VerifiedImage),
+    Signed(VerifiedImage<Countersigned>, u64),
 }
 
 impl Station {
-    /// Verifies the newest release for this station's device type: sm's countersignature over metadata and image, the
-    /// maker's signatures, hash and length of the image, the device type, the release counter.
+    /// Verifies the newest release for this station's device type, all of it: sm's countersignature, what upstream signed, hash
+    /// and length of the image, the device type, the release counter. If this box follows repositories it is the one of the last
+    /// bundle, and no other.
     ///
     /// # Errors
     /// Each defence has its [`Reason`]. If both signatures are false the box is sealed before this returns.
     pub fn release(&self) -> Result<Release, Fault> {
         let device_type = &self.setting.device_type;
-        let row = self.setting.releases.newest(&device_type.name)?.ok_or(Reason::ReleaseUnknown)?;
         let floor = self.setting.store.release_floor(&device_type.name)?;
-        match self.verify(device_type, &row, floor) {
-            Ok(verified) => Ok(Release { row, verified, floor, vault: Arc::clone(&self.setting.vault) }),
-            Err(fault) => {
-                if fault == Fault::Refused(Reason::BothSignaturesInvalid) {
-                    self.setting.link.call(&Seal { reason: Reason::BothSignaturesInvalid })?;
-                }
-                Err(fault)
-            }
+        let release = match &self.setting.primary {
+            Some(primary) => self.bundled(primary, device_type, floor),
+            None => self.signed(device_type, floor),
+        };
+        if let Err(Fault::Refused(Reason::BothSignaturesInvalid)) = release {
+            self.setting.link.call(&Seal { reason: Reason::BothSignaturesInvalid })?;
         }
+        release
+    }
+
+    fn signed(&self, device_type: &DeviceTypeFile, floor: u64) -> Result<Release, Fault> {
+        let row = self.setting.releases.newest(&device_type.name)?.ok_or(Reason::ReleaseUnknown)?;
+        let verified = self.verify(device_type, &row, floor)?;
+        Ok(Release {
+            title: row.release,
+            image: verified.image(),
+            counter: verified.release().counter,
+            blob: row.image,
+            proof: Proof::Signed(verified, floor),
+            vault: Arc::clone(&self.setting.vault),
+        })
     }
 
     fn verify(
@@ -81,22 +102,22 @@ impl Release {
     /// Name and version.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.row.release
+        &self.title
     }
     /// Digest of the image.
     #[must_use]
     pub const fn image(&self) -> model::Digest {
-        self.verified.image().digest
+        self.image.digest
     }
     /// Octets of the image.
     #[must_use]
     pub const fn length(&self) -> u64 {
-        self.verified.image().length
+        self.image.length
     }
     /// Its place in the order of releases.
     #[must_use]
     pub const fn counter(&self) -> u64 {
-        self.verified.release().counter
+        self.counter
     }
 
     /// The image, decrypted and hashed again while it is read: what was verified is what is flashed.
@@ -104,7 +125,10 @@ impl Release {
     /// # Errors
     /// [`Fault`] if the vault cannot open it any more.
     pub(crate) fn open(&self, device_type: &DeviceTypeFile) -> Result<impl Read, Fault> {
-        let cleared = self.verified.clear(&device_type.name, self.floor)?;
-        Ok(cleared.reader(self.vault.open(&self.row.image)?))
+        let image = self.vault.open(&self.blob)?;
+        Ok(match &self.proof {
+            Proof::Bundled(verified) => verified.reader(image),
+            Proof::Signed(verified, floor) => verified.clear(&device_type.name, *floor)?.reader(image),
+        })
     }
 }

@@ -8,6 +8,7 @@ use ports::store::{LineStore, SoftwareStore};
 use ports::vault::Vault;
 use ports::{Entropy, Link};
 use std::sync::Arc;
+use update::bundle::Primary;
 
 /// What a station is made of.
 #[derive(Clone)]
@@ -15,8 +16,10 @@ use std::sync::Arc;
 pub struct Setting {
     pub link: Arc<Link>,
     pub store: Arc<dyn LineStore>,
-    /// Where releases are recorded; pm only reads.
+    /// Where releases are recorded, which pm only reads; and what pm has seen of the repositories.
     pub releases: Arc<dyn SoftwareStore>,
+    /// The box, if it follows repositories: only bundles are flashed then.
+    pub primary: Option<Primary>,
     /// Where images lie; pm only reads.
     pub vault: Arc<dyn Vault>,
     pub entropy: Arc<dyn Entropy>,

@@ -2,7 +2,7 @@
 
 use crate::Software;
 use model::contract::Subject;
-use model::contract::software::{Import, Trust};
+use model::contract::software::{Import, Trust, Update};
 use model::{Fault, Reason};
 use ports::directory::Caller;
 use ports::link::{Service, answer};
@@ -13,7 +13,8 @@ impl Service for Software {
         match subject {
             Subject::SoftwareImport => answer(body, |call: Import| self.import(&call)),
             Subject::SoftwareTrust => answer(body, |call: Trust| self.trust(&call)),
-            // Default deny: whatever subjects there are, these two are ours.
+            Subject::SoftwareUpdate => answer(body, |call: Update| self.update(&call)),
+            // Default deny: whatever subjects there are, these three are ours.
             _ => Err(Reason::WrongSubject.into()),
         }
     }

@@ -3,12 +3,14 @@
 use model::audit::{Entry, Event};
 use model::contract::software::{Import, Imported};
 use model::{Fault, Module, Reason, UnixTime};
+use ports::source::Sources;
 use ports::store::SoftwareStore;
 use ports::store::software::ReleaseRow;
 use ports::vault::{BlobName, ImageSource, Vault};
 use ports::{Clock, Signer, jws};
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use update::bundle::Primary;
 use update::{BadRelease, COUNTERSIGNATURE, Current, Image, Metadata, Release, Statement, Threshold, VerifiedImage};
 use x509::{PublicKey, sha256};
 
@@ -22,6 +24,10 @@ pub struct Parts {
     pub store: Arc<dyn SoftwareStore>,
     pub vault: Arc<dyn Vault>,
     pub images: Arc<dyn ImageSource>,
+    /// Where repositories are found.
+    pub sources: Arc<dyn Sources>,
+    /// The box, if it follows repositories.
+    pub primary: Option<Primary>,
     /// The key that countersigns.
     pub signer: Arc<dyn Signer>,
     pub clock: Arc<dyn Clock>,

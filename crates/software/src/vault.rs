@@ -88,7 +88,16 @@ impl Software {
     /// [`Fault::Unavailable`]
     pub fn sweep(&self) -> Result<Vec<BlobName>, Fault> {
         let _turn = self.turn();
-        let named: HashSet<BlobName> = self.parts.store.releases()?.into_iter().map(|row| row.image).collect();
+        self.sweep_now()
+    }
+
+    /// The same, for who has the turn.
+    pub(crate) fn sweep_now(&self) -> Result<Vec<BlobName>, Fault> {
+        let mut named: HashSet<BlobName> = self.parts.store.releases()?.into_iter().map(|row| row.image).collect();
+        for bundle in self.parts.store.bundles()? {
+            named.insert(bundle.blob);
+            named.extend(bundle.releases.into_iter().map(|row| row.image));
+        }
         if named.is_empty() {
             return Ok(Vec::new());
         }
@@ -119,6 +128,13 @@ impl Software {
             let _turn = self.turn();
             if self.intact(rows)?.is_none() {
                 damaged.extend(rows.first().map(|row| row.release.clone()));
+            }
+        }
+        if let Some(primary) = &self.parts.primary {
+            for row in self.parts.store.bundles()? {
+                let _turn = self.turn();
+                let damage = self.damage(primary, &row)?;
+                damaged.extend(damage.map(|what| format!("bundle {}: {what}", row.digest)));
             }
         }
         Ok(damaged)

@@ -11,13 +11,16 @@ use std::io::{self, ErrorKind, Read};
 const CHUNK_LEN: usize = 64 * 1024;
 
 // SHA-256 over what flows by.
-struct Hash(Context);
+pub(crate) struct Hash(Context);
 
 impl Hash {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Context::new(&SHA256))
     }
-    fn finish(self) -> Digest {
+    pub(crate) fn update(&mut self, octets: &[u8]) {
+        self.0.update(octets);
+    }
+    pub(crate) fn finish(self) -> Digest {
         let Some(digest) = Digest::from_slice(self.0.finish().as_ref()) else {
             unreachable!("SHA-256 has 32 octets (FIPS 180-4)")
         };
@@ -232,8 +235,7 @@ impl ClearedImage<'_> {
     }
     /// Reads the image again. Between the two readings the medium may have been altered, so it is compared once more.
     pub fn reader<R: Read>(&self, source: R) -> ClearedReader<R> {
-        let image = self.image();
-        ClearedReader { source, hash: Some(Hash::new()), image, left: image.length, held: Vec::new(), at: 0 }
+        ClearedReader::new(source, self.image())
     }
 }
 
@@ -271,6 +273,10 @@ impl<R: Read> Read for ClearedReader<R> {
 }
 
 impl<R: Read> ClearedReader<R> {
+    pub(crate) fn new(source: R, image: Image) -> Self {
+        Self { source, hash: Some(Hash::new()), image, left: image.length, held: Vec::new(), at: 0 }
+    }
+
     // All but the last 64 KiB.
     fn pass(&mut self, out: &mut [u8], hash: &mut Hash) -> io::Result<usize> {
         let free = usize::try_from(self.left.saturating_sub(count(CHUNK_LEN))).unwrap_or(usize::MAX);
@@ -308,7 +314,7 @@ fn mismatch() -> io::Error {
     io::Error::new(ErrorKind::InvalidData, BadRelease::ImageMismatch)
 }
 
-fn read_some(source: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_some(source: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
     loop {
         match source.read(out) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -12,9 +12,10 @@
 //!
 //! Prevents: foreign, altered, mixed and incomplete releases, wrong hardware, going back, freezing longer than the
 //! metadata lasts, endless images and metadata. Does not prevent: a maker's threshold of keys in other hands.
-//! Interim: one role and one target. [`tuf`] has root, snapshot, timestamp and delegations, and [`uptane`] the pair of director and
-//! image repository; they take the place of [`Metadata::verify`] when releases are published so.
+//! That is one role and one target, for a box that follows no repositories. [`tuf`] has root, snapshot, timestamp and
+//! delegations, [`uptane`] the pair of director and image repository, and [`bundle`] what a box makes of both for its station.
 
+pub mod bundle;
 mod draft;
 mod fault;
 mod image;

@@ -34,6 +34,10 @@ fn tuf_metadata() {
     check("tuf_metadata", update::tuf_metadata);
 }
 #[test]
+fn bundle() {
+    check("bundle", update::bundle);
+}
+#[test]
 fn manifest() {
     check("manifest", update::manifest);
 }

@@ -97,6 +97,7 @@ impl World {
             link,
             store,
             releases,
+            primary: None,
             vault: self.template.vault.clone(),
             entropy: self.entropy.clone(),
             operator: name(OPERATOR)?,

@@ -6,6 +6,7 @@ use crate::hub::{Hub, Logging, Node, locked};
 use crate::keys::{Ring, key};
 use crate::records::{Kind, Records, Scratch};
 use crate::store::Seen;
+use adapters::sources::DirectoriesAndServers;
 use authority::{Authority, Setting};
 use issue::Profile;
 use model::audit::Event;
@@ -238,6 +239,8 @@ impl Maker {
             store: self.inner.clone(),
             vault: vault.clone(),
             images: Arc::new(OneImage),
+            sources: Arc::new(DirectoriesAndServers),
+            primary: None,
             signer: key(&module_label(Module::Software)).or_stuck("sm's key")?,
             clock: self.hub.clone(),
             threshold: Threshold::ONE,

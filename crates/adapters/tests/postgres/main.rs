@@ -74,7 +74,11 @@ fn tables_of_an_older_version_come_up_to_date() {
     let server = Postgres::new(&[]);
     let first = process(server.port, "km-1", None);
     drop(first.open());
-    for (version, tables) in [(3, "invitation"), (2, "invitation, foreign_authority, foreign_intent, received")] {
+    let (four, three) = ("bundle_release, bundle, trusted_file", "invitation");
+    let two = "foreign_authority, foreign_intent, received";
+    for (version, tables) in
+        [(4, four.to_owned()), (3, format!("{four}, {three}")), (2, format!("{four}, {three}, {two}"))]
+    {
         let tables = tables.split(", ").map(|table| format!("DROP TABLE cradle.{table};")).collect::<String>();
         let older = format!("{tables} UPDATE cradle.schema_version SET value = {version}");
         server.client().batch_execute(&older).unwrap();

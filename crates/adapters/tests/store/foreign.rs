@@ -212,7 +212,10 @@ fn records_of_schema_2_come_up_to_date() {
     let ca = ready(&store);
     issue(&store, ca, 1);
     drop(store);
-    b.sql("DROP TABLE foreign_intent; DROP TABLE foreign_authority; DROP TABLE received; DROP TABLE invitation");
+    b.sql(
+        "DROP TABLE foreign_intent; DROP TABLE foreign_authority; DROP TABLE received; DROP TABLE invitation; \
+           DROP TABLE bundle_release; DROP TABLE bundle; DROP TABLE trusted_file",
+    );
     b.sql(if b.server.is_some() {
         "UPDATE schema_version SET value = 2"
     } else {

@@ -8,7 +8,7 @@ use ports::store::authority::{CertificateFilter, IntentDraft, RecordDraft};
 use ports::store::identity::{List, ListedDevice};
 use ports::store::line::Job;
 use ports::store::mode::ModeRow;
-use ports::store::software::ReleaseRow;
+use ports::store::software::{BundleRow, BundledRow, ReleaseRow, TrustedFile};
 use ports::store::{AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
 use ports::vault::BlobName;
 use std::sync::Arc;
@@ -184,4 +184,98 @@ fn a_release_for_several_types_is_taken_for_all_of_them_or_for_none() {
     let refused = store.store(&[gateway, release_row(3, 30, "b")]).unwrap();
     assert_eq!(refused, Err(Reason::ReleaseRolledBack));
     assert_eq!(store.releases().unwrap().len(), 1);
+}
+
+/// A bundle of this name, with these counters for sensors and gateways.
+fn bundle_row(n: u8, counters: &[(&str, u64)]) -> BundleRow {
+    let release = |(device_type, counter): &(&str, u64)| BundledRow {
+        device_type: device_type.parse().unwrap(),
+        release: format!("app {counter}"),
+        target: "app.img".into(),
+        counter: *counter,
+        image: BlobName(format!("image-{counter}")),
+        image_digest: sha256(&counter.to_be_bytes()),
+        length: 1,
+    };
+    BundleRow {
+        digest: digest(n),
+        blob: BlobName(format!("bundle-{n}")),
+        countersignature: vec![n],
+        at: NOW,
+        releases: counters.iter().map(release).collect(),
+    }
+}
+fn digests(store: &impl SoftwareStore) -> Vec<Digest> {
+    store.bundles().unwrap().into_iter().map(|row| row.digest).collect()
+}
+
+#[test]
+fn the_last_bundle_counts_and_those_that_say_nothing_more_are_forgotten() {
+    let b = Box_::new();
+    let store = b.open();
+    assert_eq!(store.last_bundle().unwrap(), None);
+    let first = bundle_row(1, &[("gateway", 1), ("sensor", 1)]);
+    store.store_bundle(&first).unwrap();
+    assert_eq!(store.last_bundle().unwrap(), Some(first));
+    // Verified again under newer metadata: the same images for the same types.
+    store.store_bundle(&bundle_row(2, &[("gateway", 1), ("sensor", 1)])).unwrap();
+    assert_eq!(digests(&store), [digest(2)]);
+    store.store_bundle(&bundle_row(3, &[("gateway", 2), ("sensor", 1)])).unwrap();
+    store.store_bundle(&bundle_row(4, &[("gateway", 1)])).unwrap();
+    assert_eq!(digests(&store), [digest(4), digest(3), digest(2)]);
+    // The same one again is the last one then, as it is now.
+    let again = BundleRow { countersignature: vec![9], ..bundle_row(3, &[("gateway", 2), ("sensor", 1)]) };
+    store.store_bundle(&again).unwrap();
+    assert_eq!(store.last_bundle().unwrap(), Some(again));
+    assert_eq!(digests(&store), [digest(3), digest(4), digest(2)]);
+    drop(store);
+    assert_eq!(digests(&b.open()), [digest(3), digest(4), digest(2)]);
+}
+
+#[test]
+fn bundles_are_those_of_which_the_log_tells() {
+    let b = Box_::new();
+    let store = b.open();
+    store.store_bundle(&bundle_row(1, &[("sensor", 1)])).unwrap();
+    store.store_bundle(&bundle_row(2, &[("sensor", 1)])).unwrap();
+    assert!(store.check_deep(&mut |_| ()).unwrap().is_ok());
+    drop(store);
+    let change = |sql: &str| rusqlite::Connection::open(b.dir.join("cradle.db")).unwrap().execute_batch(sql).unwrap();
+    let found = || {
+        let findings = b.open().check_deep(&mut |_| ()).unwrap().unwrap_err();
+        findings.iter().map(|finding| format!("{finding:?}")).collect::<String>()
+    };
+    change("UPDATE bundle SET digest = CAST(zeroblob(32) AS BLOB)");
+    let said = found();
+    assert!(said.contains("it was never stored") && said.contains("it was stored, and is gone"), "{said}");
+}
+
+#[test]
+fn each_module_trusts_files_of_its_own() {
+    let b = Box_::new();
+    let store = b.open();
+    let file = |repository: u8, name: &str, octets: Option<&[u8]>| TrustedFile {
+        repository: digest(repository),
+        name: name.to_owned(),
+        octets: octets.map(<[u8]>::to_vec),
+    };
+    let trusted = |module, repository: u8| {
+        let files = store.trusted(module, digest(repository)).unwrap();
+        files
+            .into_iter()
+            .map(|(name, octets)| format!("{name}={}", String::from_utf8(octets).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let first =
+        [file(1, "root.json", Some(b"1")), file(1, "timestamp.json", Some(b"1")), file(2, "root.json", Some(b"2"))];
+    store.keep_trusted(Module::Software, &first).unwrap();
+    assert_eq!(trusted(Module::Software, 1), ["root.json=1", "timestamp.json=1"]);
+    assert_eq!(trusted(Module::Software, 2), ["root.json=2"]);
+    assert_eq!(trusted(Module::Provisioning, 1), [""; 0]);
+    // In this order: forgotten, and kept again.
+    let second = [file(1, "timestamp.json", None), file(1, "root.json", Some(b"3")), file(1, "root.json", Some(b"4"))];
+    store.keep_trusted(Module::Software, &second).unwrap();
+    assert_eq!(trusted(Module::Software, 1), ["root.json=4"]);
+    store.keep_trusted(Module::Provisioning, &[file(1, "root.json", Some(b"5"))]).unwrap();
+    assert_eq!(trusted(Module::Software, 1), ["root.json=4"]);
 }

@@ -110,6 +110,7 @@ impl Settings {
             store: store.clone(),
             bus: bus.clone(),
             station,
+            follow: None,
             vault,
         }
     }

@@ -86,6 +86,9 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
         });
         return Some((value, crl_text(&list)));
     }
+    if let Ok(manifest) = update::bundle::Manifest::decode(der.trim_ascii_end()) {
+        return Some(bundle_shown(&manifest));
+    }
     if let Ok(draft) = update::Draft::decode(der) {
         let release = draft.release();
         let value = json!({
@@ -118,6 +121,29 @@ fn role_file(file: &repository::RoleFile) -> (Value, String) {
         "expires": file.expires().to_string(), "says": lines,
     });
     (value, format!("{}\n", lines.join("\n")))
+}
+
+fn bundle_shown(manifest: &update::bundle::Manifest) -> (Value, String) {
+    let types = |types: &[model::DeviceType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let value = json!({
+        "kind": "bundle", "components": manifest.components, "files": manifest.files, "images": manifest.images,
+    });
+    let mut text = format!("bundle             of a box for {}\n", types(&manifest.components));
+    for image in &manifest.images {
+        text.push_str(&format!(
+            "image              {} (counter {}) for {}, {} octets, SHA-256 {}\n",
+            model::text::printable(&image.target, 200),
+            image.counter,
+            types(&image.device_types),
+            image.length,
+            image.sha256,
+        ));
+    }
+    for file in &manifest.files {
+        let name = model::text::printable(&file.name, 200);
+        text.push_str(&format!("file               {name}, {} octets, SHA-256 {}\n", file.length, file.sha256));
+    }
+    (value, text)
 }
 
 fn key_text(key: &PublicKey) -> String {

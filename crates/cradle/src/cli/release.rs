@@ -1,5 +1,7 @@
 //! `cradle release`: software, from its maker's hands into the vault.
 
+mod bundle;
+
 use super::Common;
 use crate::compose::{Installation, Workshop};
 use crate::fault::{Exit, Failure, Result, While};
@@ -80,13 +82,17 @@ enum Verb {
         #[arg(long = "box", value_name = "NAME")]
         instance: model::StationName,
     },
-    /// Verify a release, countersign it and keep it encrypted. Needs the mode `software-import`.
-    Import {
-        /// The metadata.
-        metadata: PathBuf,
-        /// The image.
-        image: PathBuf,
-    },
+    /// Follow repositories of software from now on, beginning with their first roots. Only what they say is flashed then.
+    Follow(bundle::Follow),
+    /// Bring software in: follow the repositories at SOURCE, verify all that they say to this box, countersign it and keep it
+    /// encrypted. Needs the mode `software-import`, and `software-management` if SOURCE is an address.
+    ///
+    /// On a box that follows no repositories: a release's metadata and its image.
+    Import(bundle::Import),
+    /// Write the last bundle to a directory, as a source for another box.
+    Export(bundle::Export),
+    /// Verify all that is kept again, to the last octet. Needs a mode in which sm may run, like `software-import`.
+    Scrub,
     /// List the stored releases, newest first.
     List,
     /// List the makers whose releases are taken.
@@ -101,6 +107,8 @@ struct Row {
     image: String,
     length: u64,
     stored_at: String,
+    /// The bundle that it is in.
+    bundle: Option<Digest>,
 }
 
 #[derive(Serialize)]
@@ -169,34 +177,42 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
                 format!("releases signed by {name} (key {}) are taken from now on\n", trusted.key)
             })
         }
-        Verb::Import { metadata, image } => {
-            let octets = files::read_bounded(&metadata, METADATA_LEN_MAX).map_err(|e| Failure::file(&metadata, &e))?;
-            let path = std::fs::canonicalize(&image).map_err(|e| Failure::file(&image, &e))?;
-            let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-            let call = Import { metadata: octets.into(), image: path.display().to_string() };
-            let made = installation.ask(&call, &format!("importing {}", metadata.display()))?;
-            out.one(&made, || format!("{}: verified, countersigned and stored, {} octets\n", made.release, made.length))
-        }
+        Verb::Follow(arguments) => bundle::follow(common, &arguments),
+        Verb::Import(arguments) => match &arguments.image {
+            Some(image) => import_one(common, Path::new(&arguments.source), image),
+            None => bundle::import(common, &arguments),
+        },
+        Verb::Export(arguments) => bundle::export(common, &arguments),
+        Verb::Scrub => bundle::scrub(common),
         Verb::Makers => {
             let rows: Vec<_> = common.records()?.signers()?.into_iter().filter_map(|row| maker(&row)).collect();
             out.rows(&["maker", "key"], &rows)
         }
         Verb::List => {
-            let rows = common.records()?.releases()?;
-            let rows: Vec<_> = rows
-                .into_iter()
-                .map(|r| Row {
-                    release: r.release,
-                    device_type: r.device_type.to_string(),
-                    counter: r.counter,
-                    image: r.image_digest.to_string(),
-                    length: r.length,
-                    stored_at: r.at.to_string(),
-                })
-                .collect();
+            let records = common.records()?;
+            let mut rows = bundle::rows(&records.bundles()?);
+            rows.extend(records.releases()?.into_iter().map(|r| Row {
+                release: r.release,
+                device_type: r.device_type.to_string(),
+                counter: r.counter,
+                image: r.image_digest.to_string(),
+                length: r.length,
+                stored_at: r.at.to_string(),
+                bundle: None,
+            }));
             out.rows(&["release", "device_type", "counter", "length", "image", "stored_at"], &rows)
         }
     }
+}
+
+fn import_one(common: &Common, metadata: &Path, image: &Path) -> Result {
+    let octets = files::read_bounded(metadata, METADATA_LEN_MAX).map_err(|e| Failure::file(metadata, &e))?;
+    let path = std::fs::canonicalize(image).map_err(|e| Failure::file(image, &e))?;
+    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let call = Import { metadata: octets.into(), image: path.display().to_string() };
+    let made = installation.ask(&call, &format!("importing {}", metadata.display()))?;
+    let stored = || format!("{}: verified, countersigned and stored, {} octets\n", made.release, made.length);
+    common.out().one(&made, stored)
 }
 
 /// What a release shall say of itself.

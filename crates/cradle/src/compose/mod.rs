@@ -1,5 +1,6 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
+pub(crate) mod followed;
 mod images;
 mod installation;
 mod passphrase;
@@ -17,6 +18,7 @@ use adapters::cmp::{CmpLines, TIMEOUT};
 use adapters::files;
 use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
+use adapters::sources::DirectoriesAndServers;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
@@ -273,16 +275,23 @@ impl Workshop {
 
     /// sm, on what is stored. What an interruption left in the vault is swept up first.
     pub(crate) fn software(&self) -> Result<Software> {
-        let software = Software::new(software::Parts {
+        let software = self.software_as_it_is()?;
+        software.sweep().or_fail("tidying the vault")?;
+        Ok(software)
+    }
+
+    /// sm beside another one that may be at work: nothing is swept up.
+    pub(crate) fn software_as_it_is(&self) -> Result<Software> {
+        Ok(Software::new(software::Parts {
             store: self.store.clone(),
             vault: self.vault(Module::Software)?,
             images: Arc::new(FileImages),
+            sources: Arc::new(DirectoriesAndServers),
+            primary: followed::primary(&self.places, &self.config)?,
             signer: self.key(&module_label(Module::Software))?,
             clock: Arc::clone(&self.clock),
             threshold: Threshold::ONE,
-        });
-        software.sweep().or_fail("tidying the vault")?;
-        Ok(software)
+        }))
     }
 
     /// The key of a module or operator.

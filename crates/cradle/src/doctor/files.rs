@@ -9,7 +9,8 @@ use adapters::store::SqlStore;
 use model::{Entity, Module};
 use ports::StoreFault;
 use ports::store::AuthorityStore;
-use ports::store::software::{ReleaseRow, SoftwareStore};
+use ports::store::software::{BundledRow, ReleaseRow, SoftwareStore};
+use ports::vault::BlobName;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -138,17 +139,29 @@ fn key(check: &'static str, path: &Path, if_missing: State) -> Option<Check> {
 pub(crate) fn missing_images(places: &Places, store: &SqlStore) -> Result<Vec<String>, StoreFault> {
     let rows = store.releases()?.into_iter();
     let missing = rows.filter(|row| !places.vault().join(&row.image.0).is_file());
-    Ok(missing
+    let mut missing: Vec<String> = missing
         .map(|row| {
             let ReleaseRow { release, device_type, counter, image, .. } = row;
             format!("{release} for {device_type} (counter {counter}): vault/{} is not there", image.0)
         })
-        .collect())
+        .collect();
+    let is_missing = |blob: &BlobName| !places.vault().join(&blob.0).is_file();
+    for bundle in store.bundles()? {
+        if is_missing(&bundle.blob) {
+            missing.push(format!("bundle {}: vault/{} is not there", bundle.digest, bundle.blob.0));
+        }
+        for BundledRow { release, device_type, counter, image, .. } in bundle.releases {
+            if is_missing(&image) {
+                missing
+                    .push(format!("{release} for {device_type} (counter {counter}): vault/{} is not there", image.0));
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// What brings a missing image back.
-pub(crate) const IMPORT_AGAIN: &str =
-    "in the mode software-import, `cradle release import RELEASE IMAGE` of the same files puts it there again";
+pub(crate) const IMPORT_AGAIN: &str = "in the mode software-import, `cradle release import` of the same source, or of the same files, puts it there again";
 
 /// The image of each release.
 pub(super) fn images(places: &Places, store: &SqlStore) -> Check {

@@ -1,10 +1,11 @@
 //! An operator admits a box that was invited: its keys are certified, once.
 
+use super::Followed;
 use super::{
     ADMISSION, ADMITTED, Admission, Admitted, AnswerFile, Asked, Invited, REQUEST, Request, RequestFile, bad_document,
     invite, object, sealed_for, unverified,
 };
-use crate::compose::{AUDIT_KEY, Installation, Workshop, operator_label};
+use crate::compose::{AUDIT_KEY, Installation, Workshop, followed, operator_label};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::operators;
@@ -71,6 +72,8 @@ pub(crate) fn admit(
         operators_needed: workshop.config.operators_needed,
         profiles: texts_of(&workshop.places.profiles())?,
         device_types: texts_of(&workshop.places.device_types())?,
+        follow: followed::primary(&workshop.places, &workshop.config)?
+            .map(|p| Followed { images: p.images_root.into(), director: p.director_root.map(Base64::from) }),
     };
     let answer = operators::sign(workshop, &operator, ADMISSION, &admission)?;
     let certificate = operators_certificate(workshop, &operator)?.into();

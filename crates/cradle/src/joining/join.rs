@@ -1,12 +1,13 @@
 //! The new box: makes its keys, asks for them to be certified, and takes the answer. No private key of it leaves it.
 
+use super::Followed;
 use super::{
     ADMISSION, About, Admission, AnswerFile, Asked, Invited, REQUEST, Request, RequestFile, Token, bad_document,
     object, payload, sealed_for, spki, text, token_key,
 };
 use crate::cli::bus::write_seed;
 use crate::cli::init::{first_mode, vault_key};
-use crate::compose::{self, AUDIT_KEY, Workshop, module_label, operator_label, vault_label};
+use crate::compose::{self, AUDIT_KEY, Workshop, followed, module_label, operator_label, vault_label};
 use crate::config::{BusConfig, Config, FILE, Places, StationConfig, StoreConfig, VaultConfig};
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::clock::SystemClock;
@@ -18,6 +19,7 @@ use ports::directory::{Caller, Directory};
 use ports::{Clock, Keystore, Signer, jws};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use update::bundle::Repository;
 use x509::{Certificate, KeyType, Name, PublicKey, csr};
 use zeroize::Zeroizing;
 
@@ -162,6 +164,14 @@ pub(crate) fn take(
             put(&directory.join(format!("{name}.toml")), text.as_bytes())?;
         }
     }
+    if let Some(Followed { images, director }) = &admission.follow {
+        files::private_directory(&places.roots()).map_err(|e| Failure::file(places.roots(), &e))?;
+        let roots = [(Repository::Images, Some(images)), (Repository::Director, director.as_ref())];
+        for (repository, root) in roots {
+            let path = followed::root_file(places, repository);
+            root.map_or(Ok(()), |root| put(&path, root.as_ref()))?;
+        }
+    }
     let config = config(places, &joining_, &admission, records);
     let workshop = Workshop::open_joined(places, &config, keystore)?;
     let operator = &joining_.invited.operator;
@@ -273,6 +283,7 @@ fn config(places: &Places, joining: &Joining, admission: &Admission, records: Re
         store: Some(StoreConfig::at(about.store.clone(), password_file.as_deref(), store_trust.as_deref())),
         bus: Some(bus),
         station: StationConfig::default(),
+        follow: admission.follow.as_ref().map(Followed::config),
         vault: vault.clone(),
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod admit;
 pub(crate) mod invite;
 pub(crate) mod join;
 
+use crate::config::FollowConfig;
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
 use adapters::keystore::memory::MemoryKey;
@@ -147,6 +148,25 @@ struct Admission {
     /// Files of `profiles` and `device-types`.
     profiles: BTreeMap<String, String>,
     device_types: BTreeMap<String, String>,
+    /// The repositories of software that the installation follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    follow: Option<Followed>,
+}
+
+/// The first roots of the repositories that an installation follows.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Followed {
+    images: Base64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    director: Option<Base64>,
+}
+
+impl Followed {
+    fn config(&self) -> FollowConfig {
+        let digest = |root: &Base64| x509::sha256(root.as_ref());
+        FollowConfig { images: digest(&self.images), director: self.director.as_ref().map(digest) }
+    }
 }
 
 /// An answer as a file.

@@ -6,6 +6,7 @@ mod service;
 pub(crate) use service::LineService;
 
 use crate::cli::ca;
+use crate::compose::followed;
 use crate::compose::{Installation, Workshop};
 use crate::fault::{Exit, Failure, Result, While};
 use crate::output::Output;
@@ -129,6 +130,7 @@ fn station(workshop: &Workshop, conductor: &dyn Conductor, job: &Job) -> Result<
         link: conductor.link()?,
         store: workshop.store.clone(),
         releases: workshop.store.clone(),
+        primary: followed::primary(&workshop.places, &workshop.config)?,
         vault: workshop.vault(Module::Provisioning)?,
         entropy: workshop.entropy.clone(),
         operator: job.operator.clone(),

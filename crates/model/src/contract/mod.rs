@@ -83,6 +83,7 @@ subjects! {
     IdentityMark = "identity.mark" -> Identity,
     SoftwareImport = "software.import" -> Software,
     SoftwareTrust = "software.trust" -> Software,
+    SoftwareUpdate = "software.update" -> Software,
     ProvisioningRun = "provisioning.run" -> Provisioning,
     ProvisioningWatch = "provisioning.watch" -> Provisioning,
     ModeLease = "mode.lease" -> Supervisor,

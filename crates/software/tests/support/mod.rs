@@ -1,11 +1,13 @@
 //! A store, a vault and a stick in memory, which fail when they are told to.
-#![allow(missing_docs, unreachable_pub, reason = "shared by files that each use a part of it")]
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "shared by files that each use a part of it")]
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use model::audit::Entry;
+use model::contract::software::Source;
 use model::contract::software::{Import, Imported, Trust};
-use model::{DeviceType, Digest, Fault, Reason, UnixTime};
-use ports::store::software::{ReleaseRow, SignerRow};
+use model::{DeviceType, Digest, Fault, Module, Reason, UnixTime};
+use ports::source::{Files, NotFetched, Repositories, Sources};
+use ports::store::software::{BundleRow, ReleaseRow, SignerRow, TrustedFile};
 use ports::store::{AuditSink, SoftwareStore, StoreFault};
 use ports::vault::{BlobName, ImageSource, Vault, VaultFault};
 use ports::{Clock, SignFault, Signer};
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use update::bundle::Primary;
 use update::{Draft, Image, Release, Threshold};
 use x509::{KeyType, PublicKey};
 
@@ -40,6 +43,13 @@ pub struct World {
     pub log: Mutex<Vec<Entry>>,
     pub blobs: Mutex<BTreeMap<String, Vec<u8>>>,
     pub files: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub bundles: Mutex<Vec<BundleRow>>,
+    /// What is trusted, by module, repository and name.
+    pub trusted: Mutex<BTreeMap<(Module, Digest, String), Vec<u8>>>,
+    /// The sticks, by name, with the files on them.
+    pub sticks: Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
+    /// The targets that were opened.
+    pub opened: Mutex<Vec<String>>,
     /// Octets that were read from files.
     pub read: Arc<AtomicU64>,
     pub now_s: AtomicU64,
@@ -74,6 +84,39 @@ impl AuditSink for World {
 }
 
 impl SoftwareStore for World {
+    fn store_bundle(&self, row: &BundleRow) -> Result<(), StoreFault> {
+        self.try_store()?;
+        let mut bundles = self.bundles.lock().unwrap();
+        bundles.retain(|old| old.digest != row.digest);
+        bundles.insert(0, row.clone());
+        Ok(())
+    }
+    fn bundles(&self) -> Result<Vec<BundleRow>, StoreFault> {
+        self.try_store()?;
+        Ok(self.bundles.lock().unwrap().clone())
+    }
+    fn last_bundle(&self) -> Result<Option<BundleRow>, StoreFault> {
+        self.try_store()?;
+        Ok(self.bundles.lock().unwrap().first().cloned())
+    }
+    fn trusted(&self, module: Module, repository: Digest) -> Result<BTreeMap<String, Vec<u8>>, StoreFault> {
+        self.try_store()?;
+        let trusted = self.trusted.lock().unwrap();
+        let of = trusted.iter().filter(|((m, r, _), _)| (*m, *r) == (module, repository));
+        Ok(of.map(|((_, _, name), octets)| (name.clone(), octets.clone())).collect())
+    }
+    fn keep_trusted(&self, module: Module, files: &[TrustedFile]) -> Result<(), StoreFault> {
+        self.try_store()?;
+        let mut trusted = self.trusted.lock().unwrap();
+        for TrustedFile { repository, name, octets } in files {
+            let key = (module, *repository, name.clone());
+            match octets {
+                Some(octets) => trusted.insert(key, octets.clone()),
+                None => trusted.remove(&key),
+            };
+        }
+        Ok(())
+    }
     fn signers(&self) -> Result<Vec<SignerRow>, StoreFault> {
         self.try_store()?;
         Ok(self.signers.lock().unwrap().clone())
@@ -163,6 +206,41 @@ impl ImageSource for World {
     }
 }
 
+/// The files of a stick below a folder.
+struct Folder {
+    files: BTreeMap<String, Vec<u8>>,
+    below: &'static str,
+    world: Arc<World>,
+}
+impl Files for Folder {
+    fn fetch(&self, path: &str, len_max: u64) -> Result<Vec<u8>, NotFetched> {
+        let octets = self.files.get(&format!("{}/{path}", self.below)).ok_or(NotFetched::NotThere)?;
+        if u64::try_from(octets.len()).is_ok_and(|len| len > len_max) {
+            Err(NotFetched::TooLong)
+        } else {
+            Ok(octets.clone())
+        }
+    }
+    fn open(&self, path: &str, _len_max: u64) -> Result<Box<dyn Read + Send>, NotFetched> {
+        self.world.opened.lock().unwrap().push(path.to_owned());
+        let octets = self.fetch(path, u64::MAX)?;
+        Ok(Box::new(Counted(Cursor::new(octets), Arc::clone(&self.world.read))))
+    }
+}
+
+/// Finds the sticks of a world.
+pub struct Sticks(pub Arc<World>);
+impl Sources for Sticks {
+    fn open(&self, source: &Source) -> Result<Repositories, Fault> {
+        let Source::Directory(name) = source else { return Err(Fault::unavailable("there is no line")) };
+        let files = self.0.sticks.lock().unwrap().get(name).cloned().ok_or(Fault::unavailable("no such stick"))?;
+        let below =
+            |below| -> Box<dyn Files> { Box::new(Folder { files: files.clone(), below, world: Arc::clone(&self.0) }) };
+        let director = files.keys().any(|name| name.starts_with("director/")).then(|| below("director/metadata"));
+        Ok(Repositories { images: below("images/metadata"), targets: below("images/targets"), director })
+    }
+}
+
 impl Clock for World {
     fn now(&self) -> UnixTime {
         UnixTime::from_s(self.now_s.load(Ordering::SeqCst))
@@ -183,10 +261,16 @@ pub fn rig() -> (Arc<World>, Software) {
     (world, sm)
 }
 pub fn sm(world: &Arc<World>, own_key: u8) -> Software {
+    following(world, own_key, None)
+}
+/// The same, which follows repositories.
+pub fn following(world: &Arc<World>, own_key: u8, primary: Option<Primary>) -> Software {
     Software::new(Parts {
         store: Arc::<World>::clone(world),
         vault: Arc::<World>::clone(world),
         images: Arc::<World>::clone(world),
+        sources: Arc::new(Sticks(Arc::clone(world))),
+        primary,
         clock: Arc::<World>::clone(world),
         signer: Arc::new(key(own_key)),
         threshold: Threshold::ONE,

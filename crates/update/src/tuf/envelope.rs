@@ -82,6 +82,11 @@ impl<R: Role> Envelope<R> {
         Ok(self.signed)
     }
 
+    /// What it says, whoever signed it.
+    pub(crate) const fn claims(&self) -> &R {
+        &self.signed.role
+    }
+
     pub(super) fn check(&self, keys: &Keys, rule: &Rule) -> Result<(), BadMetadata> {
         if self.count(keys, rule) < rule.threshold() {
             return Err(BadMetadata::TooFewSignatures);

@@ -115,6 +115,10 @@ impl Role for Root {
 }
 
 impl Root {
+    /// Whether the names of files have versions and hashes in front. Source: TUF 1.0.34 §6.2.
+    pub(crate) const fn is_consistent(&self) -> bool {
+        self.consistent_snapshot
+    }
     // A key that could sign for the role and cannot any more: what it signed may have been signed by somebody else.
     pub(super) fn takes_keys_of(&self, before: &Self) -> bool {
         let lost = |rule: &Rule, rule_before: &Rule| !before.keys.of(rule_before).is_subset(&self.keys.of(rule));

@@ -257,7 +257,7 @@ impl Outside for Repository {
             return answer.clone();
         }
         match self.published.get(file) {
-            Some(octets) if octets.len() as u64 > len_max => Answer::TooLong,
+            Some(octets) if u64::try_from(octets.len()).is_ok_and(|len| len > len_max) => Answer::TooLong,
             Some(octets) => Answer::Octets(octets.clone()),
             None => Answer::NotThere,
         }

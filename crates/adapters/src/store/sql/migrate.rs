@@ -26,6 +26,9 @@ pub(super) const SCHEMA_3: &str = include_str!("schema-3.sql");
 /// What schema 4 has more than schema 3, for both engines.
 pub(super) const SCHEMA_4: &str = include_str!("schema-4.sql");
 
+/// What schema 5 has more than schema 4, for both engines.
+pub(super) const SCHEMA_5: &str = include_str!("schema-5.sql");
+
 fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction()?;
     if from < 2 {
@@ -34,7 +37,10 @@ fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     if from < 3 {
         tx.execute_batch(SCHEMA_3)?;
     }
-    tx.execute_batch(SCHEMA_4)?;
+    if from < 4 {
+        tx.execute_batch(SCHEMA_4)?;
+    }
+    tx.execute_batch(SCHEMA_5)?;
     tx.execute_batch(keys::FOR_FILE)?;
     tx.execute_batch(keys::FROM_INDEX)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
@@ -141,6 +147,18 @@ mod tests {
         tx.commit().unwrap();
         assert_eq!(migrate(&mut old), Ok(Some(3)));
         assert_eq!(one::<u64>(&old, "SELECT count(*) FROM invitation"), 0);
+    }
+    #[test]
+    fn schema_4_comes_up_to_date_too() {
+        let (_dir, mut old) = fixture();
+        let tx = old.transaction().unwrap();
+        from_1(&tx).unwrap();
+        tx.execute_batch(SCHEMA_3).unwrap();
+        tx.execute_batch(SCHEMA_4).unwrap();
+        tx.pragma_update(None, "user_version", 4).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(migrate(&mut old), Ok(Some(4)));
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM bundle"), 0);
     }
     #[test]
     fn it_is_done_once() {

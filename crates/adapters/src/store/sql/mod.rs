@@ -5,6 +5,7 @@
 mod audit;
 mod authority;
 mod batch;
+mod bundle;
 mod check;
 mod check_lists;
 mod confirm;
@@ -66,7 +67,7 @@ use writer::Writer;
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

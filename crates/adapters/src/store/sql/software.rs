@@ -2,13 +2,14 @@
 
 use super::engine::{self, OptionalExtension, Row};
 use super::read::{fit, parse};
-use super::{SqlStore, entry};
+use super::{SqlStore, bundle, entry};
 use model::audit::Event;
 use model::{DeviceType, Digest, Module, Reason, UnixTime};
 use ports::StoreFault;
 use ports::store::SoftwareStore;
-use ports::store::software::{ReleaseRow, SignerRow};
+use ports::store::software::{BundleRow, ReleaseRow, SignerRow, TrustedFile};
 use ports::vault::BlobName;
+use std::collections::BTreeMap;
 
 const RELEASE: &str =
     "SELECT name, device_type, counter, metadata, countersignature, blob, image, length, at FROM release";
@@ -28,6 +29,22 @@ fn release(row: &Row<'_>) -> engine::Result<ReleaseRow> {
 }
 
 impl SoftwareStore for SqlStore {
+    fn store_bundle(&self, row: &BundleRow) -> Result<(), StoreFault> {
+        bundle::store(self, row)
+    }
+    fn bundles(&self) -> Result<Vec<BundleRow>, StoreFault> {
+        self.read(|c| bundle::read(c, usize::MAX))
+    }
+    fn last_bundle(&self) -> Result<Option<BundleRow>, StoreFault> {
+        self.read(|c| Ok(bundle::read(c, 1)?.pop()))
+    }
+    fn trusted(&self, module: Module, repository: Digest) -> Result<BTreeMap<String, Vec<u8>>, StoreFault> {
+        self.read(|c| bundle::trusted(c, module, repository))
+    }
+    fn keep_trusted(&self, module: Module, files: &[TrustedFile]) -> Result<(), StoreFault> {
+        bundle::keep_trusted(self, module, files)
+    }
+
     fn signers(&self) -> Result<Vec<SignerRow>, StoreFault> {
         self.read(|c| {
             let mut statement = c.statement("SELECT name, spki FROM signer ORDER BY name, key")?;

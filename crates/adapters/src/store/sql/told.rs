@@ -22,6 +22,7 @@ pub(super) struct Told {
     signers: HashMap<Digest, String>,
     rights: HashMap<(String, String), (u64, UnixTime)>,
     releases: HashSet<(String, Digest)>,
+    bundles: HashSet<Digest>,
     stolen: HashMap<String, bool>,
     provisioned: HashSet<String>,
     lists: u64,
@@ -80,6 +81,10 @@ impl Walk<'_> {
                 self.told.rights.insert((station.clone(), device_type.clone()), (*quota, *until));
             }
             Event::ReleaseStored { release, image } => drop(self.told.releases.insert((release.clone(), *image))),
+            Event::BundleStored { bundle, replaces, .. } => {
+                self.told.bundles.retain(|known| !replaces.contains(known));
+                self.told.bundles.insert(*bundle);
+            }
             Event::DeviceMarked { device, stolen } => drop(self.told.stolen.insert(device.clone(), *stolen)),
             Event::Provisioned { device, board, serial, .. } => self.provisioned(device, board, serial)?,
             Event::ListImported { supplier, sequence, .. } => {
@@ -256,6 +261,15 @@ impl Walk<'_> {
         }
         for (release, _) in left {
             self.find("D9", release, "this release was stored, and is gone");
+        }
+        let bundles = self.all("SELECT digest FROM bundle", |row| fit::<Digest>(row, 0))?;
+        for bundle in &bundles {
+            if !self.told.bundles.remove(bundle) {
+                self.find("D9", format!("bundle {bundle}"), "it was never stored");
+            }
+        }
+        for bundle in std::mem::take(&mut self.told.bundles) {
+            self.find("D9", format!("bundle {bundle}"), "it was stored, and is gone");
         }
         Ok(())
     }
