@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// Certificates in each measurement.
     #[arg(long, default_value_t = 30_000)]
     count: u64,
-    /// Requests in one message.
-    #[arg(long, default_value_t = 256)]
+    /// Requests in one message; as many as it may have if not given.
+    #[arg(long, default_value_t = BATCH_LEN_MAX)]
     batch: usize,
     /// Clients that ask at the same time; four for each core if not given.
     #[arg(long)]
