@@ -343,12 +343,24 @@ const CEREMONIES: [(&str, Exit, &str, &str); 10] = [
     ),
 ];
 /// Those of following repositories.
-const UPDATES: [(&str, Exit, &str, &str); 4] = [
+const UPDATES: [(&str, Exit, &str, &str); 6] = [
     (
         "uptane-refused",
         Exit::Failed,
         "the director and the image repository do not agree, or what they say is not for this device",
         "nothing of it was taken; tell who publishes",
+    ),
+    (
+        "root",
+        Exit::Failed,
+        "a file cannot be the first root of a repository, or is not the one that this box began with",
+        "get it again from whoever publishes and compare its SHA-256 with them, or put it back from a backup",
+    ),
+    (
+        "damaged",
+        Exit::Failed,
+        "something in the vault is not what was put there",
+        "import it again from where it came: what is damaged is replaced",
     ),
     (
         "tuf-refused",
