@@ -343,7 +343,7 @@ fn a_network_is_reached_in_its_mode_only() {
     let images = format!("http://127.0.0.1:{port}/images");
     let director = format!("http://127.0.0.1:{port}/director/");
     let import = ["release", "import", &images, "--director", &director];
-    let said = b.fails(&import, 3, "mode");
+    let said = b.fails(&import, 3, "wrong-mode");
     assert!(said.contains("cradle mode set software-management"), "{said}");
     b.ok(&["mode", "set", "software-management"]);
     b.ok(&import);

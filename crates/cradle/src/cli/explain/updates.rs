@@ -3,7 +3,19 @@
 use crate::fault::Exit;
 
 /// Those of following repositories, and of publishing.
-pub(super) const UPDATES: [(&str, Exit, &str, &str); 8] = [
+pub(super) const UPDATES: [(&str, Exit, &str, &str); 10] = [
+    (
+        "root",
+        Exit::Failed,
+        "a file cannot be the first root of a repository, or is not the one that this box began with",
+        "get it again from whoever publishes and compare its SHA-256 with them, or put it back from a backup",
+    ),
+    (
+        "damaged",
+        Exit::Failed,
+        "something in the vault is not what was put there",
+        "import it again from where it came: what is damaged is replaced",
+    ),
     (
         "no-repository",
         Exit::NotFound,

@@ -8,7 +8,7 @@ use adapters::files;
 use adapters::http::Incoming;
 use model::audit::{Entry, Event};
 use model::contract::software::{Source, Update, Updated};
-use model::{Fault, Mode, Module};
+use model::{Fault, Mode, Module, Reason};
 use ports::store::software::{BundleRow, BundledRow};
 use ports::store::{AuditSink, SoftwareStore};
 use serde_json::json;
@@ -86,7 +86,7 @@ pub(super) fn import(common: &Common, arguments: &Import) -> Result {
     let doing = format!("importing from {}", arguments.source);
     let binding = installation.supervisor.row().binding;
     if is_address && binding.current != Mode::SoftwareManagement {
-        return Err(Failure::new(Exit::Unavailable, "mode", format!("{doing} was refused"))
+        return Err(Failure::new(Exit::Unavailable, Reason::WrongMode.code(), format!("{doing} was refused"))
             .because(format!("no network is reached in {}", binding.current))
             .next("`cradle mode set software-management`, then repeat the command"));
     }
