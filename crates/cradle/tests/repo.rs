@@ -189,3 +189,51 @@ fn a_supplier_and_bins() {
     assert_eq!(b.json(&["repo", "publish"])["published"].as_array().unwrap().len(), 16 + 3);
     assert_eq!(b.json(&["repo", "verify"]), json!({"wrong": []}));
 }
+
+#[test]
+fn from_a_makers_build_to_a_board() {
+    let b = Box_::new("repo-line");
+    b.write("app.bin", vec![1_u8; 100_000]);
+    b.json(&["repo", "init"]);
+    b.ok(&["repo", "add", "app.bin", "--for", "sensor", "--counter", "1", "--version", "1.0"]);
+    b.ok(&["repo", "publish"]);
+    b.device_type("sensor", "");
+    b.write("devices.csv", "serial,type\nSN000001,sensor\nSN000002,sensor\n");
+    b.ok(&["list", "import", "devices.csv"]);
+    b.ok(&["release", "follow", "--images", "repository/metadata/1.root.json"]);
+    b.ok(&["mode", "set", "software-import"]);
+    b.ok(&["release", "import", "repository"]);
+    assert_eq!(b.json(&["release", "list"])[0]["release"], json!("app.bin 1.0"));
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 2);
+}
+#[test]
+fn what_is_said_of_an_image_is_said_once() {
+    let b = begun("repo-about", &[]);
+    let about = |custom: &str| {
+        b.fails(&["repo", "add", "image", "--for", "sensor", "--counter", "1", "--custom", custom], 2, "usage")
+    };
+    assert!(about(r#"{"release_counter":2}"#).contains("release_counter has an option of its own"));
+    assert!(about("[]").contains("--custom cannot be said"));
+    for half in [["--for", "sensor"], ["--counter", "1"]] {
+        assert_eq!(b.run(&[&["repo", "add", "image"], &half[..]].concat()).status.code(), Some(2));
+    }
+    b.ok(&[
+        "repo",
+        "add",
+        "image",
+        "--for",
+        "sensor",
+        "--for",
+        "gateway",
+        "--counter",
+        "3",
+        "--custom",
+        r#"{"own":[1]}"#,
+    ]);
+    b.ok(&["repo", "publish"]);
+    let file: Value =
+        serde_json::from_slice(&std::fs::read(b.dir.join("repository/metadata/1.targets.json")).unwrap()).unwrap();
+    let custom = json!({"own": [1], "release_counter": 3, "hardware_ids": ["sensor", "gateway"]});
+    assert_eq!(file["signed"]["targets"]["image"]["custom"], custom);
+}

@@ -1,7 +1,7 @@
 //! The verbs of `cradle repo`.
 
 use super::super::{Common, check_days, confirm};
-use super::{Delegate, keys, said, usage};
+use super::{About, Delegate, keys, said, usage};
 use crate::fault::{Exit, Failure, Result};
 use adapters::clock::SystemClock;
 use adapters::files;
@@ -9,7 +9,7 @@ use model::UnixTime;
 use model::text::printable;
 use ports::Clock;
 use repository::{Fault, Leave, Lifetimes, OldKeys, Publication, Repository, RoleFile, Rotation, Start};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use update::Threshold;
@@ -35,7 +35,7 @@ pub(super) struct Added {
     pub(super) file: PathBuf,
     pub(super) name: Option<String>,
     pub(super) role: Option<String>,
-    pub(super) custom: Option<String>,
+    pub(super) about: About,
 }
 
 /// Bins, and who signs for them.
@@ -162,11 +162,31 @@ pub(super) fn status(common: &Common, dir: &Path) -> Result {
     })
 }
 
+/// What is said of an image, as devices and boxes read it.
+fn custom(about: &About) -> Result<Option<Custom>> {
+    let cannot = |why: String| usage("--custom cannot be said", why);
+    let text = about.custom.as_deref().unwrap_or("{}");
+    // Read twice: here nothing is lost that the repository would keep, or refuse.
+    let read = Custom::of_json(text.as_bytes()).map_err(|bad| cannot(bad.to_string()))?;
+    let Some(counter) = about.counter else { return Ok(about.custom.is_some().then_some(read)) };
+    let mut members: serde_json::Map<String, Value> =
+        serde_json::from_str(&read.json()).map_err(|bad| cannot(bad.to_string()))?;
+    let mut said = vec![("release_counter", json!(counter)), ("hardware_ids", json!(about.hardware_ids))];
+    said.extend(about.release.as_ref().map(|release| ("release", json!(release))));
+    said.extend(about.version.as_ref().map(|version| ("release_version", json!(version))));
+    for (member, value) in said {
+        if members.insert(member.to_owned(), value).is_some() {
+            return Err(cannot(format!("{member} has an option of its own")));
+        }
+    }
+    let text = Value::Object(members).to_string();
+    Custom::of_json(text.as_bytes()).map(Some).map_err(|bad| cannot(bad.to_string()))
+}
+
 pub(super) fn add(common: &Common, dir: &Path, added: &Added) -> Result {
     let own = added.file.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let name = added.name.clone().or(own).ok_or_else(|| usage("the image has no name", "name it with --name"))?;
-    let custom = added.custom.as_ref().map(|text| Custom::of_json(text.as_bytes())).transpose();
-    let custom = custom.map_err(|bad| usage("--custom cannot be said", bad))?;
+    let custom = custom(&added.about)?;
     let mut source = files::open_regular(&added.file).map_err(|e| Failure::file(&added.file, &e))?;
     let (role, image) = staged(common, dir, |repository| {
         repository.add(&name, &mut source, custom.as_ref(), added.role.as_deref(), now())

@@ -28,6 +28,26 @@ pub(super) struct Keys {
     keys: Vec<String>,
 }
 
+/// What is said of an image besides its name and octets.
+#[derive(clap::Args)]
+struct About {
+    /// A type of devices, or hardware, that it is for; once for each.
+    #[arg(long = "for", value_name = "TYPE", requires = "counter")]
+    hardware_ids: Vec<model::DeviceType>,
+    /// Rises with each release: nothing goes back.
+    #[arg(long, requires = "hardware_ids")]
+    counter: Option<u64>,
+    /// The release's name; that of the image's file if nothing is said.
+    #[arg(long, requires = "hardware_ids")]
+    release: Option<String>,
+    /// Its version, for people.
+    #[arg(long, requires = "hardware_ids")]
+    version: Option<String>,
+    /// What is said besides: a JSON object.
+    #[arg(long, value_name = "JSON")]
+    custom: Option<String>,
+}
+
 #[derive(clap::Subcommand)]
 enum Verb {
     /// Begin a repository: make keys, and stage a root and an empty targets role.
@@ -60,9 +80,8 @@ enum Verb {
         /// Which role announces it; the bin of its name, or targets, if nothing is said.
         #[arg(long)]
         role: Option<String>,
-        /// What is said of it besides: a JSON object.
-        #[arg(long, value_name = "JSON")]
-        custom: Option<String>,
+        #[command(flatten)]
+        about: About,
     },
     /// Stage that an image is announced no longer.
     Remove {
@@ -193,7 +212,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             act::init(common, dir, &act::Beginning { keys, thresholds, days, key_type })
         }
         Verb::Status => act::status(common, dir),
-        Verb::Add { file, name, role, custom } => act::add(common, dir, &act::Added { file, name, role, custom }),
+        Verb::Add { file, name, role, about } => act::add(common, dir, &act::Added { file, name, role, about }),
         Verb::Remove { name } => act::remove(common, dir, &name),
         Verb::Delegate(delegate) => act::delegate(common, dir, &delegate),
         Verb::Bins { bits, succinct, prefix, signers } => {
