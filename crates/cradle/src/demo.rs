@@ -1,22 +1,24 @@
 //! `cradle demo`: a factory line on a laptop, without network, hardware or questions. Everything in it is real.
 
+mod maker;
+
 use crate::cli::Common;
 use crate::cli::init::{Plan, Settings, make};
-use crate::cli::release::{self, Wanted};
-use crate::compose::{Installation, Workshop};
+use crate::compose::{Installation, Workshop, followed};
 use crate::config::{BusConfig, Places, StoreConfig};
-use crate::fault::{Exit, Failure, Result, While};
+use crate::fault::{Exit, Failure, Result};
 use crate::line::{self, Done};
 use crate::output::{Format, Output};
 use crate::servers::Servers;
 use adapters::clock::Stopwatch;
 use adapters::files;
+use maker::Maker;
 use model::contract::Call;
 use model::contract::authority::{Entitle, IssueCrl, RevocationReason, Revoke};
 use model::contract::identity::{ImportList, ListFormat, ListImported, Mark};
-use model::contract::software::{Import, Trust};
+use model::contract::software::{Bundled, Source, Update, Updated};
 use model::mode::Order;
-use model::{Base64, DeviceType, Fault, Mode, Module, OperatorName, Reason};
+use model::{DeviceType, Mode, Module, OperatorName, Reason};
 use ports::store::IdentityStore;
 use ports::store::identity::{DeviceFilter, DeviceRow};
 use serde_json::{Map, Value, json};
@@ -47,6 +49,8 @@ const MARK_TEXT: &str =
     "A demonstration of cradle. Its keys are worth nothing, and the next demonstration removes it.\n";
 /// The image of the demonstration: as long as the firmware of a small device.
 const IMAGE_LEN: usize = 256 * 1024;
+/// The directory of the maker's repository.
+const REPOSITORY: &str = "repository";
 const SENSORS: u32 = 17;
 const GATEWAYS: u32 = 8;
 
@@ -71,7 +75,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let operator: OperatorName = parse("demo")?;
     let patience_ms = arguments.patience.saturating_mul(1000);
     let servers = if arguments.apart { Some(Servers::start(None)?) } else { None };
-    let workshop = make_installation(&arguments.dir, &operator, servers.as_ref())?;
+    let (workshop, maker) = make_installation(&arguments.dir, &operator, servers.as_ref())?;
     let (installation, servers) = match servers {
         Some(servers) => {
             drop(workshop);
@@ -86,14 +90,14 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), patience_ms, servers };
     demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
     demo.apart();
-    let tampered = demo.software()?;
+    let refused = demo.software(maker)?;
     demo.list()?;
     demo.line("sensor", "own requests (PKCS #10)")?;
     demo.line("gateway", "vouched for by the station (CRMF)")?;
     let stolen = demo.stolen()?;
     demo.check()?;
     let servers = demo.servers.take();
-    demo.finish(total, &tampered, &stolen)?;
+    demo.finish(total, refused, &stolen)?;
     match servers {
         Some(servers) if arguments.stay => {
             let (_end, ended) = crate::serve::host::ending()?;
@@ -132,7 +136,7 @@ fn begin(dir: &Path) -> Result {
     files::write_new(&mark, MARK_TEXT.as_bytes()).map_err(|e| Failure::file(&mark, &e))
 }
 
-fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Servers>) -> Result<Workshop> {
+fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Servers>) -> Result<(Workshop, Maker)> {
     let places = Places::of(&dir.join("data"));
     let settings = Settings {
         organization: "Demo Devices".into(),
@@ -144,7 +148,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
     };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
-    let workshop = make(&places, &plan)?;
+    let mut workshop = make(&places, &plan)?;
     let types = [
         ("sensor", include_str!("../../../device-types/sensor.toml")),
         ("gateway", include_str!("../../../device-types/gateway.toml")),
@@ -153,7 +157,14 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         let path = places.device_types().join(format!("{name}.toml"));
         files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
     }
-    Ok(workshop)
+    let maker = Maker::begin(dir.join(REPOSITORY), &image(6), workshop.clock.now())?;
+    workshop.config.follow = Some(followed::begin(&workshop, &followed::read_root(&maker.root())?, None)?);
+    Ok((workshop, maker))
+}
+
+/// The image of a release.
+fn image(counter: usize) -> Vec<u8> {
+    (0..IMAGE_LEN).map(|n| u8::try_from(n * n / counter % 251).unwrap_or_default()).collect()
 }
 
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -216,50 +227,49 @@ impl Demo {
         Ok(path)
     }
 
-    /// A maker signs a release; sm verifies it, countersigns and keeps it; an altered image is refused.
-    fn software(&mut self) -> Result<String> {
+    /// A maker publishes; sm verifies all of it, countersigns and keeps it. What somebody altered, or brings again though it is older, is refused.
+    fn software(&mut self, mut maker: Maker) -> Result<(Reason, Reason)> {
         let watch = Stopwatch::start();
-        let image: Vec<u8> = (0..IMAGE_LEN).map(|n| u8::try_from(n * n / 7 % 251).unwrap_or_default()).collect();
-        let file = self.write("demo-os.bin", &image)?;
-        let key = self.dir.join("maker.pem");
-        release::make_key(&key)?;
-        let wanted = Wanted {
-            name: "demo-os".into(),
-            version: "1.4.2".into(),
-            counter: 7,
-            device_types: vec![parse("sensor")?, parse("gateway")?],
-            days: 365,
-        };
-        let metadata = self.dir.join("release.json");
-        release::create(&wanted, &file, &metadata)?;
-        release::sign(&metadata, &key)?;
         self.order(Order::Stay(Mode::SoftwareImport))?;
-        let public = std::fs::read(self.dir.join("maker.pem.pub")).map_err(|e| Failure::file(&key, &e))?;
-        let der = x509::pem::decode(&public).map(|(_, der)| der).unwrap_or_default();
-        let trust = Trust { signer: "demo maker".into(), key: Base64(der) };
-        self.ask(&trust, "registering the maker's key")?;
-        let octets = std::fs::read(&metadata).map_err(|e| Failure::file(&metadata, &e))?;
-        let mut altered = image;
-        if let Some(octet) = altered.get_mut(IMAGE_LEN / 2) {
-            *octet ^= 1;
-        }
-        let altered = self.write("demo-os-tampered.bin", &altered)?;
-        let import = |path: &Path| -> Result<Import> {
-            let image = std::fs::canonicalize(path).map_err(|e| Failure::file(path, &e))?.display().to_string();
-            Ok(Import { metadata: octets.clone().into(), image })
-        };
-        let refused = self.patiently(|| match self.installation.call(&import(&altered)?) {
-            Err(Fault::Refused(reason)) => Ok(reason),
-            Err(other @ (Fault::Malformed(_) | Fault::Unavailable(_))) => {
-                Err(other).or_fail("importing the tampered image")
+        let (repository, old, altered) =
+            (self.dir.join(REPOSITORY), self.dir.join("stick-old"), self.dir.join("stick-altered"));
+        self.taken(&repository)?;
+        maker.copy(&old)?;
+        maker.publish("1.4.2", 7, &image(7), self.installation.workshop.clock.now())?;
+        maker.copy(&altered)?;
+        maker::alter(&altered)?;
+        let tampered = self.refused(&altered)?;
+        let bundled = self.taken(&repository)?;
+        let older = self.refused(&old)?;
+        let what =
+            bundled.first().map_or_else(String::new, |one| format!("{}, {} KiB", one.release, one.length / 1024));
+        self.step("software", watch, &format!("{what}: verified, countersigned, kept encrypted"))?;
+        self.more(&format!("one bit of it changed: refused, {}", tampered.what()));
+        self.more(&format!("the one before, brought again: refused, {}", older.what()));
+        Ok((tampered, older))
+    }
+
+    fn import(&self, from: &Path) -> Result<Updated> {
+        let path = std::fs::canonicalize(from).map_err(|e| Failure::file(from, &e))?;
+        self.ask(&Update { source: Source::Directory(path.display().to_string()) }, "importing software")
+    }
+
+    fn taken(&self, from: &Path) -> Result<Vec<Bundled>> {
+        match self.import(from)? {
+            Updated::Kept { releases, .. } => Ok(releases),
+            Updated::Refused { what, .. } => {
+                Err(Failure::new(Exit::Failed, "demo", "the maker's software was refused").because(what))
             }
-            Ok(_) => Err(Failure::new(Exit::Failed, "demo", "a tampered image was taken")),
-        })?;
-        let stored = self.ask(&import(&file)?, "importing the release")?;
-        let what = format!("{}, {} KiB: verified, countersigned, kept encrypted", stored.release, stored.length / 1024);
-        self.step("software", watch, &what)?;
-        self.more(&format!("one bit of it changed: refused, {}", refused.what()));
-        Ok(refused.code().to_owned())
+        }
+    }
+
+    fn refused(&self, from: &Path) -> Result<Reason> {
+        match self.import(from)? {
+            Updated::Refused { reason, .. } => Ok(reason),
+            Updated::Kept { .. } => {
+                Err(Failure::new(Exit::Failed, "demo", format!("what is in {} was taken", from.display())))
+            }
+        }
     }
 
     /// The devices that are expected, and leave for the station to vouch for gateways.
@@ -380,7 +390,7 @@ impl Demo {
         self.step("check", watch, &what)
     }
 
-    fn finish(self, total: Stopwatch, tampered: &str, stolen: &str) -> Result {
+    fn finish(self, total: Stopwatch, (tampered, older): (Reason, Reason), stolen: &str) -> Result {
         let certified = self.done.provisioned;
         let rate = crate::bench::number(certified) * 1000.0 / crate::bench::number(self.done.certificates_ms.max(1));
         let ms = total.ms();
@@ -391,15 +401,14 @@ impl Demo {
             ("certificates", "certificates"),
             ("crl", "factory.crl"),
             ("list", "devices.csv"),
-            ("release", "release.json"),
-            ("image", "demo-os.bin"),
+            ("repository", REPOSITORY),
         ]
         .into_iter()
         .map(|(what, name)| (what, path(name)))
         .collect();
         let said = json!({
             "boards": self.done.boards, "certified": certified, "refused": self.done.left,
-            "tampered_image": tampered, "revoked": stolen, "seconds": self.seconds,
+            "tampered_image": tampered.code(), "older_release": older.code(), "revoked": stolen, "seconds": self.seconds,
             "seconds_total": crate::bench::number(ms) / 1000.0,
             "certificates_per_second": (rate * 10.0).round() / 10.0, "paths": paths,
         });

@@ -21,6 +21,7 @@ fn the_demonstration_does_what_it_says_and_runs_again() {
         assert_eq!((said["boards"].as_u64(), said["certified"].as_u64()), (Some(28), Some(24)));
         assert_eq!(said["refused"].to_string(), r#"{"not-on-list":1,"serial-taken":2,"wrong-type":1}"#);
         assert_eq!(said["tampered_image"], "image-mismatch");
+        assert_eq!(said["older_release"], "release-rolled-back");
         let revoked = said["revoked"].as_str().unwrap().to_uppercase();
         let certificates: Vec<_> = std::fs::read_dir(b.dir.join("cradle-demo/certificates")).unwrap().collect();
         // Those of the devices, and that of the responder.

@@ -1,9 +1,12 @@
 //! Which repositories of software a box follows: the files of their first roots, which an operator put there.
 
+use super::Workshop;
 use crate::config::{Config, FILE, FollowConfig, Places};
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
-use model::{DeviceId, DeviceType};
+use model::audit::{Entry, Event};
+use model::{DeviceId, DeviceType, Module};
+use ports::store::AuditSink;
 use std::path::{Path, PathBuf};
 use update::bundle::{Primary, Repository, is_root};
 use update::tuf::Limits;
@@ -70,8 +73,16 @@ pub(crate) fn primary(places: &Places, config: &Config) -> Result<Option<Primary
     }))
 }
 
+/// Has an installation follow these repositories from now on, which is recorded before it counts.
+pub(crate) fn begin(workshop: &Workshop, images: &[u8], director: Option<&[u8]>) -> Result<FollowConfig> {
+    let event = Event::RepositoriesFollowed { images: sha256(images), director: director.map(sha256) };
+    let entry = Entry { at: workshop.clock.now(), by: Module::Console, event };
+    workshop.store.append(vec![entry])?;
+    follow(&workshop.places, images, director)
+}
+
 /// Follows these repositories from now on: their roots first, then the line in the settings that makes them count.
-pub(crate) fn follow(places: &Places, images: &[u8], director: Option<&[u8]>) -> Result<FollowConfig> {
+fn follow(places: &Places, images: &[u8], director: Option<&[u8]>) -> Result<FollowConfig> {
     let directory = places.roots();
     files::private_directory(&directory).map_err(|e| Failure::file(&directory, &e))?;
     for (repository, root) in [(Repository::Images, Some(images)), (Repository::Director, director)] {

@@ -3,19 +3,19 @@
 use super::super::Common;
 use super::Row;
 use crate::compose::{Installation, Workshop, followed, module_off};
+use crate::config::FollowConfig;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
 use adapters::files;
 use adapters::http::Incoming;
-use model::audit::{Entry, Event};
 use model::contract::software::{Source, Update, Updated};
 use model::{Fault, Mode, Module, Reason};
+use ports::store::SoftwareStore;
 use ports::store::software::{BundleRow, BundledRow};
-use ports::store::{AuditSink, SoftwareStore};
 use serde_json::json;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use update::bundle::{BUNDLE_LEN_MAX, BadBundle, Bundle};
-use x509::{pem, sha256};
+use x509::pem;
 
 #[derive(clap::Args)]
 pub(super) struct Follow {
@@ -61,11 +61,8 @@ pub(super) fn follow(common: &Common, arguments: &Follow) -> Result {
             .next("give the first root of the director, or leave --director out"));
     }
     let workshop = Workshop::open(&common.data, common.passphrase_file.as_deref())?;
-    let (images_digest, director_digest) = (sha256(&images), director.as_deref().map(sha256));
-    let event = Event::RepositoriesFollowed { images: images_digest, director: director_digest };
-    let entry = Entry { at: workshop.clock.now(), by: Module::Console, event };
-    workshop.store.append(vec![entry])?;
-    followed::follow(&workshop.places, &images, director.as_deref())?;
+    let FollowConfig { images: images_digest, director: director_digest } =
+        followed::begin(&workshop, &images, director.as_deref())?;
     let device = followed::device(&workshop.config)?;
     let said = json!({"images": images_digest, "director": director_digest, "device": device});
     common.out().one(&said, || {
