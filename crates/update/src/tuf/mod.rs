@@ -1,5 +1,5 @@
 //! TUF (specification 1.0.34, TAP 15 and the signatures of TAP 21), over octets: the client's side here, the publisher's in
-//! [`write`].
+//! [`mod@write`].
 //!
 //! [`Client`] is the whole workflow as a machine that opens nothing; [`Outside`] is what it is driven with;
 //! [`Target`] is what comes of it, and [`TargetCheck`] compares octets with it while they flow.
