@@ -130,7 +130,7 @@ class Box:
         return self.net.inside("box", *self.words("-o", "json", *words), check=check)
 
     def begin(self):
-        self.cradle("init", "--yes", "--store", f"postgres://cradle@{CABLES[RECORDS]}.2/postgres", "--bus",
+        self.cradle("init", "--yes", "--store", f"postgres://cradle@{CABLES[RECORDS]}.2/postgres?sslmode=disable", "--bus",
                     f"nats://{CABLES[BROKER]}.2:{PORTS[BROKER]}")
         broker(self.net, self.room, self.data / "bus" / "nats-server.conf")
         self.up = self.net.start("box", *self.words("up", "--listen", "127.0.0.1:9465"), log=self.room / "up.log")
