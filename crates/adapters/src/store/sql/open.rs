@@ -159,8 +159,12 @@ fn new_epoch(connection: &Connection, opening: &Opening) -> Result<InstanceEpoch
     // With 2^32 values and one row for each opening, a second draw is already rare.
     for _ in 0..16 {
         let value = u32::from_be_bytes(ports::clock::random(opening.entropy.as_ref()));
-        let added = connection.execute(sql, (value, at));
-        if added.map_err(|e| OpenFault::of(&e))? == 1 {
+        let added = connection.execute(sql, (value, at)).map_err(|e| {
+            // A medium that failed is written to no more, not even to close the store in order: this does not return then.
+            let _others_come_back = super::fault(&e);
+            OpenFault::of(&e)
+        });
+        if added? == 1 {
             return Ok(InstanceEpoch(value));
         }
     }
