@@ -1,6 +1,6 @@
 //! Repositories of software in directories and on servers.
 
-use crate::http::{Fetching, Files as Served, NotFetched as NotServed, PATIENCE};
+use crate::http::{Files as Served, PATIENCE};
 use model::Fault;
 use model::contract::software::Source;
 use ports::source::{Files, NotFetched, Repositories, Sources};
@@ -22,7 +22,7 @@ impl Sources for DirectoriesAndServers {
                     // An address of http needs no anchors, whatever the other address needs them for.
                     let anchors = if address.starts_with("https://") { anchors.as_slice() } else { &[] };
                     let served = Served::below(&address, anchors, PATIENCE);
-                    Ok(Box::new(Server(served.map_err(|bad| Fault::Malformed(bad.0.into()))?)))
+                    Ok(Box::new(served.map_err(|bad| Fault::Malformed(bad.0.into()))?))
                 };
                 let director = director.as_deref().map(|address| below(address, "metadata")).transpose()?;
                 Ok(Repositories { images: below(images, "metadata")?, targets: below(images, "targets")?, director })
@@ -75,24 +75,12 @@ fn not_read(error: &io::Error) -> NotFetched {
     }
 }
 
-struct Server(Served);
-
-impl Files for Server {
+impl Files for Served {
     fn fetch(&self, path: &str, len_max: u64) -> Result<Vec<u8>, NotFetched> {
-        self.0.fetch(path, len_max).map_err(not_served)
+        Self::fetch(self, path, len_max)
     }
     fn open(&self, path: &str, len_max: u64) -> Result<Box<dyn Read + Send>, NotFetched> {
-        let fetching: Fetching = self.0.open(path, len_max).map_err(not_served)?;
-        Ok(Box::new(fetching))
-    }
-}
-
-fn not_served(not: NotServed) -> NotFetched {
-    match not {
-        NotServed::NotThere => NotFetched::NotThere,
-        NotServed::TooLong => NotFetched::TooLong,
-        NotServed::TooSlow => NotFetched::TooSlow,
-        NotServed::Unreachable(what) => NotFetched::Unreachable(what),
+        Ok(Box::new(Self::open(self, path, len_max)?))
     }
 }
 

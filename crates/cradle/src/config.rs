@@ -218,12 +218,12 @@ impl StoreConfig {
 
     /// The server, for a process of this name.
     pub(crate) fn server(&self, process: &str) -> std::result::Result<Server, OpenFault> {
-        let unread = |e: std::io::Error| OpenFault::Engine(format!("the file of its password cannot be read: {e}"));
+        let unread = |e: std::io::Error| OpenFault::Setting(format!("the file of its password cannot be read: {e}"));
         let password = match &self.password_file {
             Some(path) => {
                 let octets = Zeroizing::new(files::read_bounded(path, PASSWORD_LEN_MAX).map_err(unread)?);
                 let text = std::str::from_utf8(&octets);
-                let text = text.map_err(|_| OpenFault::Engine("the file of its password holds no text".into()))?;
+                let text = text.map_err(|_| OpenFault::Setting("the file of its password holds no text".into()))?;
                 Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
             }
             None => None,
@@ -235,7 +235,7 @@ impl StoreConfig {
 
 /// The certificates that speak for the server, in DER.
 fn anchors(path: &Path) -> std::result::Result<Vec<Vec<u8>>, OpenFault> {
-    let bad = |why: String| OpenFault::Engine(format!("[store] trust: {}: {why}", path.display()));
+    let bad = |why: String| OpenFault::Setting(format!("[store] trust: {}: {why}", path.display()));
     let text = files::read_bounded(path, TRUST_LEN_MAX).map_err(|e| bad(e.to_string()))?;
     match x509::pem::blocks(&text) {
         Some(anchors) if !anchors.is_empty() => Ok(anchors),

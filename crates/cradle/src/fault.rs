@@ -250,6 +250,11 @@ impl From<OpenFault> for Failure {
                 .because(&fault)
                 .next("run `cradle migrate` once: it brings the records up to date and loses nothing"),
             OpenFault::Full => full("the store was not opened for writing".into()),
+            OpenFault::Setting(why) => {
+                Self::new(Exit::Usage, "config", "the records cannot be reached as the settings say")
+                    .because(why)
+                    .next("correct [store] in cradle.toml, or the options of `cradle init`")
+            }
             OpenFault::Engine(_) => Self::new(Exit::Unavailable, "store", "the store cannot be opened")
                 .because(&fault)
                 .next("check the disk and the permissions of the data directory"),

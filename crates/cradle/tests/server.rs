@@ -52,13 +52,20 @@ fn what_cannot_be_a_server_is_named() {
         "cradle init --yes --store \"$SERVER password=geheim\" --data one; echo status $?
          cradle init --yes --store 'postgres://cradle@127.0.0.1:1/cradle' --data one
          cradle init --yes --store 'cradle' --data one
-         cradle init --yes --store \"$SERVER\" --store-password-file nowhere --data one; ls one 2>&1; true",
+         cradle init --yes --store \"$SERVER\" --store-password-file nowhere --data one
+         cradle init --yes --store 'postgres://cradle@records.example/cradle' --data one; echo status $?
+         cradle init --yes --store \"$SERVER\" --store-trust nowhere.pem --data one
+         echo nothing >no.pem; cradle init --yes --store \"$SERVER\" --store-trust no.pem --data one; ls one 2>&1; true",
     );
     for line in [
         "its url holds a password",
         "the server cannot be reached",
         "url is no address of a server",
         "the file of its password cannot be read",
+        "status 2",
+        "--store-trust",
+        "nowhere.pem: No such file",
+        "no.pem: it holds no certificates in PEM",
         "No such file or directory",
     ] {
         assert!(said.contains(line), "{line:?} is not said:\n{said}");

@@ -8,7 +8,7 @@ use std::io::Read;
 /// Why a file did not come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotFetched {
-    /// There is no such file.
+    /// There is no such file; of servers, those that say 403 or 404, and nothing else.
     NotThere,
     /// It is longer than it may be.
     TooLong,

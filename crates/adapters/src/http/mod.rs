@@ -9,6 +9,7 @@ mod incoming;
 pub mod serve;
 
 pub use incoming::Incoming;
+pub use ports::source::NotFetched;
 
 use crate::cmp::{Address, BadAddress, Connection, tls_showing};
 use body::{Body, Paced};
@@ -23,31 +24,6 @@ use zeroize::Zeroizing;
 pub const PACE_LEN: u64 = 64 * 1024;
 /// How long a line waits unless it is said otherwise: for the head of an answer, and for each [`PACE_LEN`] octets.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Why a file did not come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotFetched {
-    /// The server says that there is none: 403 or 404, and nothing else.
-    NotThere,
-    /// It is longer than it may be.
-    TooLong,
-    /// It does not come at the pace.
-    TooSlow,
-    /// There is no server, or it answers in a way that says nothing of the file.
-    Unreachable(String),
-}
-
-impl fmt::Display for NotFetched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotThere => f.write_str("the server says that it is not there"),
-            Self::TooLong => f.write_str("it is longer than it may be"),
-            Self::TooSlow => f.write_str("it comes too slowly"),
-            Self::Unreachable(what) => f.write_str(what),
-        }
-    }
-}
-impl std::error::Error for NotFetched {}
 
 /// What is shown to a server that asks who we are.
 #[derive(Clone)]

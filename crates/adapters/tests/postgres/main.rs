@@ -250,7 +250,7 @@ fn a_password_is_not_in_the_address_and_not_shown() {
     let mut b = process(1, "km-1", None);
     b.server.as_mut().unwrap().url += " password=geheim";
     let refused = SqlStore::make(&b.dir, &b.opening()).err();
-    assert!(matches!(&refused, Some(OpenFault::Engine(why)) if why.contains("in a file of its own")), "{refused:?}");
+    assert!(matches!(&refused, Some(OpenFault::Setting(why)) if why.contains("in a file of its own")), "{refused:?}");
     let server = Server { password: Some("geheim".to_owned().into()), ..at(1, "km-1") };
     assert!(!format!("{server:?} {refused:?}").contains("geheim"));
 }

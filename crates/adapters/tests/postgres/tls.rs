@@ -71,6 +71,12 @@ fn refused(b: &Box_, because: &str) {
     assert!(matches!(&refused, Some(OpenFault::Engine(why)) if why.contains(because)), "{refused:?}");
 }
 
+#[track_caller]
+fn cannot_be_meant(b: &Box_, because: &str) {
+    let refused = SqlStore::make(&b.dir, &b.opening()).err();
+    assert!(matches!(&refused, Some(OpenFault::Setting(why)) if why.contains(because)), "{refused:?}");
+}
+
 #[test]
 fn what_goes_to_and_fro_is_encrypted() {
     let certified = Certified::new();
@@ -104,9 +110,9 @@ fn a_server_without_tls_is_refused_where_it_must() {
 fn tls_that_is_a_must_and_forbidden() {
     let mut b = box_at("localhost", 1, vec![Certified::new().anchor()]);
     b.server.as_mut().unwrap().url += " sslmode=disable";
-    refused(&b, "take one of them out");
+    cannot_be_meant(&b, "take one of them out");
 }
 #[test]
 fn an_anchor_that_is_none() {
-    refused(&box_at("localhost", 1, vec![b"no certificate".to_vec()]), "[store] trust");
+    cannot_be_meant(&box_at("localhost", 1, vec![b"no certificate".to_vec()]), "[store] trust");
 }

@@ -73,6 +73,12 @@ enum Verb {
 /// Longest file of certificates for TLS.
 const ANCHORS_LEN_MAX: u64 = 1024 * 1024;
 
+/// The certificates in a file of PEM, in DER.
+pub(super) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let text = files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
+    pem::blocks(&text).ok_or_else(|| Failure::file(path, &ErrorKind::InvalidData.into()))
+}
+
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let ran = match &arguments.verb {
         Verb::Init { trusted_root } => init(common, &arguments.metadata_dir, trusted_root),
@@ -158,10 +164,7 @@ pub(super) fn needed<'a, T>(option: Option<&'a T>, name: &str) -> Result<&'a T> 
 impl Line {
     pub(super) fn below(&self, url: &str) -> Result<Files> {
         let anchors = match &self.tls_anchors {
-            Some(path) => {
-                let text = files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
-                pem::blocks(&text).ok_or_else(|| Failure::file(path, &ErrorKind::InvalidData.into()))?
-            }
+            Some(path) => certificates(path)?,
             None => Vec::new(),
         };
         // An address of http needs no anchors, whatever the other address needs them for.
@@ -176,13 +179,10 @@ impl Line {
 impl Line {
     fn shown(&self) -> Result<Option<Shown>> {
         let (Some(certificate), Some(key)) = (&self.tls_certificate, &self.tls_key) else { return Ok(None) };
-        let read = |path: &PathBuf| files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e));
-        let none = |path: &PathBuf| Failure::file(path, &ErrorKind::InvalidData.into());
-        let chain = pem::blocks(&read(certificate)?).ok_or_else(|| none(certificate))?;
-        let octets = Zeroizing::new(read(key)?);
+        let octets = Zeroizing::new(files::read_bounded(key, ANCHORS_LEN_MAX).map_err(|e| Failure::file(key, &e))?);
         let decoded = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY");
-        let key = Zeroizing::new(decoded.ok_or_else(|| none(key))?.1);
-        Ok(Some(Shown { chain, key }))
+        let key = decoded.ok_or_else(|| Failure::file(key, &ErrorKind::InvalidData.into()))?.1;
+        Ok(Some(Shown { chain: certificates(certificate)?, key: Zeroizing::new(key) }))
     }
 }
 

@@ -113,6 +113,8 @@ pub enum OpenFault {
     Older(u32),
     /// There is no room left. Reading goes on.
     Full,
+    /// The settings cannot be used; the text says which, and what they may be.
+    Setting(String),
     /// The engine refused; the text says which step and why.
     Engine(String),
 }
@@ -156,6 +158,7 @@ impl std::fmt::Display for OpenFault {
             Self::Newer(version) => write!(f, "the store has schema {version}, this program knows {SCHEMA}"),
             Self::Older(version) => write!(f, "the store has schema {version}, this program reads {SCHEMA}"),
             Self::Full => f.write_str(ports::store::DISK_FULL),
+            Self::Setting(what) => f.write_str(what),
             Self::Engine(what) => write!(f, "the store cannot be opened: {what}"),
         }
     }

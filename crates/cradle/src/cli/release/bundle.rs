@@ -1,21 +1,19 @@
 //! Following repositories of software, and what comes of it: bundles.
 
-use super::super::Common;
+use super::super::{Common, tuf};
 use super::Row;
 use crate::compose::{Installation, Workshop, followed, module_off};
 use crate::config::FollowConfig;
 use crate::fault::{Exit, Failure, Result, While, exit_of};
-use adapters::files;
 use adapters::http::Incoming;
 use model::contract::software::{Source, Update, Updated};
 use model::{Fault, Mode, Module, Reason};
 use ports::store::SoftwareStore;
 use ports::store::software::{BundleRow, BundledRow};
 use serde_json::json;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use update::bundle::{BUNDLE_LEN_MAX, BadBundle, Bundle};
-use x509::pem;
 
 #[derive(clap::Args)]
 pub(super) struct Follow {
@@ -49,9 +47,6 @@ pub(super) struct Export {
     directory: PathBuf,
 }
 
-/// Longest file of certificates for TLS.
-const ANCHORS_LEN_MAX: u64 = 1024 * 1024;
-
 pub(super) fn follow(common: &Common, arguments: &Follow) -> Result {
     let images = followed::read_root(&arguments.images)?;
     let director = arguments.director.as_deref().map(followed::read_root).transpose()?;
@@ -72,7 +67,7 @@ pub(super) fn follow(common: &Common, arguments: &Follow) -> Result {
         );
         format!("images             root {images_digest}\n{director}this box is        {device}\n")
     })?;
-    common.out().next("compare these with whoever publishes, then `cradle release import SOURCE`");
+    common.out().next("compare these with whoever publishes, then `cradle release import SOURCE`; processes that run already begin anew first");
     Ok(())
 }
 
@@ -134,11 +129,7 @@ fn directory(arguments: &Import) -> Result<Source> {
 
 fn servers(arguments: &Import) -> Result<Source> {
     let tls_anchors = match &arguments.tls_anchors {
-        Some(path) => {
-            let text = files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
-            let blocks = pem::blocks(&text).ok_or_else(|| Failure::file(path, &ErrorKind::InvalidData.into()))?;
-            blocks.into_iter().map(Into::into).collect()
-        }
+        Some(path) => tuf::certificates(path)?.into_iter().map(Into::into).collect(),
         None => Vec::new(),
     };
     Ok(Source::Servers { images: arguments.source.clone(), director: arguments.director.clone(), tls_anchors })

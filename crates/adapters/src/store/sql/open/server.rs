@@ -107,16 +107,16 @@ const SETTINGS: [(&str, &[&str]); 4] = [
 
 fn place(server: &Server) -> Result<Place, OpenFault> {
     let mut config: postgres::Config =
-        server.url.parse().map_err(|e| OpenFault::Engine(format!("[store] url is no address of a server: {e}")))?;
+        server.url.parse().map_err(|e| OpenFault::Setting(format!("[store] url is no address of a server: {e}")))?;
     if config.get_password().is_some() {
         let why = "its url holds a password, which whoever reads the settings would see: keep it in a file of its own, \
                    and name that";
-        return Err(OpenFault::Engine(why.into()));
+        return Err(OpenFault::Setting(why.into()));
     }
     if let Some(password) = &server.password {
         config.password(password.as_bytes());
     }
-    let tls = tls(&mut config, &server.anchors).map_err(OpenFault::Engine)?;
+    let tls = tls(&mut config, &server.anchors).map_err(OpenFault::Setting)?;
     Ok(Place { config, tls, log_mark: server.log_mark.clone() })
 }
 
