@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """`cradle repo` publishes, and the reference implementation's client of TUF follows: well at every stage.
 
-    rigs/tuf/followed.py [--js DIR] PATH [CASE]...     PATH: the program; DIR: where tuf-js is installed, beside follow.js
+    rigs/tuf/followed.py [--js DIR] [--sigstore FILE] PATH [CASE]...
+
+PATH: the program; DIR: where tuf-js is installed, beside follow.js; FILE: the program that is built in rigs/tuf/sigstore.
 
 Each case is one repository and one device that begins with its first root and never begins again: rotations of every role,
 delegations, bins, renewal, signing elsewhere, and a kill at every call that changes the disk.
 Exit status: 0 all are as expected; 1 one is not, and is named; 2 the rig could not do its work.
-With --js a second device follows with tuf-js, where tuf-js knows the types of keys.
+With --js a second device follows with tuf-js, where tuf-js knows the types of keys; with --sigstore a third with sigstore-tuf.
 Needs: python-tuf, faketime, strace; node.
 """
 import functools
@@ -40,8 +42,9 @@ class Disagrees(Exception):
 class World:
     """One repository, served as it lies there, and one device that follows it."""
 
-    def __init__(self, binary, home, js=None):
+    def __init__(self, binary, home, js=None, sigstore=None):
         self.binary, self.home, self.dir, self.js = binary, home, home / "repository", js
+        self.sigstore = sigstore
         self.late = timedelta()
         handler = functools.partial(Quiet, directory=str(self.dir))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -81,11 +84,7 @@ class World:
 
     def follow(self, name="image", device="device", at=None):
         """What a device gets under a name; nothing if nobody announces it."""
-        kept = self.home / device / "metadata"
-        if not kept.exists():
-            kept.mkdir(parents=True)
-            (self.home / device / "images").mkdir()
-            (kept / "root.json").write_bytes((self.dir / "metadata/1.root.json").read_bytes())
+        kept = self.kept(device)
         updater = Updater(str(kept), f"{self.url}/metadata/", str(self.home / device / "images"), f"{self.url}/targets/",
                           config=UpdaterConfig(), bootstrap=None)
         updater._trusted_set.reference_time = at or datetime.now(timezone.utc) + self.late
@@ -96,12 +95,17 @@ class World:
         except (RepositoryError, DownloadError) as fault:
             raise Disagrees(f"the device was refused {name}: {type(fault).__name__}: {fault}") from fault
 
-    def follow_with_js(self, name):
-        kept = self.home / "js/metadata"
+    def kept(self, who):
+        """Where another device keeps its metadata; it begins with the first root."""
+        kept = self.home / who / "metadata"
         if not kept.exists():
             kept.mkdir(parents=True)
-            (self.home / "js/images").mkdir()
+            (self.home / who / "images").mkdir()
             (kept / "root.json").write_bytes((self.dir / "metadata/1.root.json").read_bytes())
+        return kept
+
+    def follow_with_js(self, name):
+        kept = self.kept("js")
         at = datetime.now(timezone.utc) + self.late
         shifted = ["faketime", at.strftime("%Y-%m-%d %H:%M:%S")] if self.late else []
         done = subprocess.run([*shifted, "node", str(self.js / "follow.js"), str(kept), str(self.home / "js/images"), self.url,
@@ -111,12 +115,22 @@ class World:
             raise Disagrees(f"tuf-js was refused {name}: {done.stderr.strip()[-600:]}")
         return done.stdout or None
 
+    def follow_with_sigstore(self, name):
+        at = datetime.now(timezone.utc) + self.late
+        done = subprocess.run([self.sigstore, self.kept("sigstore"), self.dir, at.strftime("%Y-%m-%dT%H:%M:%SZ"), name],
+                              capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode != 0:
+            raise Disagrees(f"sigstore-tuf was refused {name}: {done.stderr.strip()[-600:]}")
+        return done.stdout or None
+
     def gets(self, text, name="image"):
         got = self.follow(name)
         if got != text:
             raise Disagrees(f"the device got {got!r} for {name}, not {text!r}")
         if self.js and (got := self.follow_with_js(name)) != text:
             raise Disagrees(f"tuf-js got {got!r} for {name}, not {text!r}")
+        if self.sigstore and (got := self.follow_with_sigstore(name)) != text:
+            raise Disagrees(f"sigstore-tuf got {got!r} for {name}, not {text!r}")
         if self.run("verify")["wrong"]:
             raise Disagrees("verify finds something wrong")
 
@@ -254,6 +268,8 @@ def hashed_bins(w):
 
 @case
 def succinct_bins(w):
+    # sigstore-tuf does not know TAP 15.
+    w.sigstore = None
     bins(w, "--succinct")
 
 
@@ -347,14 +363,14 @@ def main():
     if len(sys.argv) < 2:
         print(__doc__, file=sys.stderr)
         return 2
-    words, js = sys.argv[1:], None
-    if words[0] == "--js":
-        js, words = Path(words[1]).resolve(), words[2:]
+    words, others = sys.argv[1:], {}
+    while words and words[0] in ("--js", "--sigstore"):
+        others[words[0][2:]], words = Path(words[1]).resolve(), words[2:]
     binary, chosen = Path(words[0]).resolve(), words[1:] or list(CASES)
     failed = 0
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="cradle-repo-") as home:
-            world = World(binary, Path(home), js)
+            world = World(binary, Path(home), **others)
             try:
                 CASES[name](world)
             except Disagrees as disagrees:

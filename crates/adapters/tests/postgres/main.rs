@@ -80,7 +80,8 @@ fn tables_of_an_older_version_come_up_to_date() {
         [(4, four.to_owned()), (3, format!("{four}, {three}")), (2, format!("{four}, {three}, {two}"))]
     {
         let tables = tables.split(", ").map(|table| format!("DROP TABLE cradle.{table};")).collect::<String>();
-        let older = format!("{tables} UPDATE cradle.schema_version SET value = {version}");
+        let reference = "ALTER TABLE cradle.certificate ADD FOREIGN KEY (id) REFERENCES cradle.issuance (id);";
+        let older = format!("{tables} {reference} UPDATE cradle.schema_version SET value = {version}");
         server.client().batch_execute(&older).unwrap();
         let read = SqlStore::open_server_to_read(&at(server.port, "reader")).map(drop);
         assert_eq!(read, Err(OpenFault::Older(version)));
@@ -88,6 +89,9 @@ fn tables_of_an_older_version_come_up_to_date() {
         assert_eq!(store.invitations().unwrap(), []);
         let row = server.client().query_one("SELECT value FROM cradle.schema_version", &[]).unwrap();
         assert_eq!(row.get::<_, i64>(0), i64::from(adapters::store::sql::SCHEMA));
+        let references =
+            server.client().query_one("SELECT count(*) FROM pg_constraint WHERE contype = 'f'", &[]).unwrap();
+        assert_eq!(references.get::<_, i64>(0), 0, "the server checks each row");
     }
 }
 #[test]

@@ -94,7 +94,7 @@ CREATE TABLE process (
 CREATE TABLE head (commits BIGINT NOT NULL);
 INSERT INTO head VALUES (0);
 ALTER TABLE issuance ADD COLUMN process BIGINT NOT NULL
-  DEFAULT current_setting('cradle.process', true)::bigint REFERENCES process (id);
+  DEFAULT current_setting('cradle.process', true)::bigint;
 ";
 
 /// What the server must be set to, and why.
@@ -233,7 +233,14 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
 /// What each older schema lacks.
 const ADDED_SINCE: [(u32, &str); 3] = [(2, SCHEMA_3), (3, SCHEMA_4), (4, SCHEMA_5)];
 
-/// Brings older tables up to date, in one transaction. Nothing of them is changed: there are some more.
+/// References that the server looked for, row by row, before schema 5.
+const UNCHECKED: &str = "DO $$ DECLARE found record; BEGIN
+  FOR found IN SELECT conrelid::regclass AS place, conname FROM pg_constraint
+    WHERE contype = 'f' AND connamespace = 'cradle'::regnamespace
+  LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', found.place, found.conname); END LOOP;
+END $$";
+
+/// Brings older tables up to date, in one transaction. No row of them is changed: there are some more tables.
 fn bring_up(connection: &Connection) -> Result<(), OpenFault> {
     let is_older = |version: Option<u32>| version.is_some_and(|version| (2..SCHEMA).contains(&version));
     if !is_older(version(connection).map_err(|e| OpenFault::of(&e))?) {
@@ -247,6 +254,7 @@ fn bring_up(connection: &Connection) -> Result<(), OpenFault> {
             for (_, added) in ADDED_SINCE.into_iter().filter(|(since, _)| *since >= old) {
                 connection.execute_batch(&schema(added))?;
             }
+            connection.execute_batch(UNCHECKED)?;
             connection.execute_batch(&format!("UPDATE cradle.schema_version SET value = {SCHEMA}"))?;
         }
         connection.execute_batch("COMMIT")
