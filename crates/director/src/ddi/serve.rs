@@ -235,3 +235,53 @@ fn said(json: &Value) -> Answer {
     let octets = Content::Octets(json.to_string().into_bytes());
     Answer::new(200, HAL_JSON, octets).with("cache-control", "no-store")
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "what cannot go on here has failed")]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(path: &str, expected: Option<(&str, &str, Option<&str>)>) {
+        assert_eq!(split(path, &"default".parse().unwrap()), expected, "{path}");
+    }
+    #[test]
+    fn the_room_of_a_device() {
+        check("/default/controller/v1/D", Some(("/default/controller/v1/D", "D", None)));
+        check("/DEFault/controller/v1/D/", Some(("/DEFault/controller/v1/D", "D", Some(""))));
+        check("/default/controller/v1/D/a/b", Some(("/default/controller/v1/D", "D", Some("a/b"))));
+        check("/default/controller/v1/", Some(("/default/controller/v1/", "", None)));
+    }
+    #[test]
+    fn what_is_none() {
+        check("/defaults/controller/v1/D", None);
+        check("/x/default/controller/v1/D", None);
+        check("default/controller/v1/D", None);
+        check("/default/controller/v2/D", None);
+        check("/default/controller/v1", None);
+        check("/images/targets/x", None);
+    }
+    #[track_caller]
+    fn names(name: &str, expected: bool) {
+        assert_eq!(is_named(name, &"urn:dev:ops:32473-gateway-SN%2D1".parse().unwrap()), expected, "{name}");
+    }
+    #[test]
+    fn a_device_by_its_own_name_only() {
+        names("urn:dev:ops:32473-gateway-SN%2D1", true);
+        names("urn:dev:ops:32473-gateway-SN%252D1", true);
+        names("urn%3Adev%3Aops%3A32473-gateway-SN%252D1", true);
+        names("urn:dev:ops:32473-gateway-SN-1", false);
+        names("urn:dev:ops:32473-gateway-SN%2D2", false);
+        names("urn:dev:ops:32473-gateway-SN%2D1x", false);
+        names("", false);
+    }
+    #[test]
+    fn numbers_are_written_in_one_way() {
+        for (text, expected) in [("1", Some(1)), ("4294967295", Some(u32::MAX)), ("0", Some(0))] {
+            assert_eq!(number(text), expected);
+        }
+        for text in ["", "01", "+1", "-1", " 1", "1 ", "4294967296", "0x1", "\u{661}"] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+}

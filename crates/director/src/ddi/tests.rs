@@ -1,7 +1,7 @@
 //! What devices are given over DDI, and what becomes of what they say.
 
 use super::said::Feedback;
-use super::side::Heard;
+use super::side::{Heard, Side};
 use crate::{
     Assignment, Audience, Begun, Component, Device, Director, Interface, Name, Outcome, Plan, Rollout, Scope, Stage,
     Standing, State, Word,
@@ -11,6 +11,7 @@ use adapters::http::serve::Beneath;
 use adapters::keystore::memory::MemoryKey;
 use model::{DeviceId, UnixTime};
 use ports::Signer;
+use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use update::uptane::{Offer, Report, write_manifest, write_report};
@@ -187,6 +188,33 @@ fn what_failed_is_not_given_again_until_it_is_assigned_again() {
     let number = house.begins(&one, "b");
     house.says(&one, number, Outcome::Failed);
     assert_eq!(house.director.who_has("a").unwrap().len(), 1);
+}
+#[test]
+fn what_failed_is_forgotten_when_something_else_is_there() {
+    let house = House::new(&[("a", 2), ("b", 3)]);
+    let one = house.register("1", &[]);
+    let assign = |image: &str| {
+        let scope = Scope::Type("gateway".parse().unwrap());
+        house.director.assign(&Assignment { scope, component: name("modem"), image: image.into() }).unwrap();
+    };
+    for (image, outcome, failed) in [("a", Outcome::Failed, 1), ("b", Outcome::Installed, 0)] {
+        assign(image);
+        let number = house.begins(&one, image);
+        house.says(&one, number, outcome);
+        assert_eq!(house.director.account(&one).unwrap().failed.len(), failed);
+    }
+}
+#[test]
+fn who_failed_and_is_given_it_again_is_not_counted_again() {
+    let house = House::new(&[("a", 2)]);
+    let one = house.register("1", &[]);
+    house.roll_out("a", &[(everybody(), 9)]);
+    for outcome in [Outcome::Failed, Outcome::Installed] {
+        let number = house.begins(&one, "a");
+        house.says(&one, number, outcome);
+        assert_eq!(house.rolled().2, [0, 1, 1]);
+        house.assign(&one, "a");
+    }
 }
 #[test]
 fn roll_outs_count_it_once_and_say_that_nobody_signed_it() {
@@ -375,5 +403,69 @@ fn numbers_are_never_zero_and_fit_into_31_bits() {
         let one = house.register("1", &[]);
         house.assign(&one, "a");
         assert_eq!(house.director.ddi_poll(&one, &Same(octet)).unwrap().unwrap().deployment, Some(expected));
+    }
+}
+
+/// What may come, in whatever order.
+#[derive(Clone, Debug)]
+enum Event {
+    Wanted(Option<&'static str>),
+    Looked,
+    Said(usize, Feedback),
+    Left(usize, Feedback),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let feedback =
+        || prop_oneof![Just(Feedback::Underway), Just(over(Outcome::Installed)), Just(over(Outcome::Failed))].boxed();
+    let event = prop_oneof![
+        prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))].prop_map(Event::Wanted),
+        Just(Event::Looked),
+        (0_usize..3, feedback()).prop_map(|(back, feedback)| Event::Said(back, feedback)),
+        (0_usize..3, feedback()).prop_map(|(back, feedback)| Event::Left(back, feedback)),
+    ];
+    proptest::collection::vec(event, 0..40)
+}
+
+proptest! {
+    /// Each action ends once at most, whatever a device says; and nothing is given that is not wanted.
+    #[test]
+    fn an_action_ends_once(events in events()) {
+        let (mut side, mut numbers, mut ended) = (Side::default(), vec![0_u32], BTreeSet::new());
+        for event in events {
+            let heard = |back: usize, numbers: &[u32]| numbers[numbers.len().saturating_sub(1 + back)];
+            let (number, heard) = match event {
+                Event::Wanted(image) => {
+                    let wanted: BTreeMap<_, _> = image.map(|image| (name("modem"), image.to_owned())).into_iter().collect();
+                    let next = u32::try_from(numbers.len()).unwrap();
+                    side.turn(&wanted, next);
+                    let polled = side.polled();
+                    prop_assert!(polled.deployment.is_none() || polled.cancel.is_none());
+                    if let Some(number) = polled.deployment {
+                        prop_assert_eq!(side.given(number), Some(&wanted));
+                    }
+                    if polled.deployment == Some(next) {
+                        numbers.push(next);
+                    }
+                    continue;
+                }
+                Event::Looked => {
+                    side.begin();
+                    continue;
+                }
+                Event::Said(back, feedback) => {
+                    let number = heard(back, &numbers);
+                    (number, side.hear(number, feedback, |_| 1, 1))
+                }
+                Event::Left(back, feedback) => {
+                    let number = heard(back, &numbers);
+                    (number, side.hear_cancel(number, &feedback))
+                }
+            };
+            if matches!(heard, Heard::Ended(_)) {
+                prop_assert!(ended.insert(number), "{} ended twice", number);
+                prop_assert_eq!(side.given(number), None);
+            }
+        }
     }
 }
