@@ -52,6 +52,8 @@ pub enum Word {
     Manifest,
     /// What it said over DDI, unsigned.
     Ddi,
+    /// Nothing yet: over DDI it was told to install it, and has not said what became of it.
+    Begun,
 }
 
 /// A device that carries a target.
@@ -179,14 +181,14 @@ impl Director {
         progress(then, &catalogue, device, &has)
     }
 
-    /// Who carries a target, as last reported. What was signed goes before what was only said.
+    /// Who carries a target, as last reported, and who perhaps does. What was signed goes before what was only said.
     ///
     /// # Errors
     /// [`DirectorFault`]
     pub fn who_has(&self, image: &str) -> Done<Vec<Holder>> {
-        let mut holders = Vec::new();
+        let (mut holders, mut signed) = (Vec::new(), BTreeSet::new());
         self.documents.read(|then| {
-            let mut signed = BTreeSet::new();
+            let release_counter = self.catalogue_at(then)?.images.get(image).map_or(0, |image| image.offer.counter());
             then.each(kind::HAS, "", |device, octets| -> Done {
                 let has: BTreeMap<Name, Has> = parsed(kind::HAS, octets)?;
                 signed.extend(has.keys().map(|component| (device.to_owned(), component.clone())));
@@ -194,12 +196,20 @@ impl Director {
                 Ok(())
             })?;
             then.each(kind::DDI, "", |device, octets| -> Done {
-                let mut has = claims_of(&parsed(kind::DDI, octets)?);
+                let side: Side = parsed(kind::DDI, octets)?;
+                let mut has = claims_of(&side);
                 has.retain(|component, _| !signed.contains(&(device.to_owned(), component.clone())));
                 holders.extend(holding(device, has, image, Word::Ddi));
+                let perhaps = side.perhaps(image).into_iter();
+                let perhaps =
+                    perhaps.map(|component| (component, Has { image: image.to_owned(), release_counter, known: true }));
+                holders.extend(holding(device, perhaps.collect(), image, Word::Begun));
                 Ok(())
             })
         })?;
+        // Of what is said of one component only the first counts.
+        let mut seen = BTreeSet::new();
+        holders.retain(|one| seen.insert((one.device.clone(), one.component.clone())));
         Ok(holders)
     }
 
@@ -326,7 +336,7 @@ fn over(then: &Moment<'_>, rollout: &Rollout, place: &str, outcome: Outcome, wor
     let mut heard = rollout.clone();
     match word {
         Word::Manifest => heard.report(outcome),
-        Word::Ddi => heard.report_unsigned(outcome),
+        Word::Ddi | Word::Begun => heard.report_unsigned(outcome),
     }
     store(then, kind::ROLLOUT, rollout.plan().name.as_str(), &heard)?;
     turn(then)

@@ -67,6 +67,8 @@ pub(crate) struct Side {
     installed: Option<Action>,
     pub(super) claims: BTreeMap<Name, Claim>,
     pub(super) failures: BTreeMap<Name, Claim>,
+    // What it had begun with and left alone when it was told to: perhaps it had installed it by then.
+    left: BTreeMap<Name, String>,
     attributes: BTreeMap<String, String>,
 }
 
@@ -173,6 +175,7 @@ impl Side {
             match outcome {
                 Outcome::Installed => {
                     self.failures.remove(component);
+                    self.left.remove(component);
                     self.claims.insert(component.clone(), claim);
                 }
                 Outcome::Failed => drop(self.failures.insert(component.clone(), claim)),
@@ -208,9 +211,16 @@ impl Side {
             // It goes on with it, and says what became of it.
             return Heard::Nothing;
         }
-        self.open = None;
+        self.left.extend(self.open.take().into_iter().flat_map(|action| action.gives));
         self.ended = Some(Ended { number, outcome: None });
         Heard::Ended(None)
+    }
+
+    /// The components that perhaps carry a target: the device was told to install it, and has not said what became of it.
+    pub(crate) fn perhaps(&self, image: &str) -> Vec<Name> {
+        let open = self.open.iter().filter(|action| action.stand != Stand::Offered);
+        let told = open.flat_map(|action| &action.gives).chain(&self.left).filter(|(_, given)| *given == image);
+        told.map(|(component, _)| component.clone()).collect()
     }
 
     /// A component may be given again what it could not install. Whether there was such a thing.

@@ -133,7 +133,7 @@ fn a_device_is_given_what_was_chosen_until_it_says_that_it_has_it() {
     let number = house.begins(&one, "a");
     assert_eq!(house.begins(&one, "a"), number, "the same action has another number");
     assert_eq!(house.director.ddi_hear(&one, number, &Feedback::Underway, NOW), Ok(Heard::Nothing));
-    assert!(house.director.who_has("a").unwrap().is_empty());
+    assert_eq!(house.director.who_has("a").unwrap()[0].by, Word::Begun);
     assert!(matches!(house.says(&one, number, Outcome::Installed), Heard::Ended(Some(_))));
     assert_eq!(house.poll(&one), (None, None));
     let held = house.director.who_has("a").unwrap();
@@ -166,7 +166,7 @@ fn nobodys_unsigned_word_is_taken_whose_type_is_not_served_so() {
     assert_eq!(house.director.ddi_hear_cancel(&one, number, &over(Outcome::Installed)), Ok(Heard::Unknown));
     let change = || super::said::config(br#"{"data":{"a":"b"}}"#).unwrap();
     assert_eq!(house.director.ddi_describe(&one, &change()), Ok(None));
-    assert!(house.director.who_has("a").unwrap().is_empty());
+    assert_eq!(house.director.who_has("a").unwrap()[0].by, Word::Begun);
 }
 #[test]
 fn what_failed_is_not_given_again_until_it_is_assigned_again() {
@@ -293,6 +293,28 @@ fn what_comes_in_the_place_of_what_was_not_begun_comes_at_once() {
     assert_eq!(house.poll(&one), (None, Some(second)));
     house.director.ddi_hear_cancel(&one, second, &over(Outcome::Installed)).unwrap();
     house.begins(&one, "c");
+}
+#[test]
+fn who_had_begun_with_it_perhaps_has_it() {
+    let house = House::new(&[("a", 2), ("b", 3)]);
+    let (one, two) = (house.register("1", &[]), house.register("2", &[]));
+    [&one, &two].map(|device| house.assign(device, "a"));
+    let by = |image: &str| {
+        let held = house.director.who_has(image).unwrap();
+        held.iter().map(|held| (held.device == one.to_string(), held.release_counter, held.by)).collect::<Vec<_>>()
+    };
+    house.poll(&one);
+    assert_eq!(by("a"), [], "it does not know what it is to install");
+    let number = house.begins(&one, "a");
+    assert_eq!(by("a"), [(true, 2, Word::Begun)]);
+    house.director.stand("a", Standing::Recalled).unwrap();
+    house.poll(&one);
+    house.director.ddi_hear_cancel(&one, number, &over(Outcome::Installed)).unwrap();
+    assert_eq!(by("a"), [(true, 2, Word::Begun)], "it may have installed it before it was told not to");
+    house.assign(&one, "b");
+    let number = house.begins(&one, "b");
+    house.says(&one, number, Outcome::Installed);
+    assert_eq!((by("a"), by("b")), (vec![], vec![(true, 3, Word::Ddi)]));
 }
 #[test]
 fn who_installed_it_nevertheless_has_it() {
