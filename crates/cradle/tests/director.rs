@@ -155,8 +155,10 @@ impl House {
         self.serve_with(&[])
     }
     fn serve_with(&self, more: &[&str]) -> Served {
-        let words =
-            self.words(&["serve", "--listen", "127.0.0.1:0", "--images", "images", "--tls-certificate", "server.pem"]);
+        self.serve_alone(&[["--images", "images"].as_slice(), more].concat())
+    }
+    fn serve_alone(&self, more: &[&str]) -> Served {
+        let words = self.words(&["serve", "--listen", "127.0.0.1:0", "--tls-certificate", "server.pem"]);
         let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"], more].concat();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
         let mut child = child.args(words).current_dir(&self.b.dir).stdout(Stdio::piped()).spawn().unwrap();
@@ -609,10 +611,13 @@ fn over_ddi_nothing_is_served_that_is_not_said_to_be() {
     let house = House::with_ddi("director-ddi-off", "os.img");
     let served = house.serve();
     let path = house.link(&served, &house.asks(&served, &ddi("")), "deploymentBase");
-    // A file that somebody has altered.
+    // Nobody serves images; a file that somebody has altered. Nobody has begun with anything then.
+    let alone = house.serve_alone(&[]);
+    assert_eq!(house.curl(&alone, "device", &path, &[]).1, "503");
     let file = format!("images/targets/{}.os.img", sha256(IMAGE));
     house.b.write(&file, "what a modem should not run");
     assert_eq!(house.curl(&served, "device", &path, &[]).1, "503");
+    assert_eq!(house.json(&["who-has", "os.img"]), serde_json::json!([]));
     house.b.write(&file, IMAGE);
     assert_eq!(house.curl(&served, "device", &path, &[]).1, "200");
     house.ok(&["type", "gateway", "--over", "uptane"]);

@@ -116,25 +116,34 @@ impl Director {
         })
     }
 
-    /// What an action gives, component by component. From now on the device is taken to have begun with it.
+    /// What an action gives, component by component; nothing if some of it was recalled meanwhile.
     pub(super) fn ddi_deployment(&self, id: &DeviceId, number: u32) -> Done<Option<Vec<(Name, Offer)>>> {
+        self.documents.read(|then| {
+            let Some(looked) = self.look(then, id)? else { return Ok(None) };
+            let Some(gives) = looked.side.given(number) else { return Ok(None) };
+            Ok(Some(looked.offers(gives)).filter(|offers| offers.len() == gives.len()))
+        })
+    }
+
+    /// From now on a device is taken to have begun with an action: it is about to be told what is in it. Whether it still is
+    /// to be.
+    pub(super) fn ddi_begin(&self, id: &DeviceId, number: u32) -> Done<bool> {
         let seen = |then: &Moment<'_>| {
-            let Some(mut looked) = self.look(then, id)? else { return Ok(None) };
-            let Some(gives) = looked.side.given(number).cloned() else { return Ok(None) };
-            let is_new = looked.side.begin();
-            Ok::<_, DirectorFault>(Some((looked, gives, is_new)))
+            let Some(mut looked) = self.look(then, id)? else { return Ok::<_, DirectorFault>(None) };
+            let is_given = looked.side.given(number).is_some();
+            let is_new = is_given && looked.side.begin();
+            Ok(is_given.then_some((looked, is_new)))
         };
-        let found = match self.documents.read(seen)? {
-            Some((_, _, true)) => self.documents.change(|then| {
+        match self.documents.read(seen)? {
+            Some((_, true)) => self.documents.change(|then| {
                 let found = seen(then)?;
-                if let Some((looked, _, true)) = &found {
+                if let Some((looked, true)) = &found {
                     store(then, kind::DDI, &id.to_string(), &looked.side)?;
                 }
-                Ok::<_, DirectorFault>(found)
-            })?,
-            found => found,
-        };
-        Ok(found.map(|(looked, gives, _)| looked.offers(&gives)).filter(|offers| !offers.is_empty()))
+                Ok(found.is_some())
+            }),
+            found => Ok(found.is_some()),
+        }
     }
 
     /// What the action gave that was installed last.

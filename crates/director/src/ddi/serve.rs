@@ -155,7 +155,7 @@ impl Ddi<'_> {
                 Some(polled) => said(&answers::root(base, self.settings.sleep_s, polled)),
                 None => Answer::text(404, "Devices of your type are not served over DDI."),
             },
-            Asked::Deployment(number) => self.parts(base, number, director.ddi_deployment(device, number)?),
+            Asked::Deployment(number) => self.deployment(base, device, number)?,
             Asked::Installed(number) => self.parts(base, number, director.ddi_installed(device, number)?),
             Asked::Cancel(number) => match director.ddi_is_withdrawn(device, number)? {
                 true => said(&answers::cancel(number)),
@@ -184,19 +184,32 @@ impl Ddi<'_> {
         })
     }
 
+    fn deployment(&self, base: &str, device: &DeviceId, number: u32) -> Result<Answer, DirectorFault> {
+        let parts = self.director.ddi_deployment(device, number)?;
+        let answer = self.parts(base, number, parts);
+        // Durable before it is told.
+        match answer.status() {
+            200 if !self.director.ddi_begin(device, number)? => Ok(Answer::text(404, UNKNOWN)),
+            _ => Ok(answer),
+        }
+    }
+
     fn parts(&self, base: &str, number: u32, parts: Option<Vec<(Name, Offer)>>) -> Answer {
-        let (Some(parts), Some(images)) = (parts, self.images) else { return Answer::text(404, UNKNOWN) };
-        let mut summed = Vec::new();
-        for (component, offer) in parts {
-            match self.director.ddi_sha1(images, &offer) {
-                Ok(sha1) => summed.push((component, offer, sha1)),
+        let Some(parts) = parts else { return Answer::text(404, UNKNOWN) };
+        let sum = |(component, offer): (Name, Offer)| {
+            let images = self.images.ok_or(DirectorFault::Image("no image repository is served here: name --images"));
+            match images.and_then(|images| self.director.ddi_sha1(images, &offer)) {
+                Ok(sha1) => Some((component, offer, sha1)),
                 Err(fault) => {
                     tracing::error!(image = offer.name(), %fault, "an image cannot be served");
-                    return Answer::text(503, "An image cannot be served now.").with("retry-after", "60");
+                    None
                 }
             }
+        };
+        match parts.into_iter().map(sum).collect::<Option<Vec<_>>>() {
+            Some(summed) => said(&answers::deployment(base, number, &summed)),
+            None => Answer::text(503, "An image cannot be served now.").with("retry-after", "60"),
         }
-        said(&answers::deployment(base, number, &summed))
     }
 }
 

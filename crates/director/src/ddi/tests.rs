@@ -76,6 +76,7 @@ impl House {
         let parts = self.director.ddi_deployment(device, number).unwrap().unwrap();
         let names: Vec<_> = parts.iter().map(|(component, offer)| (component.as_str(), offer.name())).collect();
         assert_eq!(names, [("modem", expected)]);
+        assert_eq!(self.director.ddi_begin(device, number), Ok(true));
         number
     }
     fn says(&self, device: &DeviceId, number: u32, outcome: Outcome) -> Heard {
@@ -160,6 +161,7 @@ fn nobodys_unsigned_word_is_taken_whose_type_is_not_served_so() {
     house.director.serve_type(&"gateway".parse().unwrap(), Interface::Uptane).unwrap();
     assert_eq!(house.director.ddi_poll(&one, &SystemEntropy::default()), Ok(None));
     assert_eq!(house.director.ddi_deployment(&one, number), Ok(None));
+    assert_eq!(house.director.ddi_begin(&one, number), Ok(false));
     assert_eq!(house.director.ddi_installed(&one, number), Ok(None));
     assert_eq!(house.director.ddi_image(&one, &sha256(b"a").to_string()), Ok(None));
     assert_eq!(house.says(&one, number, Outcome::Installed), Heard::Unknown);
@@ -262,6 +264,7 @@ fn what_is_withdrawn_is_left_alone_and_counts_as_no_failure() {
     house.director.stand("a", Standing::Recalled).unwrap();
     assert_eq!(house.director.ddi_deployment(&one, first), Ok(None), "what was recalled was given");
     assert_eq!(house.poll(&one), (None, Some(first)));
+    assert_eq!(house.director.ddi_begin(&one, first), Ok(false));
     assert_eq!(house.director.ddi_is_withdrawn(&one, first), Ok(true));
     // It does not want to; then it does.
     assert_eq!(cancel(&one, first, Outcome::Failed), Ok(Heard::Nothing));
@@ -277,6 +280,22 @@ fn what_is_withdrawn_is_left_alone_and_counts_as_no_failure() {
     // What comes in its place has another number.
     house.assign(&two, "b");
     assert_ne!(house.begins(&two, "b"), second);
+}
+#[test]
+fn what_was_recalled_in_part_is_not_given_at_all() {
+    let house = House::new(&[("a", 2), ("b", 3)]);
+    let one = house.register("1", &[]);
+    let mut device = house.director.device(&one).unwrap();
+    let radio = device.components[&name("modem")].clone();
+    device.components.insert(name("radio"), radio);
+    house.director.register(&device).unwrap();
+    house.assign(&one, "a");
+    house.director.assign_to(&one, &name("radio"), "b").unwrap();
+    let number = house.poll(&one).0.unwrap();
+    assert_eq!(house.director.ddi_deployment(&one, number).unwrap().unwrap().len(), 2);
+    house.director.stand("b", Standing::Recalled).unwrap();
+    assert_eq!(house.director.ddi_deployment(&one, number), Ok(None));
+    house.begins(&one, "a");
 }
 #[test]
 fn what_comes_in_the_place_of_what_was_not_begun_comes_at_once() {
@@ -298,7 +317,8 @@ fn what_comes_in_the_place_of_what_was_not_begun_comes_at_once() {
 fn who_had_begun_with_it_perhaps_has_it() {
     let house = House::new(&[("a", 2), ("b", 3)]);
     let (one, two) = (house.register("1", &[]), house.register("2", &[]));
-    [&one, &two].map(|device| house.assign(device, "a"));
+    house.assign(&one, "a");
+    house.assign(&two, "a");
     let by = |image: &str| {
         let held = house.director.who_has(image).unwrap();
         held.iter().map(|held| (held.device == one.to_string(), held.release_counter, held.by)).collect::<Vec<_>>()
