@@ -335,6 +335,11 @@ fn who_had_begun_with_it_perhaps_has_it() {
     let number = house.begins(&one, "b");
     house.says(&one, number, Outcome::Installed);
     assert_eq!((by("a"), by("b")), (vec![], vec![(true, 3, Word::Ddi)]));
+    // Who has begun with it, and signs that it has it, is listed once.
+    house.assign(&two, "b");
+    house.begins(&two, "b");
+    house.reports(&two, "b", 3);
+    assert_eq!(by("b"), [(false, 3, Word::Manifest), (true, 3, Word::Ddi)]);
 }
 #[test]
 fn who_installed_it_nevertheless_has_it() {
