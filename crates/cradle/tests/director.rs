@@ -155,8 +155,10 @@ impl House {
         self.serve_with(&[])
     }
     fn serve_with(&self, more: &[&str]) -> Served {
-        let words =
-            self.words(&["serve", "--listen", "127.0.0.1:0", "--images", "images", "--tls-certificate", "server.pem"]);
+        self.serve_alone(&[["--images", "images"].as_slice(), more].concat())
+    }
+    fn serve_alone(&self, more: &[&str]) -> Served {
+        let words = self.words(&["serve", "--listen", "127.0.0.1:0", "--tls-certificate", "server.pem"]);
         let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"], more].concat();
         let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
         let mut child = child.args(words).current_dir(&self.b.dir).stdout(Stdio::piped()).spawn().unwrap();
@@ -403,4 +405,225 @@ fn it_ends_when_it_is_told_to() {
     // What was begun is opened again.
     let served = house.serve();
     assert_eq!(house.follow(&served, "device", "refresh").0, 0);
+}
+
+/// The path of a device over hawkBit's interface, for itself.
+fn ddi(rest: &str) -> String {
+    format!("default/controller/v1/{DEVICE}{rest}")
+}
+fn said(execution: &str, finished: &str) -> String {
+    format!(
+        "{{\"id\":\"1\",\"status\":{{\"execution\":\"{execution}\",\"result\":{{\"finished\":\"{finished}\"}},\
+         \"details\":[\"ERROR: \\u001b[31mno room\"]}}}}"
+    )
+}
+
+impl House {
+    /// One whose gateways are served over DDI, and whose device is to get this.
+    fn with_ddi(name: &str, image: &str) -> Self {
+        let house = Self::new(name);
+        house.ok(&["type", "gateway", "--over", "ddi"]);
+        house.ok(&["take", "os.img", "newer.img", "--images", "images"]);
+        house.ok(&["assign", image, "--component", "modem", "--device", DEVICE]);
+        house
+    }
+    /// What a device is answered over DDI, which must be JSON.
+    #[track_caller]
+    fn asks(&self, served: &Served, path: &str) -> serde_json::Value {
+        let (body, status) = self.curl(served, "device", path, &[]);
+        assert_eq!(status, "200", "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+    /// The path behind a link of an answer.
+    #[track_caller]
+    fn link(&self, served: &Served, answer: &serde_json::Value, name: &str) -> String {
+        let href = answer["_links"][name]["href"].as_str().unwrap_or_else(|| panic!("no {name} in {answer}"));
+        href.strip_prefix(&format!("{}/", served.1)).unwrap().to_owned()
+    }
+    #[track_caller]
+    fn tells(&self, served: &Served, method: &str, path: &str, text: &str, expected: &str) -> String {
+        self.b.write("said.json", text);
+        let more = ["-X", method, "-H", "content-type: application/json", "--data-binary", "@said.json"];
+        let (body, status) = self.curl(served, "device", path, &more);
+        assert_eq!(status, expected, "{method} {path}: {body}");
+        body
+    }
+}
+
+#[test]
+fn a_client_of_hawkbit_is_given_what_was_assigned_and_says_that_it_has_it() {
+    let house = House::with_ddi("director-ddi", "os.img");
+    let served = house.serve_with(&["--ddi-poll", "3661"]);
+    let root = house.asks(&served, &ddi(""));
+    assert_eq!(root["config"]["polling"]["sleep"], "01:01:01");
+    house.tells(&served, "PUT", &house.link(&served, &root, "configData"), "{\"data\":{\"hw\":\"2\"}}", "200");
+    let path = house.link(&served, &root, "deploymentBase");
+    let action = house.asks(&served, &path);
+    assert_eq!(action["id"].as_str().unwrap(), path.rsplit('/').next().unwrap());
+    let chunk = &action["deployment"]["chunks"][0];
+    assert_eq!(["part", "name", "version"].map(|key| chunk[key].as_str().unwrap()), ["modem", "os.img", "2"]);
+    let artifact = &chunk["artifacts"][0];
+    assert_eq!((&artifact["filename"], &artifact["size"]), (&"os.img".into(), &IMAGE.len().into()));
+    assert_eq!(artifact["hashes"]["sha256"], sha256(IMAGE).to_string());
+    house.b.write("image", IMAGE);
+    let sha1 = foreign(&house.b.dir, "sha1sum", &["image"]);
+    assert_eq!(artifact["hashes"]["sha1"], sha1.split(' ').next().unwrap());
+    let image = house.link(&served, artifact, "download");
+    assert_eq!(house.curl(&served, "device", &image, &["-r", "5-8"]), ("a mo".into(), "206".into()));
+    let (body, status) = house.curl(&served, "device", &image, &[]);
+    assert_eq!((body.as_bytes(), status.as_str()), (IMAGE, "200"));
+
+    let feedback = format!("{path}/feedback");
+    house.tells(&served, "POST", &feedback, &said("proceeding", "none"), "200");
+    assert_eq!(house.json(&["status"])["ddi_devices"], 0);
+    house.tells(&served, "POST", &feedback, &said("closed", "success"), "200");
+    house.tells(&served, "POST", &feedback, &said("closed", "success"), "200");
+    house.tells(&served, "POST", &feedback, &said("closed", "failure"), "410");
+    house.tells(&served, "POST", &feedback, &said("proceeding", "none"), "410");
+    let root = house.asks(&served, &ddi(""));
+    assert!(root["_links"]["deploymentBase"].is_null() && root["_links"]["configData"].is_null(), "{root}");
+    assert_eq!(house.asks(&served, &house.link(&served, &root, "installedBase")), action);
+    let holder = &house.json(&["who-has", "os.img"])[0];
+    assert_eq!((&holder["device"], &holder["by"]), (&DEVICE.into(), &"ddi".into()));
+    let shown = house.json(&["device", "show", DEVICE]);
+    assert_eq!(shown["ddi"]["attributes"]["hw"], "2");
+    assert_eq!(shown["ddi"]["installed"]["modem"]["image"], "os.img");
+    assert!(house.ok(&["device", "show", DEVICE]).contains("says, unsigned, that modem has os.img\n"));
+    assert!(
+        house.ok(&["status"]).contains("over DDI: types gateway; 1 devices said something, nothing of it signed\n")
+    );
+}
+#[test]
+fn a_failure_over_ddi_halts_a_roll_out_and_says_why() {
+    let house = House::new("director-ddi-halt");
+    assert!(house.ok(&["type", "gateway", "--over", "ddi"]).contains("not signed"));
+    house.ok(&["take", "os.img", "--images", "images"]);
+    let plan = "name = \"spring\"\nimage = \"os.img\"\ncomponent = \"modem\"\ndevice_type = \"gateway\"\n\
+        success_percent = 95\nfailure_percent = 5\n[[stages]]\naudience = { percent = 100 }\nanswers = 10\n";
+    house.b.write("plan.toml", plan);
+    house.ok(&["rollout", "start", "plan.toml"]);
+    let served = house.serve();
+    let path = house.link(&served, &house.asks(&served, &ddi("")), "deploymentBase");
+    house.asks(&served, &path);
+    house.tells(&served, "POST", &format!("{path}/feedback"), &said("closed", "failure"), "200");
+    let status = house.ok(&["status"]);
+    let line = "halted, stage 1 of 1, 0 installed, 1 failed, of which 1 were only said over DDI, unsigned\n";
+    assert!(status.contains(line), "{status}");
+    assert_eq!(house.json(&["rollout", "list"])[0]["unsigned"], 1);
+    let shown = house.ok(&["device", "show", DEVICE]);
+    let said = "says, unsigned, that modem could not install os.img:\n    ERROR: \\u{1b}[31mno room\n";
+    assert!(shown.contains(said), "{shown}");
+    assert!(house.asks(&served, &ddi(""))["_links"]["deploymentBase"].is_null());
+}
+#[test]
+fn what_was_recalled_is_taken_back_over_ddi() {
+    let house = House::with_ddi("director-ddi-recall", "os.img");
+    let served = house.serve();
+    let path = house.link(&served, &house.asks(&served, &ddi("")), "deploymentBase");
+    let action = house.asks(&served, &path);
+    let image = house.link(&served, &action["deployment"]["chunks"][0]["artifacts"][0], "download");
+    house.ok(&["recall", "os.img"]);
+    assert_eq!(house.curl(&served, "device", &image, &[]).1, "404");
+    let root = house.asks(&served, &ddi(""));
+    assert!(root["_links"]["deploymentBase"].is_null());
+    let cancel = house.link(&served, &root, "cancelAction");
+    let told = house.asks(&served, &cancel);
+    assert_eq!((&told["id"], &told["cancelAction"]["stopId"]), (&action["id"], &action["id"]));
+    assert_eq!(house.curl(&served, "device", &path, &[]).1, "404");
+    house.tells(&served, "POST", &format!("{cancel}/feedback"), &said("closed", "success"), "200");
+    assert!(house.asks(&served, &ddi(""))["_links"]["cancelAction"].is_null());
+    assert_eq!(house.curl(&served, "device", &cancel, &[]).1, "404");
+}
+#[test]
+fn over_ddi_a_device_is_who_its_certificate_says_and_learns_of_nobody_else() {
+    let house = House::with_ddi("director-ddi-who", "os.img");
+    let served = house.serve();
+    let root = house.asks(&served, &ddi(""));
+    let action = house.asks(&served, &house.link(&served, &root, "deploymentBase"));
+    let number = action["id"].as_str().unwrap();
+    let others = |rest: &str| format!("default/controller/v1/{OTHER}{rest}");
+    let check = |as_: &str, path: &str, more: &[&str], expected: &str| {
+        let (said, status) = house.curl(&served, as_, path, more);
+        assert_eq!(status, expected, "{as_} {path} {more:?}: {said}");
+        said
+    };
+    // Its own name in whatever way it is written, and its tenant in small letters or capitals.
+    check("device", &ddi("").replace("default", "DEFAULT"), &[], "200");
+    check("device", &ddi("").replace('%', "%25").replace(':', "%3A"), &[], "200");
+    // Nobody; a server; others for it; it for others, who may be there or not.
+    check("", &ddi(""), &[], "000");
+    check("server", &ddi(""), &[], "000");
+    check("module", &ddi(""), &[], "404");
+    check("other", &ddi(""), &[], "404");
+    let unknown = check("other", &ddi(&format!("/deploymentBase/{number}")), &[], "404");
+    assert_eq!(check("device", &others(""), &[], "404"), unknown, "it says who is there");
+    check("device", &others("x"), &[], "404");
+    // Nobody has registered it; then it is, and the action is another's.
+    check("other", &others(""), &[], "403");
+    house.b.write("device.toml", text(&house.b.read("device.toml")).replace(DEVICE, OTHER));
+    house.ok(&["device", "add", "device.toml"]);
+    check("other", &others(""), &[], "200");
+    check("other", &others(&format!("/deploymentBase/{number}")), &[], "404");
+    check("other", &others(&format!("/artifacts/{}", sha256(IMAGE))), &[], "404");
+    // What is not there, and how it is not asked for.
+    check("device", &ddi("").replace("default", "other"), &[], "404");
+    for rest in ["/", "/x", "/deploymentBase", "/deploymentBase/0", "/deploymentBase/+1", "/deploymentBase/99999999999"]
+    {
+        check("device", &ddi(rest), &[], "404");
+    }
+    for rest in ["/confirmationBase", "/installedBase/1", "/cancelAction/1", "/artifacts/../../pass", "/artifacts/x"] {
+        check("device", &ddi(rest), &[], "404");
+    }
+    check("device", &ddi(&format!("/deploymentBase/0{number}")), &[], "404");
+    check("device", &ddi(&format!("/deploymentBase/{number}/feedback/x")), &[], "404");
+    check("device", &ddi("/configData"), &[], "405");
+    check("device", &ddi(&format!("/deploymentBase/{number}/feedback")), &[], "405");
+    check("device", &ddi(""), &["-X", "DELETE"], "405");
+    for host in ["a b", "a/b", "a\"b", "a@b", &"a".repeat(261)] {
+        check("device", &ddi(""), &["-H", &format!("host: {host}")], "400");
+    }
+}
+#[test]
+fn what_is_said_over_ddi_is_bounded_and_must_be_what_it_is() {
+    let house = House::with_ddi("director-ddi-said", "os.img");
+    let served = house.serve();
+    let path = house.link(&served, &house.asks(&served, &ddi("")), "deploymentBase");
+    house.asks(&served, &path);
+    let (feedback, config) = (format!("{path}/feedback"), ddi("/configData"));
+    let padded = |text: &str, len: usize| format!("{text}{}", " ".repeat(len - text.len()));
+    let going = said("proceeding", "none");
+    house.tells(&served, "POST", &feedback, &padded(&going, 128 * 1024), "200");
+    house.tells(&served, "POST", &feedback, &padded(&going, 128 * 1024 + 1), "413");
+    house.tells(&served, "PUT", &config, &padded("{\"data\":{}}", 64 * 1024), "200");
+    house.tells(&served, "PUT", &config, &padded("{\"data\":{}}", 64 * 1024 + 1), "413");
+    house.tells(&served, "GET", &ddi(""), "x", "413");
+    house.tells(&served, "POST", &ddi("/other/feedback"), "x", "413");
+    assert!(house.tells(&served, "POST", &feedback, "{}", "400").contains("status.execution"));
+    assert!(house.tells(&served, "POST", &feedback, &said("closed", "none"), "400").contains("success or failure"));
+    assert!(house.tells(&served, "PUT", &config, "{\"data\":{\"a\":\"\\u202e\"}}", "400").contains("cannot be seen"));
+    house.tells(&served, "POST", &ddi("/deploymentBase/1/feedback"), &said("closed", "success"), "404");
+    house.tells(&served, "POST", &ddi("/cancelAction/1/feedback"), &said("closed", "success"), "404");
+    assert_eq!(house.json(&["device", "show", DEVICE])["ddi"]["installed"], serde_json::json!({}));
+    assert_eq!(house.json(&["who-has", "os.img"])[0]["by"], "begun");
+}
+#[test]
+fn over_ddi_nothing_is_served_that_is_not_said_to_be() {
+    let house = House::with_ddi("director-ddi-off", "os.img");
+    let served = house.serve();
+    let path = house.link(&served, &house.asks(&served, &ddi("")), "deploymentBase");
+    // Nobody serves images; a file that somebody has altered. Nobody has begun with anything then.
+    let alone = house.serve_alone(&[]);
+    assert_eq!(house.curl(&alone, "device", &path, &[]).1, "503");
+    let file = format!("images/targets/{}.os.img", sha256(IMAGE));
+    house.b.write(&file, "what a modem should not run");
+    assert_eq!(house.curl(&served, "device", &path, &[]).1, "503");
+    assert_eq!(house.json(&["who-has", "os.img"]), serde_json::json!([]));
+    house.b.write(&file, IMAGE);
+    assert_eq!(house.curl(&served, "device", &path, &[]).1, "200");
+    house.ok(&["type", "gateway", "--over", "uptane"]);
+    let (said, status) = house.curl(&served, "device", &ddi(""), &[]);
+    assert!(status == "404" && said.contains("not served over DDI"), "{status} {said}");
+    house.tells(&served, "POST", &format!("{path}/feedback"), &self::said("closed", "success"), "404");
+    house.tells(&served, "PUT", &ddi("/configData"), "{\"data\":{\"a\":\"b\"}}", "404");
+    assert_eq!(house.json(&["status"])["ddi_types"], serde_json::json!([]));
 }

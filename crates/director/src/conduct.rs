@@ -1,6 +1,7 @@
 //! The director: who begins it, what is registered, and what a device is told when it asks.
 
 use crate::choice::{Catalogue, Chosen, Has, Image, Standing, Subject, choose};
+use crate::ddi::failed_no_more;
 use crate::documents::{
     GENERATION, ROLLOUTS, device, givable, image_named, image_of, kind, load, parsed, store, store_image, turn,
 };
@@ -33,6 +34,8 @@ pub struct Director {
     signer: Arc<dyn Signer>,
     // What was read of all that may be given, and of which generation it is.
     catalogue: Mutex<Option<(u64, Arc<Catalogue>)>>,
+    // Held by who reads a whole image.
+    pub(crate) summing: Mutex<()>,
 }
 
 impl fmt::Debug for Director {
@@ -76,7 +79,7 @@ impl Director {
     /// # Errors
     /// [`DirectorFault::Begun`], [`DirectorFault::Key`], [`DirectorFault::Documents`]
     pub fn begin(path: &Path, signer: Arc<dyn Signer>, begun: &Begun<'_>) -> Done<Self> {
-        let director = Self { documents: Documents::open(path)?, signer, catalogue: Mutex::default() };
+        let director = Self::with(path, signer)?;
         let online = director.key()?;
         let keys = begun.root_keys.iter().map(|key| Key::new(key.public_key())).collect::<Option<Vec<_>>>();
         let keys = keys.ok_or(DirectorFault::Key("metadata is not signed with keys of this type"))?;
@@ -105,9 +108,14 @@ impl Director {
     /// # Errors
     /// [`DirectorFault::NotBegun`]; [`DirectorFault::Key`] if the last root does not know `signer`.
     pub fn open(path: &Path, signer: Arc<dyn Signer>) -> Done<Self> {
-        let director = Self { documents: Documents::open(path)?, signer, catalogue: Mutex::default() };
+        let director = Self::with(path, signer)?;
         director.documents.read(|now| director.knows(&last_root(now)?))?;
         Ok(director)
+    }
+
+    fn with(path: &Path, signer: Arc<dyn Signer>) -> Done<Self> {
+        let documents = Documents::open(path)?;
+        Ok(Self { documents, signer, catalogue: Mutex::default(), summing: Mutex::default() })
     }
 
     fn key(&self) -> Done<Key> {
@@ -226,7 +234,7 @@ impl Director {
         })
     }
 
-    /// Assigns a target to a component of one device.
+    /// Assigns a target to a component of one device. One that it could not install, as it said over DDI, it is given again.
     ///
     /// # Errors
     /// [`DirectorFault::NotFound`], [`DirectorFault::Refused`] if it is for other hardware, or was recalled.
@@ -239,6 +247,7 @@ impl Director {
                 return Err(DirectorFault::Refused(format!("{} is not for {hardware}", image.offer.name())));
             }
             device.assigned.insert(component.clone(), image.offer.name().to_owned());
+            failed_no_more(now, &id.to_string(), component)?;
             stale(now, &id.to_string())?;
             store(now, kind::DEVICE, &id.to_string(), &device)
         })

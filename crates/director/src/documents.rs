@@ -25,6 +25,12 @@ pub(crate) mod kind {
     pub(crate) const NONCE: &str = "nonce";
     pub(crate) const LEDGER: &str = "ledger";
     pub(crate) const OUTCOME: &str = "outcome";
+    /// How devices of a type are served.
+    pub(crate) const TYPE: &str = "type";
+    /// What devices that are served over DDI were told, and said: nothing of it is signed.
+    pub(crate) const DDI: &str = "ddi";
+    /// The SHA-1 of files, by their SHA-256.
+    pub(crate) const SHA1: &str = "sha1";
 }
 
 pub(crate) fn load<T: DeserializeOwned>(now: &Moment<'_>, kind: &'static str, key: &str) -> Done<Option<T>> {

@@ -28,6 +28,8 @@ pub enum DirectorFault {
     Documents(DocumentsFault),
     /// The key cannot be used.
     Key(&'static str),
+    /// The file of a target cannot be served.
+    Image(&'static str),
 }
 
 impl fmt::Display for DirectorFault {
@@ -42,6 +44,7 @@ impl fmt::Display for DirectorFault {
             Self::Corrupt(what) => write!(f, "the records are damaged: {what}"),
             Self::Documents(fault) => fault.fmt(f),
             Self::Key(what) => write!(f, "the key cannot be used: {what}"),
+            Self::Image(what) => f.write_str(what),
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use crate::choice::{Catalogue, Chosen, Has};
 use crate::conduct::{Director, stale};
+use crate::ddi::{Side, claims_of};
 use crate::documents::{device, kind, load, parsed, store, turn};
 use crate::fault::DirectorFault;
 use crate::names::Name;
-use crate::records::Device;
+use crate::records::{Device, Interface};
 use crate::rollout::{Outcome, Rollout};
 use adapters::documents::Moment;
 use model::{DeviceId, Nonce, UnixTime};
 use ports::Entropy;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use update::uptane::{BadDirections, Expected, Manifest, Report};
 
 /// For how long a nonce is good, in seconds.
@@ -43,6 +44,18 @@ enum Progress {
     Over(Outcome),
 }
 
+/// On what it stands that a device carries something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// A manifest, which the device signed.
+    Manifest,
+    /// What it said over DDI, unsigned.
+    Ddi,
+    /// Nothing yet: over DDI it was told to install it, and has not said what became of it.
+    Begun,
+}
+
 /// A device that carries a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Holder {
@@ -54,6 +67,8 @@ pub struct Holder {
     pub image: String,
     /// Its release counter.
     pub release_counter: u64,
+    /// On what that stands.
+    pub by: Word,
 }
 
 /// How the director stands.
@@ -63,6 +78,10 @@ pub struct Overview {
     pub devices: u64,
     /// Devices that have reported.
     pub reported: u64,
+    /// Devices that have said over DDI that they installed something, or could not: nothing of it is signed.
+    pub ddi: u64,
+    /// Types of devices that are served over DDI.
+    pub ddi_types: Vec<String>,
     /// Manifests that came.
     pub manifests: u64,
     /// Nonces that were given and with which no manifest came, the last one of each device left out.
@@ -71,6 +90,17 @@ pub struct Overview {
     pub images: u64,
     /// The roll-outs.
     pub rollouts: Vec<Rollout>,
+}
+
+fn holding(device: &str, has: BTreeMap<Name, Has>, image: &str, by: Word) -> Vec<Holder> {
+    let holder = |(component, has): (Name, Has)| Holder {
+        device: device.to_owned(),
+        component: component.to_string(),
+        image: has.image,
+        release_counter: has.release_counter,
+        by,
+    };
+    has.into_iter().filter(|(_, has)| has.image == image).map(holder).collect()
 }
 
 fn outcome_key(rollout: &Name, device: &str) -> String {
@@ -151,24 +181,35 @@ impl Director {
         progress(then, &catalogue, device, &has)
     }
 
-    /// Who carries a target, as last reported.
+    /// Who carries a target, as last reported, and who perhaps does. What was signed goes before what was only said.
     ///
     /// # Errors
     /// [`DirectorFault`]
     pub fn who_has(&self, image: &str) -> Done<Vec<Holder>> {
-        let mut holders = Vec::new();
+        let (mut holders, mut signed) = (Vec::new(), BTreeSet::new());
         self.documents.read(|then| {
+            let release_counter = self.catalogue_at(then)?.images.get(image).map_or(0, |image| image.offer.counter());
             then.each(kind::HAS, "", |device, octets| -> Done {
                 let has: BTreeMap<Name, Has> = parsed(kind::HAS, octets)?;
-                holders.extend(has.into_iter().filter(|(_, has)| has.image == image).map(|(component, has)| Holder {
-                    device: device.to_owned(),
-                    component: component.to_string(),
-                    image: has.image,
-                    release_counter: has.release_counter,
-                }));
+                signed.extend(has.keys().map(|component| (device.to_owned(), component.clone())));
+                holders.extend(holding(device, has, image, Word::Manifest));
+                Ok(())
+            })?;
+            then.each(kind::DDI, "", |device, octets| -> Done {
+                let side: Side = parsed(kind::DDI, octets)?;
+                let mut has = claims_of(&side);
+                has.retain(|component, _| !signed.contains(&(device.to_owned(), component.clone())));
+                holders.extend(holding(device, has, image, Word::Ddi));
+                let perhaps = side.perhaps(image).into_iter();
+                let perhaps =
+                    perhaps.map(|component| (component, Has { image: image.to_owned(), release_counter, known: true }));
+                holders.extend(holding(device, perhaps.collect(), image, Word::Begun));
                 Ok(())
             })
         })?;
+        // Of what is said of one component only the first counts.
+        let mut seen = BTreeSet::new();
+        holders.retain(|one| seen.insert((one.device.clone(), one.component.clone())));
         Ok(holders)
     }
 
@@ -209,9 +250,22 @@ impl Director {
                 Ok(())
             })?;
             let manifests = count(kind::LEDGER)?;
+            let (mut ddi, mut ddi_types) = (0_u64, Vec::new());
+            then.each(kind::DDI, "", |_, octets| -> Done {
+                ddi += u64::from(parsed::<Side>(kind::DDI, octets)?.has_spoken());
+                Ok(())
+            })?;
+            then.each(kind::TYPE, "", |device_type, octets| -> Done {
+                if parsed::<Interface>(kind::TYPE, octets)? == Interface::Ddi {
+                    ddi_types.push(device_type.to_owned());
+                }
+                Ok(())
+            })?;
             Ok(Overview {
                 devices: count(kind::DEVICE)?,
                 reported: count(kind::HAS)?,
+                ddi,
+                ddi_types,
                 manifests,
                 gaps: asked.saturating_sub(open).saturating_sub(manifests),
                 images: u64::try_from(catalogue.images.len()).unwrap_or(u64::MAX),
@@ -251,11 +305,39 @@ fn progress(then: &Moment<'_>, catalogue: &Catalogue, device: &Device, has: &BTr
             }
             false => Outcome::Failed,
         };
-        store(then, kind::OUTCOME, &place, &Progress::Over(outcome))?;
-        let mut heard = rollout.clone();
-        heard.report(outcome);
-        store(then, kind::ROLLOUT, plan.name.as_str(), &heard)?;
-        turn(then)?;
+        over(then, rollout, &place, outcome, Word::Manifest)?;
     }
     Ok(())
+}
+
+/// What a device says over DDI of what an action gave it, to the roll-outs that gave it this.
+pub(crate) fn claimed(
+    then: &Moment<'_>,
+    catalogue: &Catalogue,
+    device: &Device,
+    gives: &BTreeMap<Name, String>,
+    outcome: Outcome,
+) -> Done {
+    let key = device.id.to_string();
+    for rollout in &catalogue.rollouts {
+        let plan = rollout.plan();
+        let place = outcome_key(&plan.name, &key);
+        if gives.get(&plan.component) == Some(&plan.image)
+            && let Some(Progress::Given { .. }) = load(then, kind::OUTCOME, &place)?
+        {
+            over(then, rollout, &place, outcome, Word::Ddi)?;
+        }
+    }
+    Ok(())
+}
+
+fn over(then: &Moment<'_>, rollout: &Rollout, place: &str, outcome: Outcome, word: Word) -> Done {
+    store(then, kind::OUTCOME, place, &Progress::Over(outcome))?;
+    let mut heard = rollout.clone();
+    match word {
+        Word::Manifest => heard.report(outcome),
+        Word::Ddi | Word::Begun => heard.report_unsigned(outcome),
+    }
+    store(then, kind::ROLLOUT, rollout.plan().name.as_str(), &heard)?;
+    turn(then)
 }

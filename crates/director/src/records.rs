@@ -33,6 +33,16 @@ pub struct Device {
     pub assigned: BTreeMap<Name, String>,
 }
 
+/// Over which interface devices of a type are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interface {
+    /// They follow signed directions, and sign what they report.
+    Uptane,
+    /// hawkBit's, besides: they believe the connection, and their reports are not signed.
+    Ddi,
+}
+
 /// For whom an assignment is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -159,6 +159,9 @@ pub struct Rollout {
     judged: Tally,
     // All that came.
     all: Tally,
+    // Of all that came, so many were only said, and not signed.
+    #[serde(default)]
+    unsigned: u64,
     // The how-manieth of this director's roll-outs it is: what began later goes before.
     number: u64,
 }
@@ -177,6 +180,7 @@ impl Rollout {
                 stage: 0,
                 judged: Tally::default(),
                 all: Tally::default(),
+                unsigned: 0,
                 number,
             }),
         }
@@ -201,6 +205,11 @@ impl Rollout {
     #[must_use]
     pub const fn all(&self) -> Tally {
         self.all
+    }
+    /// Of what devices made of it, so much was only said, and not signed.
+    #[must_use]
+    pub const fn unsigned(&self) -> u64 {
+        self.unsigned
     }
     /// The how-manieth it is.
     #[must_use]
@@ -262,6 +271,12 @@ impl Rollout {
                 self.state = State::Finished;
             }
         }
+    }
+
+    /// Hears what one device more says, without a signature, that it made of it. It counts as much, and is told apart.
+    pub fn report_unsigned(&mut self, outcome: Outcome) {
+        self.unsigned = self.unsigned.saturating_add(1);
+        self.report(outcome);
     }
 
     /// Stops it. Who has the target keeps it.

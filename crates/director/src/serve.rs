@@ -1,6 +1,7 @@
 //! What devices ask over HTTP: both repositories, a nonce, and to take a manifest. Who asks is who its certificate says.
 
 use crate::conduct::Director;
+use crate::ddi::{self, Ddi, Settings};
 use crate::fault::DirectorFault;
 use adapters::http::serve::{Answer, Beneath, BodyLimits, Content, Head, Request, Service, Taking};
 use model::DeviceId;
@@ -24,6 +25,8 @@ pub struct Serving {
     pub director: Arc<Director>,
     /// The image repository's directory, with `metadata` and `targets` in it, if it is served here too.
     pub images: Option<Beneath>,
+    /// How devices are served that speak hawkBit's interface.
+    pub ddi: Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For nonces.
@@ -70,6 +73,9 @@ fn asked<'a>(head: &'a Head, rest: &'a str) -> Option<Asked<'a>> {
 
 impl Service for Serving {
     fn limits(&self, head: &Head) -> BodyLimits {
+        if let Some(limits) = ddi::limits(head, &self.ddi) {
+            return limits;
+        }
         let is_manifest = head.method() == "POST" && head.path().ends_with("/manifest");
         match is_manifest {
             true => BodyLimits {
@@ -87,17 +93,22 @@ impl Service for Serving {
         if let Some(path) = head.path().strip_prefix("/images/") {
             return self.image(head, path);
         }
-        let Some((name, rest)) = head.path().strip_prefix("/director/").and_then(|path| path.split_once('/')) else {
-            return Answer::text(404, "There are /images/ and /director/DEVICE/.");
-        };
         let device = head.peer().certificate.as_deref().and_then(device_of);
+        let (director, images) = (self.director.as_ref(), self.images.as_ref());
+        let (entropy, now) = (self.entropy.as_ref(), self.clock.now());
+        let ddi = Ddi { settings: &self.ddi, director, images, entropy, now };
+        if let Some(answered) = ddi.answer(head, body, device.as_ref()) {
+            return answered.unwrap_or_else(|fault| refusal(&fault));
+        }
+        let Some((name, rest)) = head.path().strip_prefix("/director/").and_then(|path| path.split_once('/')) else {
+            return Answer::text(404, "There are /images/, /director/DEVICE/ and /TENANT/controller/v1/DEVICE.");
+        };
         let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
         // As it is, or with the `%` in it encoded again.
         let written = device.to_string();
         if name != written && name != written.replace('%', "%25") {
             return Answer::text(403, "Your certificate names another device.");
         }
-        let now = self.clock.now();
         let said = match asked(head, rest) {
             None => return Answer::text(404, "There are metadata/, nonce and manifest."),
             Some(Asked::File(file)) => self.director.file(&device, file, now),

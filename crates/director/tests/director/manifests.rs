@@ -63,7 +63,13 @@ fn who_has_what() {
     house.hears(&unit);
     house.hears(&other);
     let device = unit.device.id.to_string();
-    let holder = Holder { device, component: "modem".into(), image: "a".into(), release_counter: 2 };
+    let holder = Holder {
+        device,
+        component: "modem".into(),
+        image: "a".into(),
+        release_counter: 2,
+        by: director::Word::Manifest,
+    };
     assert_eq!(house.director.who_has("a"), Ok(vec![holder]));
     assert_eq!(house.director.who_has("factory").unwrap().len(), 1);
     assert_eq!(house.director.who_has("b"), Ok(vec![]));

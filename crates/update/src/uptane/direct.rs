@@ -97,6 +97,16 @@ impl Offer {
     pub fn hardware_ids(&self) -> &[DeviceType] {
         &self.hardware_ids
     }
+    /// Its SHA-256 in hexadecimal digits, if the image repository says it.
+    #[must_use]
+    pub fn sha256(&self) -> Option<String> {
+        self.hashes.of(HashFunction::Sha256).map(hex)
+    }
+    /// The hash that stands in the name of its file.
+    #[must_use]
+    pub fn naming(&self) -> String {
+        self.hashes.naming()
+    }
     /// Whether this is what a component reports.
     #[must_use]
     pub fn is_reported(&self, report: &Report) -> bool {

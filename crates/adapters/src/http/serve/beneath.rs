@@ -3,6 +3,8 @@
 use super::answer::{Answer, Content};
 use super::range::{Part, part};
 use super::request::Head;
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use model::octets::hex;
 use rustix::fs::{Mode, OFlags, openat};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -13,6 +15,20 @@ use std::path::Path;
 const DEPTH_MAX: usize = 16;
 /// Longest name, in octets, as Linux has it.
 const NAME_LEN_MAX: usize = 255;
+
+/// How much of a file is read at once to sum it up.
+const PIECE_LEN: usize = 128 * 1024;
+
+/// What a file comes to, in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// By SHA-1: it protects nothing any more, and names the file for who knows nothing better.
+    pub sha1: String,
+    /// By SHA-256.
+    pub sha256: String,
+    /// How many octets it has.
+    pub len: u64,
+}
 
 /// A directory, held open: nothing outside of it is opened, whatever is asked for, and whatever links lie in it.
 #[derive(Debug)]
@@ -51,6 +67,32 @@ impl Beneath {
                 Answer::text(500, "The file cannot be read.")
             }
         }
+    }
+
+    /// Reads a whole file, named as for [`Beneath::answer`], and sums it up.
+    ///
+    /// # Errors
+    /// As the operating system says; [`ErrorKind::NotFound`] if it is no file.
+    pub fn sums(&self, path: &str) -> io::Result<Sums> {
+        let mut file = self.find(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let (mut sha1, mut sha256) = (Context::new(&SHA1_FOR_LEGACY_USE_ONLY), Context::new(&SHA256));
+        let (mut len, mut piece) = (0_u64, vec![0; PIECE_LEN]);
+        loop {
+            let read = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let octets = piece.get(..read).unwrap_or_default();
+            len = len.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            sha1.update(octets);
+            sha256.update(octets);
+        }
+        Ok(Sums { sha1: hex(sha1.finish().as_ref()), sha256: hex(sha256.finish().as_ref()), len })
     }
 
     fn find(&self, path: &str) -> io::Result<File> {

@@ -17,7 +17,7 @@ mod request;
 mod tls;
 
 pub use answer::{Answer, Content};
-pub use beneath::Beneath;
+pub use beneath::{Beneath, Sums};
 pub use request::{BodyFault, BodyLimits, Head, Peer, Request, RequestBody, Taking};
 pub use tls::{BadIdentity, ByAnchors, ClientVerifier, Clients, Identity};
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod serve;
+mod shown;
 
 use super::Common;
 use super::tuf::{Side, alone, begin_with};
@@ -11,7 +12,7 @@ use crate::fault::{Exit, Failure, Result};
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files as disk;
 use adapters::keystore::FileKeystore;
-use director::{Assignment, Begun, Director, DirectorFault, Name, Plan, Rollout, Scope, Standing};
+use director::{Assignment, Begun, Director, DirectorFault, Interface, Name, Plan, Rollout, Scope, Standing};
 use model::{DeviceId, DeviceType};
 use ports::keystore::{KeyFault, KeyUri};
 use ports::{Clock, Keystore, Signer};
@@ -55,6 +56,14 @@ enum Verb {
     /// Devices.
     #[command(subcommand)]
     Device(DeviceVerb),
+    /// Say how devices of a type are served: by Uptane, or also over hawkBit's interface (DDI), where nothing they report is signed.
+    Type {
+        /// The type of the devices.
+        device_type: DeviceType,
+        /// Over which interface.
+        #[arg(long)]
+        over: Over,
+    },
     /// Take targets of the image repository, as they are verified there, so that they can be given.
     Take {
         /// The names of the targets.
@@ -96,6 +105,14 @@ enum Verb {
     Status,
     /// Answer devices over TLS: directions, nonces and manifests, and the files of the image repository.
     Serve(serve::Arguments),
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Over {
+    /// Signed directions and signed manifests.
+    Uptane,
+    /// hawkBit's interface for devices, besides.
+    Ddi,
 }
 
 #[derive(clap::Args)]
@@ -157,10 +174,12 @@ struct RolloutRow {
     stages: usize,
     installed: u64,
     failed: u64,
+    unsigned: u64,
 }
 
 impl RolloutRow {
-    const COLUMNS: [&str; 8] = ["name", "image", "component", "state", "stage", "stages", "installed", "failed"];
+    const COLUMNS: [&str; 9] =
+        ["name", "image", "component", "state", "stage", "stages", "installed", "failed", "unsigned"];
 
     fn of(rollout: &Rollout) -> Self {
         let (plan, all) = (rollout.plan(), rollout.all());
@@ -174,6 +193,7 @@ impl RolloutRow {
             stages: plan.stages.len(),
             installed: all.installed,
             failed: all.failed,
+            unsigned: rollout.unsigned(),
         }
     }
 }
@@ -193,14 +213,15 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let id = device.id.to_string();
             common.out().one(&json!({ "device": id }), || format!("{id} is registered\n"))
         }
-        Verb::Device(DeviceVerb::Show { device }) => show(common, &device),
+        Verb::Device(DeviceVerb::Show { device }) => shown::device(common, &device),
+        Verb::Type { device_type, over } => serve_type(common, &device_type, over),
         Verb::Take { images, from } => take(common, &images, &from),
         Verb::Assign { image, component, to } => assign(common, image, component, to),
         Verb::Rollout(verb) => rollout(common, verb),
         Verb::Deprecate { image } => stand(common, &image, Standing::Deprecated),
         Verb::Recall { image } => stand(common, &image, Standing::Recalled),
-        Verb::WhoHas { image } => who_has(common, &open(common)?, &image),
-        Verb::Status => status(common),
+        Verb::WhoHas { image } => shown::who_has(common, &open(common)?, &image),
+        Verb::Status => shown::status(common),
         Verb::Serve(arguments) => serve::run(common, &arguments),
     }
 }
@@ -215,7 +236,10 @@ fn failed(what: impl Into<String>) -> impl FnOnce(DirectorFault) -> Failure {
             DirectorFault::Begun | DirectorFault::Refused(_) | DirectorFault::Root(_) | DirectorFault::Uptane(_) => {
                 (Exit::Refused, "director-refused", "nothing was changed; correct it and try again")
             }
-            DirectorFault::Corrupt(_) | DirectorFault::Documents(_) | DirectorFault::Key(_) => {
+            DirectorFault::Corrupt(_)
+            | DirectorFault::Documents(_)
+            | DirectorFault::Key(_)
+            | DirectorFault::Image(_) => {
                 (Exit::Failed, "director-failed", "check the data directory, its disk, and the passphrase of its key")
             }
         };
@@ -281,22 +305,6 @@ fn init(common: &Common, root_keys: &Path, images_root: &Path, root: &Path, days
     Ok(())
 }
 
-fn show(common: &Common, id: &DeviceId) -> Result {
-    let director = open(common)?;
-    let device = director.device(id).map_err(failed(format!("{id} is not known")))?;
-    let gaps = director.gaps(id).map_err(failed(format!("{id} cannot be looked at")))?;
-    common.out().one(&json!({ "device": device, "missing_manifests": gaps }), || {
-        let mut text = format!("{id}\n");
-        for (name, component) in &device.components {
-            let assigned = device.assigned.get(name).map_or("-", String::as_str);
-            text += &format!("  {name}: {}, assigned: {assigned}\n", component.hardware_id);
-        }
-        let groups: Vec<_> = device.groups.iter().map(Name::as_str).collect();
-        let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
-        text + &format!("  groups: {}\n  manifests that did not come: {}\n", groups.join(" "), gaps.join(" "))
-    })
-}
-
 fn take(common: &Common, names: &[String], from: &Path) -> Result {
     let director = open(common)?;
     let kept = images(common);
@@ -314,6 +322,17 @@ fn take(common: &Common, names: &[String], from: &Path) -> Result {
         director.take(offer).map_err(failed(refused))?;
     }
     common.out().one(&json!({ "taken": names }), || format!("can be given: {}\n", names.join(", ")))
+}
+
+fn serve_type(common: &Common, device_type: &DeviceType, over: Over) -> Result {
+    let (interface, how) = match over {
+        Over::Uptane => (Interface::Uptane, "by Uptane alone"),
+        Over::Ddi => (Interface::Ddi, "over DDI too: what they report there is not signed"),
+    };
+    let done = open(common)?.serve_type(device_type, interface);
+    done.map_err(failed(format!("devices of type {device_type} are served as before")))?;
+    let shown = json!({ "type": device_type, "over": interface });
+    common.out().one(&shown, || format!("devices of type {device_type} are served {how}\n"))
 }
 
 fn assign(common: &Common, image: String, component: Name, to: To) -> Result {
@@ -369,33 +388,5 @@ fn listed(director: &Director) -> Result<Vec<Rollout>> {
 fn stand(common: &Common, image: &str, standing: Standing) -> Result {
     let director = open(common)?;
     director.stand(image, standing).map_err(failed(format!("{image} stands as it did")))?;
-    who_has(common, &director, image)
-}
-
-fn who_has(common: &Common, director: &Director, image: &str) -> Result {
-    let holders = director.who_has(image).map_err(failed("the reports cannot be read"))?;
-    common.out().rows(&["device", "component", "image", "release_counter"], &holders)
-}
-
-fn status(common: &Common) -> Result {
-    let overview = open(common)?.overview().map_err(failed("the director cannot be looked at"))?;
-    let rollouts: Vec<_> = overview.rollouts.iter().map(RolloutRow::of).collect();
-    let shown = json!({
-        "devices": overview.devices, "reported": overview.reported, "manifests": overview.manifests,
-        "missing_manifests": overview.gaps, "images": overview.images, "rollouts": rollouts,
-    });
-    common.out().one(&shown, || {
-        let mut text = format!(
-            "{} devices, of which {} have reported\n{} manifests came, {} did not\n{} targets can be given\n",
-            overview.devices, overview.reported, overview.manifests, overview.gaps, overview.images
-        );
-        for row in &rollouts {
-            let state = format!("{:?}", row.state).to_lowercase();
-            text += &format!(
-                "roll-out {} of {}: {state}, stage {} of {}, {} installed, {} failed\n",
-                row.name, row.image, row.stage, row.stages, row.installed, row.failed
-            );
-        }
-        text
-    })
+    shown::who_has(common, &director, image)
 }

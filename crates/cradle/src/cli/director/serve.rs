@@ -7,7 +7,7 @@ use crate::serve::host::ending;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::http::serve::{Beneath, ByAnchors, Clients, Identity, Limits, Server};
-use director::{DirectorFault, Serving};
+use director::{DirectorFault, Name, SLEEP_S_MAX, Serving, Settings};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ const LEN_MAX: u64 = 16 * 1024 * 1024;
 /// Answer devices over TLS 1.3. A device is who its certificate says.
 ///
 /// `/director/DEVICE/metadata/...`, `/director/DEVICE/nonce` and `/director/DEVICE/manifest` for the device itself, and
-/// `/images/metadata/...` and `/images/targets/...` for every device, in parts if it asks for parts. Ends on SIGTERM or SIGINT when those who
+/// `/images/metadata/...` and `/images/targets/...` for every device, in parts if it asks for parts. Over hawkBit's interface,
+/// `/TENANT/controller/v1/DEVICE`, for devices of types of which `cradle director type` says so. Ends on SIGTERM or SIGINT when those who
 /// are being answered have their answers.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -34,6 +35,13 @@ pub(crate) struct Arguments {
     /// The directory of the image repository, with `metadata` and `targets` in it, if it is served here too.
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// What stands in front of `/controller` in paths of hawkBit's interface: a tenant, as its clients call it.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    ddi_tenant: Name,
+    /// After how many seconds devices are to ask again over that interface.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(SLEEP_S_MAX)))]
+    ddi_poll: u32,
     /// The server's certificate, and those that lead from it to its root, in PEM.
     #[arg(long, value_name = "FILE")]
     tls_certificate: PathBuf,
@@ -58,8 +66,13 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
     let devices = Arc::new(devices(arguments)?);
     let identity = identity(arguments, Arc::clone(&devices))?;
     let (_end, ended) = ending()?;
-    let serving =
-        Serving { director, images, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy::default()) };
+    let serving = Serving {
+        director,
+        images,
+        ddi: Settings { tenant: arguments.ddi_tenant.clone(), sleep_s: arguments.ddi_poll },
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy::default()),
+    };
     let server =
         Server::start(arguments.listen, Some(identity), Limits::default(), Arc::new(serving)).map_err(|e| {
             Failure::new(Exit::Unavailable, "listen", format!("{} cannot be listened on", arguments.listen))
