@@ -27,7 +27,7 @@ impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) {
         if self.0.fill(out).is_err() {
             // Serial numbers and nonces that can be guessed are worse than no process.
-            crate::store::die("the operating system has no randomness");
+            crate::ending::die("the operating system has no randomness");
         }
     }
 }

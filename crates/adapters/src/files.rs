@@ -9,7 +9,7 @@ use std::path::Path;
 /// pages, and the next fsync would report success.
 pub fn sync(file: &File, path: &Path) {
     if let Err(error) = file.sync_all() {
-        crate::store::die(&format!("fsync of {} failed ({error})", path.display()));
+        crate::ending::die(&format!("fsync of {} failed ({error})", path.display()));
     }
 }
 
@@ -132,10 +132,16 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"))
 }
 
+/// Lets go of what the system holds of a file in memory, as far as it is on the medium, so that reading it reads the medium.
+pub fn forget_in_memory(file: &File) {
+    // Where this cannot be done, what is read is what was written.
+    let _as_far_as_it_goes = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
 /// Holds a directory for one process: a second one cannot take it until the first has ended.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -145,10 +151,23 @@ impl DirectoryLock {
     /// [`io::ErrorKind::WouldBlock`] if another process holds it.
     pub fn take(directory: &Path) -> io::Result<Self> {
         use rustix::fs::{FlockOperation, flock};
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(directory.join("lock"))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(directory.join("lock"))?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// The same lock, for a process that is started and holds it too until it ends, whoever ends before.
+    ///
+    /// # Errors
+    /// As the operating system says.
+    pub(crate) fn share(&self) -> io::Result<std::process::Stdio> {
+        Ok(self.file.try_clone()?.into())
     }
 }
 

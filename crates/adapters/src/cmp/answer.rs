@@ -1,6 +1,6 @@
 //! An HTTP response, as far as it carries an answer of CMP.
 
-use super::MEDIA_TYPE;
+use super::line::MEDIA_TYPE;
 use ports::foreign::LineFault;
 use std::io::{self, Read};
 

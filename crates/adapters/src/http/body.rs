@@ -30,6 +30,17 @@ enum Framing {
     End,
 }
 
+/// What answers are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A file, from its first octet on.
+    File,
+    /// A file of `length` octets, from one in the middle on. A server that sends all of it is good enough.
+    Rest { from: u64, length: u64 },
+    /// Whatever is said.
+    Answer,
+}
+
 /// A body that is being read.
 pub(super) struct Body<R> {
     source: R,
@@ -59,29 +70,54 @@ fn too_long() -> io::Error {
 }
 
 impl<R: Paced> Body<R> {
-    /// Reads the head.
+    /// Reads the head of a file.
     pub(super) fn begin(source: R, len_max: u64) -> Result<Self, NotFetched> {
+        Self::begin_with(source, len_max, Wanted::File).map(|(body, _)| body)
+    }
+
+    /// Reads the head of a file that was asked for from an octet in the middle on, and what comes before that one.
+    pub(super) fn begin_rest(source: R, from: u64, length: u64) -> Result<Self, NotFetched> {
+        let (mut body, code) = Self::begin_with(source, length, Wanted::Rest { from, length })?;
+        if code != 206 {
+            let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|e| fault(&e))?;
+            if skipped < from {
+                return Err(NotFetched::Unreachable("it is shorter than it was".into()));
+            }
+        }
+        Ok(body)
+    }
+
+    /// Reads the head of an answer, and gives its status.
+    pub(super) fn begin_with(source: R, len_max: u64, wanted: Wanted) -> Result<(Self, u16), NotFetched> {
         let framing = Framing::UntilClose;
         let mut body = Self { source, buffer: Vec::new(), at: 0, framing, allowed: len_max, paced: 0 };
-        let (framing, head_len) = body.head()?;
-        if matches!(framing, Framing::Length(len) if len > len_max) {
+        let (code, framing, head_len) = body.head(wanted)?;
+        if let (206, Wanted::Rest { from, length }) = (code, wanted) {
+            body.allowed = length.saturating_sub(from);
+        }
+        if matches!(framing, Framing::Length(len) if len > body.allowed) {
             return Err(NotFetched::TooLong);
         }
         body.framing = framing;
         body.at = head_len;
-        Ok(body)
+        Ok((body, code))
     }
 
-    fn head(&mut self) -> Result<(Framing, usize), NotFetched> {
+    fn head(&mut self, wanted: Wanted) -> Result<(u16, Framing, usize), NotFetched> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let mut response = httparse::Response::new(&mut fields);
             match response.parse(&self.buffer) {
                 Ok(httparse::Status::Complete(len)) if len <= HEAD_LEN_MAX => {
-                    return match response.code.unwrap_or_default() {
-                        200 => Ok((framing(&response)?, len)),
-                        403 | 404 => Err(NotFetched::NotThere),
-                        code => Err(NotFetched::Unreachable(format!("HTTP status {code}"))),
+                    return match (response.code.unwrap_or_default(), wanted) {
+                        (code @ (200..=203 | 400..=599), Wanted::Answer) => Ok((code, framing(&response)?, len)),
+                        (206, Wanted::Rest { from, length }) => {
+                            is_rest(&response, from, length)?;
+                            Ok((206, framing(&response)?, len))
+                        }
+                        (200, _) => Ok((200, framing(&response)?, len)),
+                        (403 | 404, _) => Err(NotFetched::NotThere),
+                        (code, _) => Err(NotFetched::Unreachable(format!("HTTP status {code}"))),
                     };
                 }
                 Ok(httparse::Status::Partial) if self.buffer.len() < HEAD_LEN_MAX => {
@@ -212,6 +248,17 @@ fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched>
     }
 }
 
+// The part that comes is the one that was asked for, to the end, of a file of the length that it should have; otherwise its
+// octets would be put in the wrong place. Source: RFC 9110 §14.4.
+fn is_rest(response: &httparse::Response<'_, '_>, from: u64, length: u64) -> Result<(), NotFetched> {
+    let mut said = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("content-range"));
+    let expected = format!("bytes {from}-{}/{length}", length.saturating_sub(1));
+    match (said.next(), said.next()) {
+        (Some(only), None) if only.value.trim_ascii() == expected.as_bytes() => Ok(()),
+        _ => Err(NotFetched::Unreachable("it sends another part than was asked for".into())),
+    }
+}
+
 fn as_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
 }
@@ -339,6 +386,54 @@ mod tests {
         let expected = || unreachable("it is not HTTP, or its head is too long");
         check("SSH-2.0-x\r\n\r\n", expected());
         check(&format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(HEAD_LEN_MAX)), expected());
+    }
+    #[track_caller]
+    fn check_rest(answer: &str, expected: Result<&str, NotFetched>) {
+        for piece in [1, 3, 10_000] {
+            let line = Line { octets: answer.as_bytes(), piece, patience: usize::MAX, left: usize::MAX };
+            let read = Body::begin_rest(line, 4, 10).and_then(|mut body| {
+                let mut all = String::new();
+                body.read_to_string(&mut all).map_err(|e| fault(&e))?;
+                Ok(all)
+            });
+            assert_eq!(read.as_deref(), expected.as_ref().map(|text| &**text), "in pieces of {piece}");
+        }
+    }
+    #[test]
+    fn the_rest_of_a_file() {
+        check_rest("HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789", Ok("456789"));
+    }
+    #[test]
+    fn all_of_a_file_from_a_server_that_sends_no_parts() {
+        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("456789"));
+        check_rest("HTTP/1.1 200 OK\r\n\r\n0123456789", Ok("456789"));
+        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789a", Err(NotFetched::TooLong));
+        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n012", unreachable("it is shorter than it was"));
+    }
+    #[test]
+    fn another_part_than_was_asked_for() {
+        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/11", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
+            let answer = format!("HTTP/1.1 206 X\r\nContent-Range: {range}\r\nContent-Length: 6\r\n\r\n456789");
+            check_rest(&answer, unreachable("it sends another part than was asked for"));
+        }
+        let twice = "Content-Range: bytes 4-9/10\r\nContent-Range: bytes 0-5/10\r\nContent-Length: 6";
+        let other = || unreachable("it sends another part than was asked for");
+        check_rest(&format!("HTTP/1.1 206 X\r\n{twice}\r\n\r\n456789"), other());
+        check_rest("HTTP/1.1 206 X\r\nContent-Length: 6\r\n\r\n456789", other());
+    }
+    #[test]
+    fn a_rest_that_is_too_long() {
+        check_rest(
+            "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 7\r\n\r\n456789a",
+            Err(NotFetched::TooLong),
+        );
+    }
+    #[test]
+    fn a_part_that_was_not_asked_for() {
+        check(
+            "HTTP/1.1 206 X\r\nContent-Range: bytes 0-2/3\r\nContent-Length: 3\r\n\r\nabc",
+            unreachable("HTTP status 206"),
+        );
     }
     #[test]
     fn a_pace_is_kept_or_it_is_too_slow() {

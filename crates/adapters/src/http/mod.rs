@@ -5,14 +5,17 @@
 //! held up by an octet now and then. Source: RFC 9110, RFC 9112.
 
 mod body;
+#[cfg(feature = "installation")]
 mod incoming;
+#[cfg(feature = "installation")]
 pub mod serve;
 
+#[cfg(feature = "installation")]
 pub use incoming::Incoming;
 pub use ports::source::NotFetched;
 
 use crate::cmp::{Address, BadAddress, Connection, tls_showing};
-use body::{Body, Paced};
+use body::{Body, Paced, Wanted};
 use rustls::ClientConfig;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -83,18 +86,54 @@ impl Files {
     /// # Errors
     /// [`NotFetched`]
     pub fn open(&self, path: &str, len_max: u64) -> Result<Fetching, NotFetched> {
+        Ok(Fetching(Body::begin(self.ask("GET", path, "", &[])?, len_max)?))
+    }
+
+    /// Begins to fetch the rest of a file of `length` octets, from octet `from` on. From a server that sends no parts all of it
+    /// comes, and what is before `from` is passed over.
+    ///
+    /// # Errors
+    /// [`NotFetched`], also if another part comes, or the file has another length.
+    pub fn open_rest(&self, path: &str, from: u64, length: u64) -> Result<Fetching, NotFetched> {
+        if from == 0 {
+            return self.open(path, length);
+        }
+        let source = self.ask("GET", path, &format!("Range: bytes={from}-\r\n"), &[])?;
+        Ok(Fetching(Body::begin_rest(source, from, length)?))
+    }
+
+    /// Sends octets, and gives the status and the body that are answered.
+    ///
+    /// # Errors
+    /// [`NotFetched`] if there is no answer: whether the octets were taken is not known then.
+    pub fn send(
+        &self,
+        path: &str,
+        media_type: &str,
+        octets: &[u8],
+        len_max: u64,
+    ) -> Result<(u16, Vec<u8>), NotFetched> {
+        let fields = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", octets.len());
+        let source = self.ask("POST", path, &fields, octets)?;
+        let (mut body, code) = Body::begin_with(source, len_max, Wanted::Answer)?;
+        let mut said = Vec::new();
+        body.read_to_end(&mut said).map_err(|fault| body::fault(&fault))?;
+        Ok((code, said))
+    }
+
+    fn ask(&self, method: &str, path: &str, fields: &str, octets: &[u8]) -> Result<Patient, NotFetched> {
         let unreachable = |what: String| NotFetched::Unreachable(what);
         let address = Address::parse(&format!("{}/{path}", self.base)).map_err(|bad| unreachable(bad.0.to_owned()))?;
         let mut connection =
             Connection::open(&address, self.tls.as_ref(), self.patience).map_err(|e| unreachable(e.to_string()))?;
         let head = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nAccept-Encoding: identity\r\nConnection: close\r\n\r\n",
+            "{method} {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n{fields}Connection: close\r\n\r\n",
             address.path(),
             address.authority(),
         );
-        connection.write_all(head.as_bytes()).and_then(|()| connection.flush()).map_err(|e| body::fault(&e))?;
-        let source = Patient { connection, patience: self.patience };
-        Ok(Fetching(Body::begin(source, len_max)?))
+        let asked = [head.as_bytes(), octets].concat();
+        connection.write_all(&asked).and_then(|()| connection.flush()).map_err(|e| body::fault(&e))?;
+        Ok(Patient { connection, patience: self.patience })
     }
 
     /// Fetches a whole file.

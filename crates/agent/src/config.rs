@@ -1,0 +1,222 @@
+//! What a device is, where its repositories are, and how it installs.
+
+use crate::commands::Slots;
+use crate::fault::{Failure, Result};
+use crate::state::Carried;
+use adapters::files;
+use adapters::http::{Files, PATIENCE, Shown};
+use adapters::keystore::memory::MemoryKey;
+use model::{DeviceId, DeviceType};
+use ports::Signer;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use update::uptane::ComponentId;
+use x509::{KeyType, SignatureAlgorithm, pem};
+use zeroize::Zeroizing;
+
+/// Longest configuration, in octets.
+const CONFIG_LEN_MAX: u64 = 256 * 1024;
+/// Longest file of certificates or of a key.
+const PEM_LEN_MAX: u64 = 1024 * 1024;
+/// Longest patience with a server, in seconds.
+const PATIENCE_MAX_S: u64 = 3600;
+
+/// The configuration; names of files in it are relative to its directory.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Who the device is.
+    pub(crate) device: DeviceId,
+    /// Where the agent keeps what it knows and what is on its way. Nobody else may enter it.
+    pub(crate) data: PathBuf,
+    /// The key that signs manifests: PKCS #8 in PEM.
+    key: PathBuf,
+    director: Director,
+    images: Images,
+    tls: Option<Tls>,
+    /// What it is made of.
+    pub(crate) components: BTreeMap<String, ComponentConfig>,
+    /// A file that has other contents after each start of the machine.
+    #[serde(default = "boot_id")]
+    pub(crate) boot_id: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Director {
+    /// What stands before the name of the device.
+    url: String,
+    /// Its first root, as it came with the device.
+    root: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Images {
+    metadata: String,
+    targets: String,
+    root: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    /// By one of these a server's certificate must be issued.
+    anchors: PathBuf,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    patience_s: Option<u64>,
+}
+
+/// A component of the device.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ComponentConfig {
+    /// What hardware it is.
+    pub(crate) hardware_id: DeviceType,
+    /// The key that signs its reports; the device's, if it has none of its own.
+    key: Option<PathBuf>,
+    /// What it left the factory with.
+    pub(crate) carries: Option<Carried>,
+    /// How it is installed.
+    pub(crate) slots: Slots,
+}
+
+fn boot_id() -> PathBuf {
+    PathBuf::from("/proc/sys/kernel/random/boot_id")
+}
+
+/// Where what a device follows is.
+pub(crate) struct Places {
+    /// What the director has for this device: nonces, and where manifests go.
+    pub(crate) director: Files,
+    pub(crate) director_metadata: Files,
+    pub(crate) metadata: Files,
+    pub(crate) targets: Files,
+}
+
+impl Config {
+    /// Reads a configuration.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let octets = files::read_bounded(path, CONFIG_LEN_MAX).map_err(|e| wrong(path, e))?;
+        let text = std::str::from_utf8(&octets).map_err(|e| wrong(path, e))?;
+        let mut config: Self = toml::from_str(text).map_err(|e| wrong(path, e))?;
+        config.check().map_err(|why| wrong(path, why))?;
+        // Commands are given names of files, and may stand elsewhere.
+        let here = std::path::absolute(path).map_err(|e| wrong(path, e))?;
+        let directory = here.parent().unwrap_or(Path::new("/")).to_owned();
+        let here = |file: &mut PathBuf| *file = directory.join(&*file);
+        [&mut config.data, &mut config.key, &mut config.director.root, &mut config.images.root, &mut config.boot_id]
+            .into_iter()
+            .for_each(here);
+        if let Some(tls) = &mut config.tls {
+            here(&mut tls.anchors);
+            [&mut tls.certificate, &mut tls.key].into_iter().flatten().for_each(here);
+        }
+        config.components.values_mut().filter_map(|component| component.key.as_mut()).for_each(here);
+        Ok(config)
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.components.is_empty() {
+            return Err("it names no component".to_owned());
+        }
+        for (name, component) in &self.components {
+            name.parse::<ComponentId>().map_err(|_| format!("{name} is no name of a component"))?;
+            component.slots.check().map_err(|why| format!("components.{name}.slots: {why}"))?;
+        }
+        match &self.tls {
+            Some(Tls { certificate, key, .. }) if certificate.is_some() != key.is_some() => {
+                Err("tls.certificate and tls.key belong together".to_owned())
+            }
+            Some(Tls { patience_s: Some(seconds), .. }) if !(1..=PATIENCE_MAX_S).contains(seconds) => {
+                Err(format!("tls.patience_s is 1 to {PATIENCE_MAX_S}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The first roots, by the names of the directories in which what is trusted is kept.
+    pub(crate) fn roots(&self) -> [(&'static str, &Path); 2] {
+        [("director", &self.director.root), ("images", &self.images.root)]
+    }
+
+    /// The ways to both repositories. The director's begins with the device.
+    pub(crate) fn places(&self) -> Result<Places> {
+        let director = format!("{}/{}", self.director.url.trim_end_matches('/'), self.device);
+        Ok(Places {
+            director: self.below(&director)?,
+            director_metadata: self.below(&format!("{director}/metadata"))?,
+            metadata: self.below(&self.images.metadata)?,
+            targets: self.below(&self.images.targets)?,
+        })
+    }
+
+    fn below(&self, url: &str) -> Result<Files> {
+        let bad = |why: &dyn std::fmt::Display| {
+            Failure::usage(format!("{url} cannot be used")).because(why).next("correct the configuration")
+        };
+        let patience_s = self.tls.as_ref().and_then(|tls| tls.patience_s);
+        let patience = patience_s.map_or(PATIENCE, Duration::from_secs);
+        match &self.tls {
+            Some(tls) if url.starts_with("https://") => {
+                let anchors = certificates(&tls.anchors)?;
+                let shown = match (&tls.certificate, &tls.key) {
+                    (Some(certificate), Some(key)) => {
+                        Some(Shown { chain: certificates(certificate)?, key: pkcs8(key)? })
+                    }
+                    _ => None,
+                };
+                Files::showing(url, &anchors, shown.as_ref(), patience).map_err(|e| bad(&e))
+            }
+            _ => Files::below(url, &[], patience).map_err(|e| bad(&e)),
+        }
+    }
+
+    /// The key that signs manifests.
+    pub(crate) fn device_key(&self) -> Result<MemoryKey> {
+        signing(&self.key)
+    }
+
+    /// The key that signs what a component reports, if it is another one.
+    pub(crate) fn component_key(&self, component: &ComponentConfig) -> Result<Option<MemoryKey>> {
+        component.key.as_deref().map(signing).transpose()
+    }
+}
+
+fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("{} cannot be used", path.display()))
+        .because(why)
+        .next("correct it; docs/agent.md has an example")
+}
+
+fn octets_of(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    files::read_bounded(path, PEM_LEN_MAX).map(Zeroizing::new).map_err(|e| wrong(path, e))
+}
+
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
+    pem::blocks(&octets_of(path)?).ok_or_else(|| wrong(path, "it has no certificate in PEM"))
+}
+
+fn pkcs8(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    if files::open_to_others(path).map_err(|e| wrong(path, e))? {
+        return Err(wrong(path, ErrorKind::PermissionDenied)
+            .because("others than its owner can read it")
+            .next("chmod 600"));
+    }
+    let decoded = pem::decode(&octets_of(path)?).filter(|(label, _)| label == "PRIVATE KEY");
+    decoded.map(|(_, der)| Zeroizing::new(der)).ok_or_else(|| wrong(path, "it has no PRIVATE KEY (PKCS #8) in PEM"))
+}
+
+fn signing(path: &Path) -> Result<MemoryKey> {
+    let key = MemoryKey::open(&pkcs8(path)?).map_err(|e| wrong(path, e))?;
+    // As manifests are verified: one algorithm for each type of key.
+    let algorithm = match key.public_key().key_type() {
+        KeyType::Rsa(_) => SignatureAlgorithm::RsaPssSha256,
+        _ => return Ok(key),
+    };
+    key.with_algorithm(algorithm).map_err(|e| wrong(path, e))
+}

@@ -1,0 +1,45 @@
+//! Bringing both repositories up to date, and what they agree on for this device.
+
+use crate::config::{Config, Places};
+use crate::fault::{Failure, Result};
+use crate::keep::{Side, begin_with};
+use crate::state::State;
+use model::UnixTime;
+use std::collections::BTreeMap;
+use update::tuf::{Client, Limits};
+use update::uptane::{Agreed, Component, Directions, Inventory};
+
+/// Brings both up to date, and gives what they agree on. One time judges all of it.
+pub(crate) fn follow(config: &Config, places: &Places, state: &State, now: UnixTime) -> Result<Vec<Agreed>> {
+    let inventory = inventory(config, state)?;
+    for (name, root) in config.roots() {
+        begin_with(&config.data.join(name), root, now)?;
+    }
+    let mut director_side = Side::new(config.data.join("director"), &places.director_metadata);
+    let mut images_side = Side::new(config.data.join("images"), &places.metadata);
+    let mut director = Client::new(Limits::DEFAULT, now);
+    director.drive(&mut director_side).map_err(|why| director_side.failed("director", why))?;
+    let directions =
+        Directions::read(&director, &inventory).map_err(|bad| Failure::disagree("director: targets.json", bad))?;
+    drop(director);
+    let mut images = Client::new(Limits::DEFAULT, now);
+    images.drive(&mut images_side).map_err(|why| images_side.failed("image repository", why))?;
+    let mut all = Vec::new();
+    for name in directions.targets() {
+        images.find(name).map_err(|refused| Failure::refused(&refused))?;
+        images.drive(&mut images_side).map_err(|why| images_side.failed("image repository", why))?;
+        let target = images.found().map_err(|refused| Failure::refused(&refused))?;
+        all.push(directions.agree(&target).map_err(|bad| Failure::disagree(name, bad))?);
+    }
+    Ok(all)
+}
+
+fn inventory(config: &Config, state: &State) -> Result<Inventory> {
+    let mut components = BTreeMap::new();
+    for (name, component) in &config.components {
+        let id = name.parse().map_err(|_| Failure::usage(format!("{name} is no name of a component")))?;
+        let floor = state.components.get(name).map_or(0, |known| known.floor);
+        components.insert(id, Component { hardware_id: component.hardware_id.clone(), floor });
+    }
+    Ok(Inventory { device: config.device.clone(), components })
+}

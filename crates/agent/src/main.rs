@@ -1,0 +1,5 @@
+//! `cradle-agent`: follows a director and an image repository on a device.
+
+fn main() -> std::process::ExitCode {
+    agent::main(std::env::args_os().skip(1)).into()
+}
