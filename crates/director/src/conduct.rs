@@ -1,6 +1,6 @@
 //! The director: who begins it, what is registered, and what a device is told when it asks.
 
-use crate::choice::{Catalogue, Chosen, Has, Image, Standing, Subject, choose};
+use crate::choice::{Catalogue, Image, Standing};
 use crate::ddi::failed_no_more;
 use crate::documents::{
     GENERATION, ROLLOUTS, device, givable, image_named, image_of, kind, load, parsed, store, store_image, turn,
@@ -9,19 +9,17 @@ use crate::fault::DirectorFault;
 use crate::names::Name;
 use crate::records::{Assignment, Device, Scope};
 use crate::rollout::{Plan, Rollout};
+use crate::telling::{Kept, stale};
 use adapters::documents::{Documents, Moment};
 use model::{DeviceId, UnixTime};
 use ports::Signer;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use update::Threshold;
+use update::tuf::Root;
 use update::tuf::write::{Body, Draft, Key, Signers, Top};
-use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
-use update::uptane::{Given, Offer, direct};
-use x509::sha256;
+use update::uptane::Offer;
 
 /// How long what a device was told holds, in seconds: so long it can be kept from the next, at most. After half of it there is a new one.
 pub const LIFETIME: u64 = 24 * 3600;
@@ -31,7 +29,7 @@ type Done<T = ()> = Result<T, DirectorFault>;
 /// A director that was begun, and its key.
 pub struct Director {
     pub(crate) documents: Documents,
-    signer: Arc<dyn Signer>,
+    pub(crate) signer: Arc<dyn Signer>,
     // What was read of all that may be given, and of which generation it is.
     catalogue: Mutex<Option<(u64, Arc<Catalogue>)>>,
     // Held by who reads a whole image.
@@ -57,16 +55,6 @@ impl fmt::Debug for Begun<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Begun({} keys)", self.root_keys.len())
     }
-}
-
-/// What is kept of what a device was told.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    version: u64,
-    // Of which generation of all that may be given it is; `None` once the device has reported something else.
-    generation: Option<u64>,
-    renew_at_s: u64,
-    content: String,
 }
 
 fn root_key(version: u64) -> String {
@@ -337,93 +325,6 @@ impl Director {
         Ok(catalogue)
     }
 
-    /// What a device is told now: its timestamp, in octets. Its snapshot and targets are durable before this returns.
-    ///
-    /// # Errors
-    /// [`DirectorFault::NotFound`] if nobody has registered it.
-    pub fn poll(&self, id: &DeviceId, now: UnixTime) -> Done<Vec<u8>> {
-        if let Some(octets) = self.documents.read(|then| told(then, id, now))? {
-            return Ok(octets);
-        }
-        self.documents.change(|then| match told(then, id, now)? {
-            Some(octets) => Ok(octets),
-            None => self.tell(then, id, now),
-        })
-    }
-
-    /// Makes what many devices are told, before they ask: one wait for the disk is for all of them.
-    ///
-    /// # Errors
-    /// As [`Director::poll`]; then none of it was made.
-    pub fn tell_all(&self, ids: &[&DeviceId], now: UnixTime) -> Done {
-        self.documents.change(|then| {
-            ids.iter().try_for_each(|id| match told(then, id, now)? {
-                Some(_) => Ok(()),
-                None => self.tell(then, id, now).map(drop),
-            })
-        })
-    }
-
-    fn tell(&self, then: &Moment<'_>, id: &DeviceId, now: UnixTime) -> Done<Vec<u8>> {
-        let (device, catalogue) = (device(then, id)?, self.catalogue_at(then)?);
-        let key = id.to_string();
-        let has: BTreeMap<Name, Has> = load(then, kind::HAS, &key)?.unwrap_or_default();
-        let choice = choose(&Subject { device: &device, has: &has }, &catalogue);
-        for (component, chosen) in &choice {
-            crate::ledger::given(then, &key, chosen, has.get(component))?;
-        }
-        let given = given(&device, &choice);
-        let root = last_root(then)?;
-        // Another root may know the key under another name.
-        let content = sha256(format!("{} {given:?}", root.version()).as_bytes()).to_string();
-        let generation = load(then, kind::STATE, GENERATION)?;
-        let kept: Option<Kept> = load(then, kind::KEPT, &key)?;
-        // The same, and for long enough still: it is not signed again.
-        if let Some(kept) = &kept
-            && kept.content == content
-            && now.s() < kept.renew_at_s
-            && let Some(timestamp) = then.get(kind::FILE, &format!("{key}/timestamp"))?
-        {
-            let (version, renew_at_s) = (kept.version, kept.renew_at_s);
-            store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content })?;
-            return Ok(timestamp);
-        }
-        // Also after records were put back from a backup no version is used twice, as long as the clock has not gone back with them.
-        let version = kept.map_or(0, |kept| kept.version).saturating_add(1).max(now.s());
-        let timestamp = self.sign(then, &root, id, direct(&device.id, version, now.plus_s(LIFETIME), &given)?)?;
-        let renew_at_s = now.plus_s(LIFETIME / 2).s();
-        store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content })?;
-        Ok(timestamp)
-    }
-
-    // Snapshot and timestamp have the version and the end of the targets: all three are made together.
-    fn sign(
-        &self,
-        then: &Moment<'_>,
-        root: &Draft<Root>,
-        device: &DeviceId,
-        mut targets: Draft<Targets>,
-    ) -> Done<Vec<u8>> {
-        let (version, expires) = (targets.version(), targets.expires());
-        let targets = self.signed(root, Top::Targets, &mut targets)?;
-        let mut snapshot = Body::<Snapshot>::new(expires).in_version(version);
-        snapshot.set(Top::Targets.name(), version, Some(&targets));
-        let snapshot = self.signed(root, Top::Snapshot, &mut snapshot.draft()?)?;
-        let timestamp = Body::<Timestamp>::new(expires, version, &snapshot).in_version(version);
-        let timestamp = self.signed(root, Top::Timestamp, &mut timestamp.draft()?)?;
-        for (file, octets) in [("targets", &targets), ("snapshot", &snapshot), ("timestamp", &timestamp)] {
-            then.put(kind::FILE, &format!("{device}/{file}"), octets)?;
-        }
-        Ok(timestamp)
-    }
-
-    fn signed<R: Role>(&self, root: &Draft<Root>, role: Top, draft: &mut Draft<R>) -> Done<Vec<u8>> {
-        let key = Signers::of_top(root, role).key(self.signer.public_key());
-        let key = key.ok_or(DirectorFault::Key("the root does not name it"))?;
-        draft.sign(&key, |message| self.signer.sign(message))?;
-        Ok(draft.write())
-    }
-
     /// A metadata file of a device, by its name in the repository; `None` if there is none.
     ///
     /// # Errors
@@ -452,39 +353,7 @@ impl Director {
     }
 }
 
-/// What a device was told, if it would be told the same now.
-fn told(then: &Moment<'_>, id: &DeviceId, now: UnixTime) -> Done<Option<Vec<u8>>> {
-    let key = id.to_string();
-    let generation: Option<u64> = load(then, kind::STATE, GENERATION)?;
-    match load::<Kept>(then, kind::KEPT, &key)? {
-        Some(kept) if kept.generation == generation && now.s() < kept.renew_at_s => {
-            Ok(then.get(kind::FILE, &format!("{key}/timestamp"))?)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// A device has changed: it is told anew when it asks.
-pub(crate) fn stale(now: &Moment<'_>, device: &str) -> Done {
-    match load::<Kept>(now, kind::KEPT, device)? {
-        Some(kept) => store(now, kind::KEPT, device, &Kept { generation: None, ..kept }),
-        None => Ok(()),
-    }
-}
-
-/// What is chosen, target by target.
-fn given<'a>(device: &Device, choice: &BTreeMap<&Name, Chosen<'a>>) -> Vec<Given<'a>> {
-    let mut given: BTreeMap<&str, Given<'a>> = BTreeMap::new();
-    for (component, chosen) in choice {
-        let Some(about) = device.components.get(*component) else { continue };
-        let offer = &chosen.image.offer;
-        let one = given.entry(offer.name()).or_insert_with(|| Given { offer, components: BTreeMap::new() });
-        one.components.insert(component.plain().clone(), about.hardware_id.clone());
-    }
-    given.into_values().collect()
-}
-
-fn last_root(now: &Moment<'_>) -> Done<Draft<Root>> {
+pub(crate) fn last_root(now: &Moment<'_>) -> Done<Draft<Root>> {
     let mut last = None;
     now.each(kind::ROOT, "", |_, octets| -> Done {
         last = Some(octets.to_vec());

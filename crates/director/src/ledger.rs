@@ -1,13 +1,14 @@
 //! What devices report: each report once, in the order of the nonces that were given for them; and what follows from it.
 
 use crate::choice::{Catalogue, Chosen, Has};
-use crate::conduct::{Director, stale};
+use crate::conduct::Director;
 use crate::ddi::{Side, claims_of};
 use crate::documents::{device, kind, load, parsed, store, turn};
 use crate::fault::DirectorFault;
 use crate::names::Name;
 use crate::records::{Device, Interface};
 use crate::rollout::{Outcome, Rollout};
+use crate::telling::stale;
 use adapters::documents::Moment;
 use model::{DeviceId, Nonce, UnixTime};
 use ports::Entropy;

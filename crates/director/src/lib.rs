@@ -17,6 +17,7 @@ mod names;
 mod records;
 mod rollout;
 mod serve;
+mod telling;
 
 pub use choice::{Catalogue, Chosen, Has, Image, Standing, Subject, choose};
 pub use conduct::{Begun, Director, LIFETIME};
