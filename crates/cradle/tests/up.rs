@@ -94,6 +94,8 @@ fn a_box_is_ready_when_all_that_its_mode_has_on_runs_and_the_broker_is_there() {
         # A process that cannot come back: its key is away.
         mv data/keys data/keys-away
         kill -KILL $(pgrep -P $box -f -- '--modules identity')
+        # The box hears of it when the process has ended, which is not when it is killed.
+        until asked "$url/ready" | grep -q ' 503$'; do kill -0 $box || exit 6; done
         say crippled asked "$url/ready"
         mv data/keys-away data/keys
         say whole until_ready "$url/ready"
