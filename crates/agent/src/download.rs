@@ -167,14 +167,14 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    // The piece is durable before it is noted.
+    // The piece is durable before it is noted, and noted at once: whoever is killed leaves a whole line, or none.
     fn take_note(&self, coming: &mut Coming) -> io::Result<()> {
         files::sync(&coming.file, self.place);
         let piece = std::mem::replace(&mut coming.piece, Context::new(&SHA256));
         let Some(digest) = Digest::from_slice(piece.finish().as_ref()) else {
             unreachable!("SHA-256 has 32 octets (FIPS 180-4)")
         };
-        writeln!(coming.note, "{digest}")?;
+        coming.note.write_all(format!("{digest}\n").as_bytes())?;
         files::sync(&coming.note, &self.note);
         Ok(())
     }

@@ -30,7 +30,8 @@ impl House {
         let mut agent = self.agent(&[], &["update"]).spawn().unwrap();
         line.wait();
         let note = self.b.dir.join("agent/incoming/modem.pieces");
-        let lines = || std::fs::read_to_string(&note).map_or(0, |note| note.lines().count());
+        // A line that is being written counts once it has its end.
+        let lines = || std::fs::read(&note).map_or(0, |note| note.iter().filter(|octet| **octet == b'\n').count());
         assert!((0..10_000_000).any(|_| lines() == 1 + noted / PIECE), "{} pieces are noted", lines());
         agent.kill().unwrap();
         agent.wait().unwrap();
