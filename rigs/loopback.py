@@ -20,8 +20,8 @@ from partition_net import Box, Unfit, reports, run, until
 
 # Longest that a run of the station may take: it waits two minutes for what is away.
 RUN_S = 240
-# How often it is looked for processes that died: the supervisor takes them away each second.
-LOOK_S = 0.02
+# Longest that the supervisor may take to say that a process died.
+DEAD_WITHIN_S = 30
 
 
 def free_port():
@@ -218,38 +218,33 @@ def words_of(pid):
         return []
 
 
-class Deaths(threading.Thread):
-    """Looks for processes below the supervisor that a signal ended, or a panic: those that are dead and not yet taken away."""
+class Deaths:
+    """Which processes ended by a signal or a panic since this was made, as the supervisor says in its log, or the supervisor itself."""
+
+    ENDED = "a process ended that should run"
 
     def __init__(self, box):
-        super().__init__(daemon=True)
-        self.box, self.found, self.done = box, {}, threading.Event()
+        self.log = box.room / "up.log"
+        self.from_ = self.log.stat().st_size
 
-    def run(self):
-        while not self.done.wait(LOOK_S):
-            for pid in children(self.box.up.pid):
-                # Source: proc(5), /proc/pid/stat: state is the third field, exit_code the last.
-                try:
-                    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-                except OSError:
-                    continue
-                status = int(fields[-1])
-                if fields[0] == "Z" and (status & 0x7F or status >> 8 == 101):
-                    self.found[pid] = status & 0x7F or 101
+    def said(self):
+        with open(self.log, "rb") as file:
+            file.seek(self.from_)
+            return file.read().decode(errors="replace").splitlines()
 
-    def end(self):
-        self.done.set()
-        self.join()
-        text = (self.box.room / "up.log").read_text(errors="replace")
-        said = [line for line in text.splitlines() if "panicked at" in line or "cradle: fatal" in line]
-        return [f"a process died of {why}" for why in self.found.values()] + said
+    def found(self):
+        ended = lambda line: self.ENDED in line and ("signal" in line or "exit status: 101" in line)
+        return [line for line in self.said() if ended(line) or "panicked at" in line or "cradle: fatal" in line]
 
-
-def children(pid):
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+    def finds(self, box, module):
+        """Kills a process of a module. Whether that is found within some seconds."""
+        pid = next(pid for pid, called in box.processes().items() if called.startswith(module))
+        os.kill(pid, signal.SIGKILL)
+        try:
+            until("found dead", DEAD_WITHIN_S, lambda: any("signal: 9" in line for line in self.found()))
+        except Unfit:
+            return False
+        return True
 
 
 # ---- Judging ----

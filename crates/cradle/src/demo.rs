@@ -1,5 +1,6 @@
 //! `cradle demo`: a factory line on a laptop, without network, hardware or questions. Everything in it is real.
 
+mod field;
 mod maker;
 
 use crate::cli::Common;
@@ -12,7 +13,7 @@ use crate::output::{Format, Output};
 use crate::servers::Servers;
 use adapters::clock::Stopwatch;
 use adapters::files;
-use maker::Maker;
+use maker::{FACTORY, Maker};
 use model::contract::Call;
 use model::contract::authority::{Entitle, IssueCrl, RevocationReason, Revoke};
 use model::contract::identity::{ImportList, ListFormat, ListImported, Mark};
@@ -75,7 +76,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let operator: OperatorName = parse("demo")?;
     let patience_ms = arguments.patience.saturating_mul(1000);
     let servers = if arguments.apart { Some(Servers::start(None)?) } else { None };
-    let (workshop, maker) = make_installation(&arguments.dir, &operator, servers.as_ref())?;
+    let (workshop, mut maker) = make_installation(&arguments.dir, &operator, servers.as_ref())?;
     let (installation, servers) = match servers {
         Some(servers) => {
             drop(workshop);
@@ -90,13 +91,16 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), patience_ms, servers };
     demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
     demo.apart();
-    let refused = demo.software(maker)?;
+    let (tampered, older) = demo.software(&mut maker)?;
     demo.list()?;
     demo.line("sensor", "own requests (PKCS #10)")?;
     demo.line("gateway", "vouched for by the station (CRMF)")?;
     let stolen = demo.stolen()?;
     demo.check()?;
+    let replayed = demo.field(&mut maker)?;
     let servers = demo.servers.take();
+    let refused =
+        json!({ "tampered_image": tampered.code(), "older_release": older.code(), "replayed_directions": replayed });
     demo.finish(total, refused, &stolen)?;
     match servers {
         Some(servers) if arguments.stay => {
@@ -228,14 +232,14 @@ impl Demo {
     }
 
     /// A maker publishes; sm verifies all of it, countersigns and keeps it. What somebody altered, or brings again though it is older, is refused.
-    fn software(&mut self, mut maker: Maker) -> Result<(Reason, Reason)> {
+    fn software(&mut self, maker: &mut Maker) -> Result<(Reason, Reason)> {
         let watch = Stopwatch::start();
         self.order(Order::Stay(Mode::SoftwareImport))?;
         let (repository, old, altered) =
             (self.dir.join(REPOSITORY), self.dir.join("stick-old"), self.dir.join("stick-altered"));
         self.taken(&repository)?;
         maker.copy(&old)?;
-        maker.publish("1.4.2", 7, &image(7), self.installation.workshop.clock.now())?;
+        maker.publish(FACTORY, ("1.4.2", 7), &image(7), self.installation.workshop.clock.now())?;
         maker.copy(&altered)?;
         maker::alter(&altered)?;
         let tampered = self.refused(&altered)?;
@@ -390,7 +394,7 @@ impl Demo {
         self.step("check", watch, &what)
     }
 
-    fn finish(self, total: Stopwatch, (tampered, older): (Reason, Reason), stolen: &str) -> Result {
+    fn finish(self, total: Stopwatch, refused: Value, stolen: &str) -> Result {
         let certified = self.done.provisioned;
         let rate = crate::bench::number(certified) * 1000.0 / crate::bench::number(self.done.certificates_ms.max(1));
         let ms = total.ms();
@@ -406,12 +410,12 @@ impl Demo {
         .into_iter()
         .map(|(what, name)| (what, path(name)))
         .collect();
-        let said = json!({
-            "boards": self.done.boards, "certified": certified, "refused": self.done.left,
-            "tampered_image": tampered.code(), "older_release": older.code(), "revoked": stolen, "seconds": self.seconds,
+        let mut said = json!({
+            "boards": self.done.boards, "certified": certified, "refused": self.done.left, "revoked": stolen, "seconds": self.seconds,
             "seconds_total": crate::bench::number(ms) / 1000.0,
             "certificates_per_second": (rate * 10.0).round() / 10.0, "paths": paths,
         });
+        said.as_object_mut().into_iter().for_each(|said| said.extend(refused.as_object().cloned().unwrap_or_default()));
         if self.out.format() != Format::Human {
             return self.out.one(&said, String::new);
         }

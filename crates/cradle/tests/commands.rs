@@ -22,6 +22,11 @@ fn the_demonstration_does_what_it_says_and_runs_again() {
         assert_eq!(said["refused"].to_string(), r#"{"not-on-list":1,"serial-taken":2,"wrong-type":1}"#);
         assert_eq!(said["tampered_image"], "image-mismatch");
         assert_eq!(said["older_release"], "release-rolled-back");
+        assert_eq!(said["replayed_directions"], "rollback");
+        let targets = std::fs::read_dir(b.dir.join("cradle-demo/repository/targets")).unwrap();
+        let mut targets = targets.map(|entry| entry.unwrap().path());
+        let newer = targets.find(|path| path.to_str().unwrap().ends_with("demo-os-1.5.0.bin")).unwrap();
+        assert!(b.read("cradle-demo/field/SN2000001/slot") == std::fs::read(newer).unwrap(), "it is not installed");
         let revoked = said["revoked"].as_str().unwrap().to_uppercase();
         let certificates: Vec<_> = std::fs::read_dir(b.dir.join("cradle-demo/certificates")).unwrap().collect();
         // Those of the devices, and that of the responder.

@@ -32,9 +32,9 @@ mod serve;
 pub(crate) mod shares;
 mod station;
 pub(crate) mod status;
-mod tuf;
+pub(crate) mod tuf;
 mod up;
-mod uptane;
+pub(crate) mod uptane;
 mod verify;
 
 pub(crate) use explain::known_code;

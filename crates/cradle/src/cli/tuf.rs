@@ -96,7 +96,7 @@ fn init(common: &Common, dir: &Path, trusted_root: &Path) -> Result {
 }
 
 /// Keeps a root to begin with, if it stands by itself and there is no other one.
-pub(super) fn begin_with(dir: &Path, trusted_root: &Path) -> Result<usize> {
+pub(crate) fn begin_with(dir: &Path, trusted_root: &Path) -> Result<usize> {
     let octets =
         files::read_bounded(trusted_root, Limits::DEFAULT.root_len_max).map_err(|e| Failure::file(trusted_root, &e))?;
     let mut client = Client::new(Limits::DEFAULT, SystemClock.now());
@@ -187,7 +187,7 @@ impl Line {
 }
 
 /// One repository, and the directory where what is trusted of it is kept.
-pub(super) struct Side {
+pub(crate) struct Side {
     dir: PathBuf,
     repository: Source,
     /// What became of the last file that did not come.
@@ -202,7 +202,7 @@ enum Source {
 
 /// A file of ours cannot be used.
 #[derive(Debug)]
-pub(super) struct Broken(PathBuf, std::io::Error);
+pub(crate) struct Broken(PathBuf, std::io::Error);
 
 impl fmt::Debug for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -216,12 +216,12 @@ impl Side {
     }
 
     /// A repository whose metadata lies in a folder of this machine.
-    pub(super) fn of_folder(dir: &Path, metadata: &Path) -> Self {
+    pub(crate) fn of_folder(dir: &Path, metadata: &Path) -> Self {
         Self { dir: dir.to_owned(), repository: Source::Folder(metadata.to_owned()), last: None }
     }
 
     /// Why a client was not driven to its end, with what the line said.
-    pub(super) fn failed(&self, why: NotDone<Broken>) -> Failure {
+    pub(crate) fn failed(&self, why: NotDone<Broken>) -> Failure {
         match (why, &self.last) {
             (NotDone::Outside(Broken(path, fault)), _) => Failure::file(path, &fault),
             (NotDone::Refused(refused), Some(NotFetched::Unreachable(what)))
@@ -295,16 +295,20 @@ pub(super) fn fetch(target: &Target, targets: &Files, path: &Path) -> Result<boo
     if files::open_regular(path).is_ok_and(|file| flow(target, file, |_| Ok(())).is_ok()) {
         return Ok(false);
     }
-    let refuse = |bad| failed(&Refused { file: target.name().to_owned(), bad });
     let source = targets.open(&target.path(), target.length()).map_err(|not| not_come(target, &not))?;
+    keep(target, source, path)?;
+    Ok(true)
+}
+
+/// Keeps a target in a file, once all of it is right.
+pub(crate) fn keep(target: &Target, source: impl Read, path: &Path) -> Result {
     let mut incoming = Incoming::begin(path).map_err(|e| Failure::file(path, &e))?;
     match flow(target, source, |octets| incoming.write(octets)) {
-        Ok(()) => incoming.publish().map_err(|e| Failure::file(path, &e))?,
-        Err(Ended::Refused(bad)) => return Err(refuse(bad)),
-        Err(Ended::Line(fault)) => return Err(not_come(target, &Fetching::why(&fault))),
-        Err(Ended::Disk(fault)) => return Err(Failure::file(path, &fault)),
+        Ok(()) => incoming.publish().map_err(|e| Failure::file(path, &e)),
+        Err(Ended::Refused(bad)) => Err(failed(&Refused { file: target.name().to_owned(), bad })),
+        Err(Ended::Line(fault)) => Err(not_come(target, &Fetching::why(&fault))),
+        Err(Ended::Disk(fault)) => Err(Failure::file(path, &fault)),
     }
-    Ok(true)
 }
 
 enum Ended {

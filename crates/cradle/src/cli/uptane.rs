@@ -138,22 +138,29 @@ fn row(agreed: &Agreed, kept: Option<(PathBuf, bool)>) -> Row {
 
 /// Brings both up to date, and gives what they agree on. One time judges all of it.
 fn follow(arguments: &Arguments) -> Result<Vec<Agreed>> {
-    let now = SystemClock.now();
     let inventory = read_inventory(needed(arguments.inventory.as_ref(), "--inventory")?)?;
     let (director, images) = (arguments.metadata_dir.join("director"), arguments.metadata_dir.join("images"));
     let _alone = (alone(&director)?, alone(&images)?);
     let director_url = needed(arguments.director_url.as_ref(), "--director-url")?;
     let images_url = needed(arguments.images_url.as_ref(), "--images-url")?;
-    let mut director_side = Side::new(&director, arguments.line.below(director_url)?);
-    let mut images_side = Side::new(&images, arguments.line.below(images_url)?);
-    let director = refreshed(now, &mut director_side)?;
-    let directions = Directions::read(&director, &inventory).map_err(|bad| disagree("the director's targets", bad))?;
-    let mut images = refreshed(now, &mut images_side)?;
+    let director = Side::new(&director, arguments.line.below(director_url)?);
+    agreed(&inventory, (director, Side::new(&images, arguments.line.below(images_url)?)), SystemClock.now())
+}
+
+/// The same with two repositories wherever they are: a director and an image repository.
+pub(crate) fn agreed(
+    inventory: &Inventory,
+    (mut director, mut images): (Side, Side),
+    now: UnixTime,
+) -> Result<Vec<Agreed>> {
+    let directed = refreshed(now, &mut director)?;
+    let directions = Directions::read(&directed, inventory).map_err(|bad| disagree("the director's targets", bad))?;
+    let mut client = refreshed(now, &mut images)?;
     let mut all = Vec::new();
     for name in directions.targets() {
-        images.find(name).map_err(|refused| failed(&refused))?;
-        images.drive(&mut images_side).map_err(|why| images_side.failed(why))?;
-        let target = images.found().map_err(|refused| failed(&refused))?;
+        client.find(name).map_err(|refused| failed(&refused))?;
+        client.drive(&mut images).map_err(|why| images.failed(why))?;
+        let target = client.found().map_err(|refused| failed(&refused))?;
         all.push(directions.agree(&target).map_err(|bad| disagree(name, bad))?);
     }
     Ok(all)

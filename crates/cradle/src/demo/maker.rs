@@ -14,8 +14,8 @@ use std::sync::Arc;
 use update::Threshold;
 use update::tuf::write::{Custom, Key, Top};
 
-/// What the software is called in the repository.
-const NAME: &str = "demo-os.bin";
+/// What the software is called in the repository that boards leave the factory with.
+pub(super) const FACTORY: &str = "demo-os.bin";
 /// The two parts of a repository that others see.
 const SEEN: [&str; 2] = ["metadata", "targets"];
 
@@ -46,25 +46,41 @@ impl Maker {
         let start = Start { roles, lifetimes: Lifetimes::DEFAULT };
         let repository = Repository::begin(&dir, &start, now, Box::new(|_| Ok(()))).map_err(failed)?;
         let mut maker = Self { dir, key, repository };
-        maker.publish("1.4.1", 6, image, now)?;
+        maker.publish(FACTORY, ("1.4.1", 6), image, now)?;
         Ok(maker)
     }
 
-    /// Publishes a release for both types of boards, in place of the one before.
-    pub(super) fn publish(&mut self, version: &str, counter: u64, image: &[u8], now: UnixTime) -> Result {
+    /// Publishes a release for both types of boards, in place of the one of that name.
+    pub(super) fn publish(
+        &mut self,
+        name: &str,
+        (version, counter): (&str, u64),
+        image: &[u8],
+        now: UnixTime,
+    ) -> Result {
         let about = json!({
             "release": "demo-os", "release_version": version, "release_counter": counter,
             "hardware_ids": ["sensor", "gateway"],
         });
         let custom = Custom::of_json(about.to_string().as_bytes()).map_err(failed)?;
-        self.repository.add(NAME, &mut Cursor::new(image), Some(&custom), None, now).map_err(failed)?;
+        self.repository.add(name, &mut Cursor::new(image), Some(&custom), None, now).map_err(failed)?;
         self.repository.publish(&[Arc::clone(&self.key)], now, OldKeys::Sign).map_err(failed)?;
         Ok(())
     }
 
     /// The first root: from there on a box believes.
     pub(super) fn root(&self) -> PathBuf {
-        self.dir.join("metadata").join("1.root.json")
+        self.metadata().join("1.root.json")
+    }
+
+    /// What is said of all that there is.
+    pub(super) fn metadata(&self) -> PathBuf {
+        self.dir.join("metadata")
+    }
+
+    /// A target, by its path below the others.
+    pub(super) fn target(&self, path: &str) -> PathBuf {
+        self.dir.join("targets").join(path)
     }
 
     /// Copies what others see of it, as somebody does who carries a stick.

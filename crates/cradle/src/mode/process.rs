@@ -42,9 +42,12 @@ pub(crate) enum Said {
 
 /// A process of a module. Dropping it lets it answer what it has begun, and waits for its end.
 pub(super) struct Process {
+    /// The module and the number.
+    name: String,
     child: Child,
     lifeline: Option<ChildStdin>,
     ended: Receiver<()>,
+    is_told: bool,
 }
 
 impl Processes {
@@ -74,14 +77,15 @@ impl Processes {
         let (lifeline, said) = (child.stdin.take(), child.stdout.take());
         let (tell, told) = sync_channel(1);
         let (gone, ended) = sync_channel(1);
-        let listening = std::thread::Builder::new().name(format!("{module}-{number}")).spawn(move || {
+        let name = format!("{module}-{number}");
+        let listening = std::thread::Builder::new().name(name.clone()).spawn(move || {
             let Some(said) = said else { return };
             let mut lines = BufReader::new(said).lines().map_while(std::io::Result::ok);
             let _nobody_waits = tell.send(lines.next().and_then(|line| serde_json::from_str::<Said>(&line).ok()));
             lines.for_each(drop);
             let _nobody_waits = gone.send(());
         });
-        let mut process = Process { child, lifeline, ended };
+        let mut process = Process { name, child, lifeline, ended, is_told: false };
         listening.map_err(|e| failed(e.to_string()))?;
         process.hand_over(&self.passphrase).map_err(|e| failed(e.to_string()))?;
         match told.recv_timeout(START_WITHIN) {
@@ -106,9 +110,18 @@ impl Process {
         line.write_all(&text).and_then(|()| line.flush())
     }
 
-    /// Whether it has ended by itself, or was ended.
+    /// Whether it has ended by itself, or by somebody else than us; the log says so once.
     pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        let how = match self.child.try_wait() {
+            Ok(None) => return false,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if !self.is_told {
+            self.is_told = true;
+            tracing::warn!(process = %self.name, %how, "a process ended that should run; it is started again");
+        }
+        true
     }
 
     /// Ends it at once: what it has begun is closed by its next start.

@@ -20,12 +20,17 @@ pub struct Known {
     pub permission: Permission,
 }
 
+/// How often the server asks whether a client is there, in seconds, and how often in vain until it gives it up: a process that is
+/// stopped in the middle gets no more calls than those of a quarter of a minute.
+const PING_S: u8 = 5;
+const PINGS_MAX: u8 = 2;
+
 /// The configuration of a server that listens there, keeps events there, and lets these in.
 #[must_use]
 pub fn configuration(listen: &str, store: &Path, users: &[&Known]) -> String {
     let head = format!(
         "# For nats-server, written by `cradle bus config`. Permissions follow contracts/callers.toml.\n\
-         listen: {}\nmax_payload: {PAYLOAD_LEN_MIN}\njetstream {{ store_dir: {} }}\n",
+         listen: {}\nmax_payload: {PAYLOAD_LEN_MIN}\nping_interval: \"{PING_S}s\"\nping_max: {PINGS_MAX}\njetstream {{ store_dir: {} }}\n",
         quoted(listen),
         quoted(&store.display().to_string()),
     );
