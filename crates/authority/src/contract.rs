@@ -10,6 +10,7 @@ use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
     Verdict,
 };
+use model::contract::enrolment::{AllowEnrolment, CaCertificates, CertifyServer, CurrentCrl, Enrol};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
@@ -175,6 +176,11 @@ impl Service for Answering {
             Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call)),
             Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
             Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),
+            Subject::AuthorityEnrol => answer(body, |call: Enrol| Ok(km.ra.enrol(caller, &call))),
+            Subject::AuthorityAllowEnrolment => answer(body, |call: AllowEnrolment| km.ra.allow_enrolment(&call)),
+            Subject::AuthorityCaCertificates => answer(body, |call: CaCertificates| km.ra.ca_certificates(&call)),
+            Subject::AuthorityCurrentCrl => answer(body, |call: CurrentCrl| km.ra.current_crl(&call)),
+            Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
             Subject::IdentityImportList
             | Subject::IdentityTrust
             | Subject::IdentityDeposit

@@ -8,12 +8,14 @@ mod answer;
 mod attributes;
 mod basic;
 mod body;
+mod fault;
 mod path;
 
 pub use answer::{Lines, certs_only, write_base64};
 pub use attributes::{CsrAttribute, csr_attributes};
 pub use basic::{BASIC_LEN_MAX, Credentials, decode_basic};
 pub use body::{BODY_LEN_MAX, BadBody, Form, decode_body};
+pub use fault::{Told, told};
 pub use path::{BadPath, Operation, PREFIX, Route, decode_path};
 
 /// Media type of a request for a certificate. Source: RFC 7030 §4.2.1.
