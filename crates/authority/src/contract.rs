@@ -87,6 +87,12 @@ impl Authority {
         Ok(Confirmed { results: withdrawn.into_iter().map(&mut result).collect() })
     }
 
+    fn entitle(&self, call: Entitle) -> Result<Done, Fault> {
+        let Entitle { station, device_type, quota, until } = call;
+        self.ra.setting().store.entitle(&station, &device_type, quota, until, self.ra.now())?;
+        Ok(Done {})
+    }
+
     fn deposit(&self, call: &Deposit) -> Result<Deposited, Fault> {
         if call.grants.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more grants than a batch may have"));
@@ -134,12 +140,7 @@ impl Service for Answering {
             Subject::AuthorityCertify => answer(body, |call: Certify| km.ra.admit(caller, &call)),
             Subject::AuthorityConfirm => answer(body, |call: Confirm| km.confirm(caller, call)),
             Subject::AuthorityDeposit => answer(body, |call: Deposit| km.deposit(&call)),
-            Subject::AuthorityEntitle => answer(body, |call: Entitle| {
-                let Entitle { station, device_type, quota, until } = call;
-                let store = &km.ra.setting().store;
-                store.entitle(&station, &device_type, quota, until, km.ra.now())?;
-                Ok(Done {})
-            }),
+            Subject::AuthorityEntitle => answer(body, |call: Entitle| km.entitle(call)),
             Subject::AuthorityCreate => answer(body, |call: CreateAuthority| {
                 self.in_ceremony()?;
                 km.create(caller, &call)

@@ -118,11 +118,14 @@ impl Ra {
                 }
                 Ok(certificate)
             }
-            Some(Answer::Failed(Fault::Refused(Reason::TransactionConflict))) => Err(match call.kind {
-                EnrolmentKind::Renewal => Reason::AlreadyRenewed.into(),
-                EnrolmentKind::New => Reason::SecretUsed.into(),
-            }),
-            Some(Answer::Failed(fault)) => Err(fault),
+            Some(Answer::Failed(fault)) => {
+                let is_other = fault == Fault::Refused(Reason::TransactionConflict);
+                Err(match call.kind {
+                    EnrolmentKind::Renewal if is_other => Reason::AlreadyRenewed.into(),
+                    EnrolmentKind::New if is_other => Reason::SecretUsed.into(),
+                    EnrolmentKind::Renewal | EnrolmentKind::New => fault,
+                })
+            }
             None => Err(Fault::unavailable("no answer was made")),
         }
     }

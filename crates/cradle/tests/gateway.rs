@@ -1,6 +1,7 @@
 //! The gateway, asked by foreign clients: curl and openssl. What is refused is refused alike; why, the records say.
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
@@ -218,7 +219,7 @@ fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
     let secret = site.secret("SN000001");
     let organization = site.b.json(&["status"])["organization"].as_str().unwrap_or("Example Devices").to_owned();
     let subject = SUBJECT.replace("Example Devices", &organization);
-    ["one", "two"].map(|name| site.request(name, "/"));
+    ["one", "two"].into_iter().for_each(|name| site.request(name, "/"));
     let up = site.up();
     // Without showing anything.
     let got = up.est(&["/.well-known/est/cacerts"]);
@@ -275,7 +276,7 @@ fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
 fn what_is_shown_must_be_the_devices_own() {
     let site = Site::new("est-attacks");
     let secrets = ["SN000001", "SN000002", "SN000003"].map(|serial| site.secret(serial));
-    ["a", "b", "c"].map(|name| site.request(name, "/"));
+    ["a", "b", "c"].into_iter().for_each(|name| site.request(name, "/"));
     let up = site.up();
     let of = |user: &str, secret: usize| format!("{user}:{}", secrets[secret]);
     up.had("a", "simpleenroll", &["-u", &of("SN000001", 0)]);
@@ -325,7 +326,7 @@ fn who_is_revoked_stolen_or_expired_gets_nothing() {
     let before = std::fs::read_to_string(&profile).unwrap();
     std::fs::write(&profile, before.replace("31_536_000", "86_400")).unwrap();
     let secrets = ["SN000001", "SN000002", "SN000003"].map(|serial| site.secret(serial));
-    ["a", "b", "c"].map(|name| site.request(name, "/"));
+    ["a", "b", "c"].into_iter().for_each(|name| site.request(name, "/"));
     let up = site.up();
     for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
         up.had(name, "simpleenroll", &["-u", &format!("SN00000{}:{}", n + 1, secrets[n])]);
@@ -402,7 +403,7 @@ fn a_profile_that_does_not_name_est_is_not_had_over_it() {
 fn status_is_told_to_anybody_and_never_old() {
     let site = Site::new("status");
     let secrets = ["SN000001", "SN000002"].map(|serial| site.secret(serial));
-    ["a", "b"].map(|name| site.request(name, "/"));
+    ["a", "b"].into_iter().for_each(|name| site.request(name, "/"));
     let up = site.up();
     up.had("a", "simpleenroll", &["-u", &format!("SN000001:{}", secrets[0])]);
     up.had("b", "simpleenroll", &["-u", &format!("SN000002:{}", secrets[1])]);

@@ -169,7 +169,9 @@ impl Status {
             return Ok(Arc::clone(kept));
         }
         let (authority, shard) = key.clone();
-        match (self.km.current_crl(&CurrentCrl { authority, shard }), known) {
+        let told = self.km.current_crl(&CurrentCrl { authority, shard });
+        let is_away = matches!(told, Err(Fault::Unavailable(_)));
+        match (told, known) {
             (Ok(list), known) if known.as_ref().is_none_or(|known| known.list.number <= list.number) => {
                 let etag = format!("\"{}\"", sha256(list.crl.as_ref()));
                 let kept = Arc::new(Kept { list, etag, at: now });
@@ -179,7 +181,8 @@ impl Status {
                 lists.insert(key, Arc::clone(&kept));
                 Ok(kept)
             }
-            (Ok(_) | Err(Fault::Unavailable(_)), Some(known)) => Ok(known),
+            (Ok(_), Some(known)) => Ok(known),
+            (Err(_), Some(known)) if is_away => Ok(known),
             (Ok(_), None) => Err(Fault::unavailable("no list")),
             (Err(fault), _) => Err(fault),
         }

@@ -51,7 +51,8 @@ impl Clock for Still {
 #[track_caller]
 fn check(steps: &[(u64, u64, Option<u64>)], asked: u64) {
     let km = Arc::new(Lists { number: AtomicU64::new(0), asked: AtomicU64::new(0) });
-    let status = Status::new(Arc::clone(&km) as Arc<dyn Km>, Arc::new(Still));
+    let asked_of: Arc<dyn Km> = km.clone();
+    let status = Status::new(asked_of, Arc::new(Still));
     for (s, number, expected) in steps {
         km.number.store(*number, Ordering::Relaxed);
         let told = status.kept("factory".parse().unwrap(), 0, NOW.plus_s(*s));
