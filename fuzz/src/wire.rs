@@ -73,6 +73,32 @@ pub fn ocsp_path(octets: &[u8]) {
     }
 }
 
+/// Paths of EST.
+pub fn est_path(octets: &[u8]) {
+    let Ok(path) = std::str::from_utf8(octets) else { return };
+    let Ok(read) = ::wire::est::decode_path(path) else { return };
+    let label = read.label.map(|label| format!("{label}/")).unwrap_or_default();
+    assert_eq!(format!("{}{label}{}", ::wire::est::PREFIX, read.operation.name()), path, "one path, one spelling");
+}
+
+/// Bodies of requests of EST.
+pub fn est_body(octets: &[u8]) {
+    use ::wire::est::{BODY_LEN_MAX, Lines, decode_body, write_base64};
+    let Ok((der, _)) = decode_body(octets) else { return };
+    for lines in [Lines::Wrapped, Lines::One] {
+        let text = write_base64(&der, lines);
+        assert!(text.len() <= BODY_LEN_MAX);
+        assert_eq!(decode_body(text.as_bytes()).map(|(again, _)| again), Ok(der.clone()), "what we write, we read");
+    }
+}
+
+/// One-time secrets, as HTTP carries them.
+pub fn est_basic(octets: &[u8]) {
+    let Ok(value) = std::str::from_utf8(octets) else { return };
+    let Some(read) = ::wire::est::decode_basic(value) else { return };
+    assert!(!read.user.is_empty() && !read.user.contains(':') && read.user.len() < ::wire::est::BASIC_LEN_MAX);
+}
+
 /// Status filters.
 pub fn status_filter(octets: &[u8]) {
     use ::wire::filter::{Filter, decode, finish};

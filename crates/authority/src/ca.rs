@@ -1,5 +1,6 @@
 //! The certification authorities of this instance: their certificates, their chains, their keys.
 
+use crate::enrol::Est;
 use crate::limits::Limits;
 use issue::{Issuer, Profile};
 use model::contract::hierarchy::CreateAuthority;
@@ -23,6 +24,7 @@ pub struct Setting {
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
     pub organization: String,
     pub limits: Limits,
+    pub est: Est,
 }
 
 /// One authority.
@@ -160,6 +162,12 @@ impl Cas {
     pub(crate) fn by_id(&self, id: u64) -> Option<Arc<Ca>> {
         let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
         by_name.values().find(|ca| ca.row.id == id).map(Arc::clone)
+    }
+
+    /// The authority whose certificate it is.
+    pub(crate) fn of_certificate(&self, certificate: &Certificate) -> Option<Arc<Ca>> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().find(|ca| ca.row.certificate == certificate.der()).map(Arc::clone)
     }
 
     /// The first authority that exists of those that a profile names.

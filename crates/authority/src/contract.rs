@@ -10,6 +10,7 @@ use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
     Verdict,
 };
+use model::contract::enrolment::{AllowEnrolment, CaCertificates, CertifyServer, CurrentCrl, Enrol};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
@@ -86,6 +87,12 @@ impl Authority {
         Ok(Confirmed { results: withdrawn.into_iter().map(&mut result).collect() })
     }
 
+    fn entitle(&self, call: Entitle) -> Result<Done, Fault> {
+        let Entitle { station, device_type, quota, until } = call;
+        self.ra.setting().store.entitle(&station, &device_type, quota, until, self.ra.now())?;
+        Ok(Done {})
+    }
+
     fn deposit(&self, call: &Deposit) -> Result<Deposited, Fault> {
         if call.grants.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more grants than a batch may have"));
@@ -133,12 +140,7 @@ impl Service for Answering {
             Subject::AuthorityCertify => answer(body, |call: Certify| km.ra.admit(caller, &call)),
             Subject::AuthorityConfirm => answer(body, |call: Confirm| km.confirm(caller, call)),
             Subject::AuthorityDeposit => answer(body, |call: Deposit| km.deposit(&call)),
-            Subject::AuthorityEntitle => answer(body, |call: Entitle| {
-                let Entitle { station, device_type, quota, until } = call;
-                let store = &km.ra.setting().store;
-                store.entitle(&station, &device_type, quota, until, km.ra.now())?;
-                Ok(Done {})
-            }),
+            Subject::AuthorityEntitle => answer(body, |call: Entitle| km.entitle(call)),
             Subject::AuthorityCreate => answer(body, |call: CreateAuthority| {
                 self.in_ceremony()?;
                 km.create(caller, &call)
@@ -175,6 +177,11 @@ impl Service for Answering {
             Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call)),
             Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
             Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),
+            Subject::AuthorityEnrol => answer(body, |call: Enrol| Ok(km.ra.enrol(caller, &call))),
+            Subject::AuthorityAllowEnrolment => answer(body, |call: AllowEnrolment| km.ra.allow_enrolment(&call)),
+            Subject::AuthorityCaCertificates => answer(body, |call: CaCertificates| km.ra.ca_certificates(&call)),
+            Subject::AuthorityCurrentCrl => answer(body, |call: CurrentCrl| km.ra.current_crl(&call)),
+            Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
             Subject::IdentityImportList
             | Subject::IdentityTrust
             | Subject::IdentityDeposit

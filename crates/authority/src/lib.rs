@@ -4,16 +4,19 @@
 
 pub mod ca;
 mod contract;
+pub mod enrol;
 pub mod foreign;
 mod hierarchy;
 mod limits;
 pub mod lists;
 mod ocsp;
+mod offers;
 pub mod ra;
 pub mod va;
 
 pub use ca::{Ca, Setting};
 pub use contract::Authority;
+pub use enrol::Est;
 pub use foreign::Abroad;
 pub use limits::Limits;
 pub use ra::Ra;

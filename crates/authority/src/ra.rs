@@ -2,7 +2,7 @@
 
 use crate::ca::{Ca, Cas, Setting};
 use crate::foreign::{Abroad, Wanted};
-use crate::limits::Limiter;
+use crate::limits::{Limiter, Limits};
 use crate::ocsp::Memory;
 use issue::profile::{Protocol, Requester, SubjectKind};
 use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
@@ -16,7 +16,7 @@ use ports::directory::Caller;
 use ports::store::authority::{Approval, Grant, IntentDraft, IntentOutcome, PendingDraft, RecordDraft, Right};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use x509::SerialNumber;
 
 /// Batches shorter than this are worked off on the caller's own thread: handing them over costs more than it brings.
@@ -30,6 +30,8 @@ pub struct Ra {
     setting: Setting,
     cas: Cas,
     limiter: Limiter,
+    notes: Limiter,
+    listing: Mutex<()>,
     ocsp: Memory,
     abroad: Option<Abroad>,
 }
@@ -67,7 +69,7 @@ impl Ra {
     /// [`Fault`] if the authorities cannot be read.
     pub fn new(setting: Setting) -> Result<Self, Fault> {
         let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
-        Ok(Self { cas, setting, limiter, ocsp, abroad: None })
+        Ok(Self { cas, setting, limiter, notes: Limiter::default(), listing: Mutex::default(), ocsp, abroad: None })
     }
 
     /// The same, with lines to foreign authorities.
@@ -86,6 +88,10 @@ impl Ra {
     pub(crate) const fn cas(&self) -> &Cas {
         &self.cas
     }
+    /// Held by whoever makes a list because somebody asked.
+    pub(crate) const fn listing(&self) -> &Mutex<()> {
+        &self.listing
+    }
     pub(crate) const fn ocsp(&self) -> &Memory {
         &self.ocsp
     }
@@ -103,6 +109,17 @@ impl Ra {
     /// # Errors
     /// [`Fault::Malformed`] if the batch is too long; [`Fault::Unavailable`] if the store cannot be read.
     pub fn admit(&self, caller: &Caller, call: &Certify) -> Result<Certified, Fault> {
+        self.admit_by(Protocol::Bus, caller, call)
+    }
+
+    /// Whether one more refusal of what this caller hands on is recorded: sixty at once, then one a second.
+    pub(crate) fn may_note(&self, caller: &Caller) -> bool {
+        let limits = Limits { certificates_per_s: Some(1), burst: 60, waiting_max: 0 };
+        self.notes.take(&limits, caller, 1, self.now()) > 0
+    }
+
+    /// The same for requests that came in another way, and were looked at before.
+    pub(crate) fn admit_by(&self, protocol: Protocol, caller: &Caller, call: &Certify) -> Result<Certified, Fault> {
         if call.requests.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more requests than a batch may have"));
         }
@@ -120,6 +137,7 @@ impl Ra {
                 return Err(Reason::IssuerNotAllowed.into());
             }
             let ca = self.cas.for_profile(&profile)?;
+            admit(&profile, protocol, caller)?;
             self.prepare(caller, request, grant.as_ref(), &rights, profile, ca)
         });
         Ok(self.finish(call, inspected))
@@ -131,9 +149,10 @@ impl Ra {
             return Err(Reason::IssuerNotAllowed.into());
         }
         let grant = self.grants(std::slice::from_ref(&request))?.pop().flatten();
-        let inspected = self
-            .profile(&request)
-            .and_then(|profile| self.prepare(caller, &request, grant.as_ref(), &BTreeMap::new(), profile, ca));
+        let inspected = self.profile(&request).and_then(|profile| {
+            admit(&profile, Protocol::Bus, caller)?;
+            self.prepare(caller, &request, grant.as_ref(), &BTreeMap::new(), profile, ca)
+        });
         let mut certified = self.finish(&Certify { requests: vec![request] }, vec![inspected]);
         certified.answers.pop().ok_or(Fault::unavailable("no answer was made"))
     }
@@ -176,7 +195,6 @@ impl Ra {
         ca: Arc<Ca>,
     ) -> Result<Inspected, Fault> {
         let now = self.now();
-        admit(&profile, caller)?;
         let grant = grant.ok_or(Reason::NoGrant)?;
         let request = Request::decode(&call.evidence)?;
         // What was used may have been used by this very transaction: a repetition gets the same answer, also when the
@@ -415,8 +433,12 @@ impl Ra {
     }
 }
 
-/// Whether the profile lets this caller ask. What the console asks for, a person asks for.
-fn admit(profile: &Profile, caller: &Caller) -> Result<(), Reason> {
+/// Whether the profile lets this caller ask. What the console asks for, a person asks for; what came in by a protocol of the
+/// gateway, a device.
+fn admit(profile: &Profile, protocol: Protocol, caller: &Caller) -> Result<(), Reason> {
+    if protocol != Protocol::Bus {
+        return profile.admit(Requester::Device, protocol);
+    }
     let by_bus = profile.admit(Requester::Module(caller.module), Protocol::Bus);
     match caller.module {
         Module::Console => by_bus.or_else(|_| profile.admit(Requester::Operator, Protocol::Console)),

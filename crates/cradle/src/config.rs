@@ -1,5 +1,9 @@
 //! The settings of one installation: `cradle.toml` in its data directory.
 
+mod gateway;
+
+pub(crate) use gateway::GatewayConfig;
+
 use crate::fault::{Exit, Failure, Result};
 use adapters::bus::nats::Domain;
 use adapters::files;
@@ -59,6 +63,9 @@ pub(crate) struct Config {
     /// Which repositories of software this box follows; none if absent, and releases are taken one by one then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) follow: Option<FollowConfig>,
+    /// The door to other networks; there is none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<GatewayConfig>,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
 }
@@ -348,6 +355,9 @@ impl Config {
         }
         if !(1..=ceremony::OPERATORS_MAX).contains(&self.operators_needed) {
             return Err("operators_needed is from 1 to 32");
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.check()?;
         }
         if let Some(bus) = &self.bus {
             bus.check()?;

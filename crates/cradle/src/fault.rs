@@ -162,7 +162,8 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
     match reason {
         R::ModuleOff | R::Sealed | R::WrongMode | R::Quarantined | R::KeyOffline => Exit::Unavailable,
         #[rustfmt::skip]
-        R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
+        R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer | R::SecretUnknown
+        | R::SecretExpired | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
         | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
             Exit::NotAuthorised,
         R::SerialUnknown
@@ -171,9 +172,10 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::TransactionUnknown
         | R::ReleaseUnknown
         | R::SignerUnknown
-        | R::SupplierUnknown => Exit::NotFound,
+        | R::SupplierUnknown
+        | R::LabelUnknown => Exit::NotFound,
         #[rustfmt::skip]
-        R::NameTaken | R::ForeignUnsettled | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
+        R::SecretUsed | R::AlreadyRenewed | R::NameTaken | R::ForeignUnsettled | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
         | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         R::ListInvalid => Exit::Failed,
@@ -186,6 +188,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::WeakKey
         | R::KeyTypeNotAllowed
         | R::KeyInUse
+        | R::LabelMismatch
         | R::NoGrant
         | R::GrantExpired
         | R::GrantSpent

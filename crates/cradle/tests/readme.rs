@@ -20,12 +20,17 @@ fn repository() -> &'static Path {
 
 /// Types the block `sh by-hand` of a document in the directory of an empty box, and gives what was printed.
 fn typed(document: &str, b: &Box_) -> String {
+    typed_with(document, b, str::to_owned)
+}
+
+/// The same, where a test has to put something in another's place.
+fn typed_with(document: &str, b: &Box_, other: impl Fn(&str) -> String) -> String {
     let document = std::fs::read_to_string(repository().join(document)).unwrap();
     let (_, block) = document.split_once("```sh by-hand\n").unwrap();
     let (script, _) = block.split_once("\n```").unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_cradle")).parent().unwrap().display().to_string();
     let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
+        .args(["-euo", "pipefail", "-c", &other(script)])
         .current_dir(&b.dir)
         .env_clear()
         .env("PATH", format!("{binary}:/usr/bin:/bin"))
@@ -77,6 +82,19 @@ fn the_lines_of_the_chapter_on_ceremonies_work_as_they_stand() {
     assert!(out.contains("plant.pem: OK") && out.contains("the key of bob, with 2 certificates"), "{out}");
     assert!(text(&b.read("bob.txt")).contains("friendlyName: bob"));
     assert!(out.contains("All records agree."), "{out}");
+}
+
+#[test]
+fn the_lines_of_the_chapter_on_the_gateway_work_as_they_stand() {
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (https, http) = (free(), free());
+    let out = typed_with("docs/gateway.md", &Box_::empty("gateway-chapter"), |script| {
+        let script = script.replace("8443", &https).replace("8080", &http);
+        // The box ends even if a line before that fails.
+        format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}")
+    });
+    assert_eq!(out.matches("pem: OK").count(), 2, "{out}");
+    assert!(out.contains("next.pem: good") && out.contains("which it renews"), "{out}");
 }
 
 /// The board stops even if a line before that fails.

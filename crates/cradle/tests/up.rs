@@ -155,6 +155,42 @@ fn a_process_of_a_module_is_ready_while_it_holds_a_lease() {
 }
 
 #[test]
+fn the_gateway_of_a_box_is_open_while_its_mode_lets_it() {
+    let said = said(
+        "gateway",
+        r#"at=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        printf '\n[gateway]\nhttp = "127.0.0.1:%s"\n' $at >>data/cradle.toml
+        up
+        crl="http://127.0.0.1:$at/crl/factory.crl"
+        # got: the status, or 000 if nobody listens.
+        got() { curl -s -o /dev/null -w '%{http_code}' "$1"; }
+        mode() { "$CRADLE" --data data mode set $1 >/dev/null || exit 5; }
+        say before echo "{} $(got $crl)"
+        mode certificate-management
+        say uncertified asked "$url/ready"
+        "$CRADLE" --data data module add gateway >/dev/null || exit 4
+        until [ "$(got $crl)" = 200 ]; do kill -0 $box || exit 3; done
+        say open echo "{} $(got $crl)"
+        say ready until_ready "$url/ready"
+        # The mode is changed when its sockets are proved to be gone, not before.
+        mode ceremony
+        say closed echo "{} $(got $crl)"
+        mode certificate-management
+        until [ "$(got $crl)" = 200 ]; do kill -0 $box || exit 2; done
+        say again echo "{} $(got $crl)"
+        kill -TERM $box
+        wait $box
+        say ended echo "{} $(got $crl)"
+        "#,
+    );
+    for (name, status) in [("before", "000"), ("open", "200"), ("closed", "000"), ("again", "200"), ("ended", "000")] {
+        assert_eq!(said[name].1, status, "{name}: {said:?}");
+    }
+    check(&said, "uncertified", "503", &["identity", "authority", "gateway"], &[("not-certified", "gateway")]);
+    assert_eq!(said["ready"].1, "200", "{said:?}");
+}
+
+#[test]
 fn what_other_machines_could_reach_is_not_listened_on() {
     let ran = Command::new(env!("CARGO_BIN_EXE_cradle"))
         .args(["--data", "/nowhere", "--passphrase-file", "/dev/null", "up", "--listen", "0.0.0.0:0"])

@@ -57,6 +57,11 @@ impl Service for Identity {
             | Subject::AuthorityCrl
             | Subject::AuthorityOcsp
             | Subject::AuthorityFilter
+            | Subject::AuthorityEnrol
+            | Subject::AuthorityAllowEnrolment
+            | Subject::AuthorityCaCertificates
+            | Subject::AuthorityCurrentCrl
+            | Subject::AuthorityCertifyServer
             | Subject::SoftwareImport
             | Subject::SoftwareTrust
             | Subject::SoftwareUpdate

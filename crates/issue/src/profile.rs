@@ -212,6 +212,11 @@ impl Profile {
     pub fn key_types(&self) -> &[KeyType] {
         &self.key_types
     }
+    /// Whether a requester may choose alternative names.
+    #[must_use]
+    pub fn takes_alt_names(&self) -> bool {
+        self.alt_names.iter().any(|rule| matches!(rule, AltNameRule::Request(..)))
+    }
     /// Whether a station may vouch for the key.
     #[must_use]
     pub const fn ra_verified(&self) -> bool {

@@ -40,6 +40,7 @@ fn wishes(profile_name: &str) -> (Name, Vec<Extension>) {
     let dns = |name: &str| GeneralName::Dns(name.to_owned());
     let ip = |octets: &[u8]| GeneralName::Ip(octets.to_vec());
     let names = match profile_name {
+        "gateway" => vec![dns("cm.internal")],
         "tls-server" => vec![dns("gate.internal"), dns("gate.hall-2.internal")],
         "example-controller" => {
             let uri = GeneralName::Uri("https://plant.example.com/7".into());

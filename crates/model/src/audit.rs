@@ -33,6 +33,10 @@ pub enum Event {
     CertificateRefused { subject: String, transaction: TransactionId, reason: Reason },
     /// Leave for certificates was left.
     GrantsDeposited { count: u64, origin: String },
+    /// A device may come over the network for one certificate.
+    EnrolmentAllowed { subject: String, profile: String, until: UnixTime, left_by: String },
+    /// A device that came over the network was certified: what it showed, under which label.
+    Enrolled { subject: String, transaction: TransactionId, label: String, shown: String },
     /// A station may vouch for devices.
     Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
     /// A certificate was revoked.

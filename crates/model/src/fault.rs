@@ -123,6 +123,29 @@ reasons! {
         "check the identifier; only the station that asked may confirm or reject",
     TransactionClosed = "transaction-closed": "this transaction has ended without a usable certificate";
         "start a new transaction",
+    // Who comes over the network.
+    LabelUnknown = "label-unknown": "there is no such label";
+        "name one of those in [gateway.est] of cradle.toml",
+    LabelMismatch = "label-mismatch": "the certificate that was shown is not one of those that this label renews";
+        "renew it under the label of its own profile; enrol under this one if the device may have both",
+    ClientUnproved = "client-unproved": "the client showed nothing that says who it is";
+        "show a certificate in TLS, or the one-time secret of `cradle device allow --secret`",
+    ClientUnknown = "client-unknown": "the certificate that was shown is no device's of this installation";
+        "show the one that was issued here; others' are not taken yet",
+    ClientRevoked = "client-revoked": "the certificate that was shown, or that of its authority, is revoked or on hold";
+        "release it if it is on hold; otherwise `cradle device allow --secret` lets the device enrol anew",
+    ClientExpired = "client-expired": "the certificate that was shown is not valid now";
+        "`cradle device allow --secret` lets the device enrol anew; devices renew before the end",
+    ClientsDiffer = "clients-differ": "the certificate and the secret that were shown belong to two devices";
+        "nothing, if you did not send it: it was refused and recorded",
+    SecretUnknown = "secret-unknown": "there is no such secret for this device under this label";
+        "make one with `cradle device allow --secret`, and write the serial number as its user",
+    SecretExpired = "secret-expired": "the one-time secret has ended";
+        "make another one with `cradle device allow --secret`",
+    SecretUsed = "secret-used": "the one-time secret was used for another key";
+        "make another one with `cradle device allow --secret`; if the device did not use it, somebody else did",
+    AlreadyRenewed = "already-renewed": "another certificate took the place of the one that was shown";
+        "use that one; if the device lost it, revoke it as superseded, and the older one renews once more",
     // The authority.
     LintFailed = "lint-failed": "the certificate would break a rule, so it was not signed";
         "see the finding in the log; correct the profile and run `cradle profile check`",

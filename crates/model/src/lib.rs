@@ -19,7 +19,7 @@ pub use mode::Mode;
 pub use module::Module;
 pub use octets::{Base64, Digest, Nonce, TransactionId};
 pub use text::{
-    AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, FileName, OperatorName,
+    AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, EstLabel, FileName, OperatorName,
     ProfileName, StationName, SupplierName,
 };
 pub use time::UnixTime;

@@ -108,6 +108,12 @@ text!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
 );
 text!(
+    /// What stands in a path of EST and says which certificates are asked for. Source: RFC 7030 §3.2.2.
+    EstLabel, "EST label", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
     /// The name of a key ceremony.
     CeremonyName, "ceremony name", 64,
     "1 to 64 lower-case letters, digits or '-', beginning with a letter or digit",

@@ -13,6 +13,7 @@ use model::Fault;
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Deposit, Entitle, IssueCrl, IssueFilter, Release, Revoke,
 };
+use model::contract::enrolment::{AllowEnrolment, CaCertificates, CertifyServer, CurrentCrl, Enrol};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
@@ -124,6 +125,26 @@ fn authority_ocsp() {
 #[test]
 fn authority_filter() {
     check::<IssueFilter>();
+}
+#[test]
+fn authority_enrol() {
+    check::<Enrol>();
+}
+#[test]
+fn authority_allow_enrolment() {
+    check::<AllowEnrolment>();
+}
+#[test]
+fn authority_ca_certificates() {
+    check::<CaCertificates>();
+}
+#[test]
+fn authority_current_crl() {
+    check::<CurrentCrl>();
+}
+#[test]
+fn authority_certify_server() {
+    check::<CertifyServer>();
 }
 #[test]
 fn authority_crl() {

@@ -37,6 +37,9 @@ pub(crate) const fn is_harmless_again(subject: Subject) -> bool {
             | Subject::AuthorityOcsp
             | Subject::AuthorityCrl
             | Subject::AuthorityFilter
+            | Subject::AuthorityEnrol
+            | Subject::AuthorityCaCertificates
+            | Subject::AuthorityCurrentCrl
             | Subject::ProvisioningWatch
             | Subject::ModeLease
             | Subject::ModeAsk

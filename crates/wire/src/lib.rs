@@ -4,6 +4,7 @@
 //! that somebody else signs.
 
 pub mod cmp;
+pub mod est;
 pub mod filter;
 pub mod ocsp;
 mod read;

@@ -22,6 +22,18 @@ fn cmp_message() {
     check("cmp_message", wire::cmp_message);
 }
 #[test]
+fn est_path() {
+    check("est_path", wire::est_path);
+}
+#[test]
+fn est_body() {
+    check("est_body", wire::est_body);
+}
+#[test]
+fn est_basic() {
+    check("est_basic", wire::est_basic);
+}
+#[test]
 fn ocsp_request() {
     check("ocsp_request", wire::ocsp_request);
 }

@@ -7,15 +7,15 @@ use model::audit::Entry;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
 use model::contract::identity::{BoardSeen, StepDone};
 use model::{
-    AuthorityName, DeviceId, DeviceType, Digest, Entity, OperatorName, ProfileName, Reason, StationName, SupplierName,
-    TransactionId, UnixTime,
+    AuthorityName, DeviceId, DeviceSerial, DeviceType, Digest, Entity, OperatorName, ProfileName, Reason, StationName,
+    SupplierName, TransactionId, UnixTime,
 };
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::authority::{
     Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
-    CrlContents, CrlLine, CrlRow, CrlScope, Grant, IntentDraft, IntentOutcome, PendingDraft, PendingRow, RecordDraft,
-    Replacement, Right, Standing,
+    CrlContents, CrlLine, CrlRow, CrlScope, EnrolmentDraft, Grant, IntentDraft, IntentOutcome, PendingDraft,
+    PendingRow, RecordDraft, Registered, Replacement, Right, Standing,
 };
 use ports::store::identity::{DeviceFilter, DeviceRow, List, ListOutcome, PendingGrants, SupplierRow};
 use ports::store::line::Job;
@@ -300,6 +300,10 @@ impl AuthorityStore for Seen {
             name: &AuthorityName, key: &KeyUri, issuer: Option<&AuthorityName>, profile: &ProfileName, at: UnixTime,
         ) -> Result<u64, Reason> = inner;
         write fn allow(subject: &Entity, profile: &ProfileName, certificates: u32, at: UnixTime) -> () = inner;
+        write fn let_enrol(draft: &EnrolmentDraft) -> () = inner;
+        read fn secret_that_opens(grant: u64) -> Option<Digest> = inner;
+        read fn device_of(serial: &DeviceSerial) -> Option<DeviceId> = inner;
+        read fn registered(device: &DeviceId) -> Registered = inner;
         write fn import_authority(
             name: &AuthorityName, issuer: Option<&AuthorityName>, certificate: &[u8], key: Digest, at: UnixTime,
         ) -> Result<(), Reason> = inner;

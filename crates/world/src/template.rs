@@ -119,6 +119,7 @@ impl Template {
             profiles: profiles.clone(),
             organization: ORGANIZATION.to_owned(),
             limits: authority::Limits::default(),
+            est: authority::Est::default(),
         })
         .or_stuck("starting km")?;
         let maker = Maker { km, hub: Arc::clone(&hub), inner: Arc::clone(&inner), entropy, instance: instance.clone() };

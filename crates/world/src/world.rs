@@ -257,6 +257,7 @@ impl World {
                     profiles: self.template.profiles.clone(),
                     organization: crate::template::ORGANIZATION.to_owned(),
                     limits: authority::Limits::default(),
+                    est: authority::Est::default(),
                 });
                 Arc::new(km.or_stuck("starting km")?).on(&link)
             }

@@ -4,7 +4,7 @@ use crate::support::*;
 use model::contract::identity::{BoardSeen, Step, StepDone};
 use model::mode::{Binding, Order};
 use model::{Digest, Mode, Module, Reason, TransactionId};
-use ports::store::authority::{CertificateFilter, IntentDraft, RecordDraft};
+use ports::store::authority::{CertificateFilter, EnrolmentDraft, IntentDraft, LeftBy, RecordDraft, Registered};
 use ports::store::identity::{List, ListedDevice};
 use ports::store::line::Job;
 use ports::store::mode::ModeRow;
@@ -49,6 +49,40 @@ fn boards_are_bound_to_names() {
     assert_eq!(admit(seen("chip-3", 3)), Err(Reason::BoardHeld));
     store.mark(&id, false, NOW).unwrap().unwrap();
     assert_eq!(admit(seen("chip-3", 3)), Ok(()));
+}
+#[test]
+fn leave_to_enrol_is_one_at_a_time_and_so_is_its_secret() {
+    let b = Box_::new();
+    let store = b.open();
+    store.import(&list(&[(1, None)]), NOW).unwrap();
+    let profile: model::ProfileName = "ldevid".parse().unwrap();
+    let let_enrol = |left_by, until_s: u64| {
+        let until = NOW.plus_s(until_s);
+        store
+            .let_enrol(&EnrolmentDraft { subject: device(1), profile: profile.clone(), until, left_by, at: NOW })
+            .unwrap();
+        let grant = store.grants(&[(&device(1), &profile)]).unwrap().pop().unwrap().unwrap();
+        (store.secret_that_opens(grant.id).unwrap(), grant.quota - grant.used, grant.until)
+    };
+    let in_s = |s| NOW.plus_s(s);
+    assert_eq!(let_enrol(LeftBy::Operator(None), 9), (None, 1, in_s(9)));
+    assert_eq!(let_enrol(LeftBy::Operator(Some(digest(7))), 8), (Some(digest(7)), 1, in_s(8)));
+    assert_eq!(let_enrol(LeftBy::Operator(Some(digest(8))), 8), (Some(digest(8)), 1, in_s(8)), "the one before ends");
+    assert_eq!(let_enrol(LeftBy::Renewal, 9), (None, 1, in_s(9)), "who renews has a certificate, and needs no secret");
+    assert_eq!(store.secret_that_opens(99).unwrap(), None);
+}
+#[test]
+fn who_is_on_no_list_or_stolen_is_told_apart() {
+    let b = Box_::new();
+    let store = b.open();
+    store.import(&list(&[(1, None)]), NOW).unwrap();
+    let [one, two] = [1, 2].map(|n| device(n).device().unwrap().clone());
+    assert_eq!(store.registered(&one).unwrap(), Registered::Yes);
+    assert_eq!(store.registered(&two).unwrap(), Registered::No);
+    store.mark(&one, true, NOW).unwrap().unwrap();
+    assert_eq!(store.registered(&one).unwrap(), Registered::Held);
+    assert_eq!(store.device_of(&one.serial).unwrap(), Some(one));
+    assert_eq!(store.device_of(&two.serial).unwrap(), None);
 }
 #[test]
 fn a_device_is_provisioned_once_and_in_order() {

@@ -4,13 +4,17 @@ use super::Common;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
 use adapters::store::SqlStore;
+use model::contract::enrolment::AllowEnrolment;
 use model::contract::identity::Mark;
 use model::lifecycle::Custody;
-use model::{DeviceId, DeviceSerial, Entity};
+use model::{DeviceId, DeviceSerial, Entity, ProfileName};
+use ports::Entropy;
+use ports::clock::random;
 use ports::store::authority::CertificateFilter;
 use ports::store::identity::{DeviceFilter, DeviceRow};
 use ports::store::{AuthorityStore, IdentityStore};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// Devices.
 #[derive(clap::Args)]
@@ -34,6 +38,23 @@ enum Verb {
     Show {
         /// Its serial number or its name (`urn:dev:ops:...`).
         device: String,
+    },
+    /// Let a registered device enrol over the network, once. Needs the mode `certificate-management`.
+    ///
+    /// A device that has a certificate of this installation needs no secret: it shows that one. What was allowed before for the
+    /// same device and profile, and its secret, ends.
+    Allow {
+        /// Its serial number or its name.
+        device: String,
+        /// What its certificate may say; the profile of its registration list if not given.
+        #[arg(long)]
+        profile: Option<ProfileName>,
+        /// For how many days.
+        #[arg(long, default_value_t = 7)]
+        days: u64,
+        /// Make a one-time secret that the device shows in place of a certificate, and print it, once.
+        #[arg(long)]
+        secret: bool,
     },
     /// Mark a device as stolen: no station gives it anything. Its certificate is revoked with `cradle cert revoke`.
     Stolen {
@@ -120,6 +141,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let shown = Shown { row: row(&found), certificates: held.collect() };
             out.one(&shown, || text(&shown))
         }
+        Verb::Allow { device, profile, days, secret } => allow(common, &device, profile, days, secret),
         Verb::Stolen { device, recovered } => {
             let found = find(&common.records()?, &device)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
@@ -135,6 +157,41 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             Ok(())
         }
     }
+}
+
+/// Letters of a secret: none that is taken for another. Twenty-six of them are 130 bits.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+const SECRET_LEN: usize = 26;
+
+fn secret_of(entropy: &dyn Entropy) -> Zeroizing<String> {
+    let octets = Zeroizing::new(random::<SECRET_LEN>(entropy));
+    let letter = |octet: &u8| LETTERS.get(usize::from(octet % 32)).copied().map_or('a', char::from);
+    Zeroizing::new(octets.iter().map(letter).collect())
+}
+
+fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64, with_secret: bool) -> Result {
+    crate::cli::check_days(days)?;
+    let out = common.out();
+    let found = find(&common.records()?, device)?;
+    let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let workshop = &installation.workshop;
+    let secret = with_secret.then(|| secret_of(workshop.entropy.as_ref()));
+    let call = AllowEnrolment {
+        subject: Entity::Device(found.id.clone()),
+        profile: profile.unwrap_or_else(|| found.profile.clone()),
+        until: workshop.clock.now().plus_s(days.saturating_mul(86_400)),
+        secret: secret.as_ref().map(|secret| x509::sha256(secret.as_bytes())),
+    };
+    installation.ask(&call, &format!("allowing {} to enrol", found.id))?;
+    let (serial, until) = (&found.id.serial, call.until.to_string());
+    let shown = secret.as_ref().map(|secret| secret.as_str());
+    let said = serde_json::json!({
+        "device": found.id, "profile": call.profile, "until": until, "user": serial, "secret": shown,
+    });
+    out.one(&said, || match shown {
+        Some(secret) => format!("user    {serial}\nsecret  {secret}\nuntil   {until}\n"),
+        None => format!("{} may enrol under {} until {until}\n", found.id, call.profile),
+    })
 }
 
 fn all(store: &SqlStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {

@@ -47,6 +47,13 @@ enum Verb {
         #[arg(long, env = "CRADLE_OPERATOR", requires = "expired")]
         operator: Option<OperatorName>,
     },
+    /// Make a key for a module that this box does not have yet, and certify it: gateway. Needs the mode
+    /// `certificate-management` or `ceremony`.
+    Add {
+        /// The module: gateway.
+        #[arg(value_parser = ["gateway"])]
+        module: String,
+    },
     /// Invite another box: write a token that lets it join this installation, once. Two operators must say so, if there
     /// are two.
     Invite(InviteArguments),
@@ -162,6 +169,14 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             let installation = open(common)?;
             let all: Vec<_> = own(&installation)?.iter().map(ToString::to_string).collect();
             renew_on(common, &installation, &all, Keys::Kept)
+        }
+        Verb::Add { module } => {
+            let installation = open(common)?;
+            let module = Module::by_name(&module).ok_or_else(|| no_module(&module))?;
+            let (config, label) = (&installation.workshop.config, module_label(module));
+            let subject = module_entity(module, config);
+            let certificate = enrol::certify(&installation, "modules", subject, "module", &label)?;
+            print(common, &[row_of(&config.name, module, &certificate)])
         }
         Verb::Invite(arguments) => invite(common, arguments),
         Verb::Invitations => invitations(common),

@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
     /// and /ready too.
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRADLE_LISTEN")]
     listen: Option<String>,
-    /// Run these modules on the bus: authority, identity, provisioning, software.
-    #[arg(long, value_name = "MODULE", value_delimiter = ',', value_parser = module)]
+    /// Run these modules on the bus: authority, gateway, identity, provisioning, software.
+    #[arg(long, value_name = "MODULE", value_delimiter = ',', value_parser = hosted)]
     modules: Vec<Module>,
     /// Which of the processes of these modules on this box, from 1.
     #[arg(long, default_value_t = 1, requires = "modules")]
@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
     /// Take the passphrase from standard input, and end when that is closed.
     #[arg(long, hide = true, requires = "modules")]
     supervised: bool,
+}
+
+fn hosted(name: &str) -> std::result::Result<Module, String> {
+    if name == Module::Gateway.name() { Ok(Module::Gateway) } else { module(name) }
 }
 
 pub(super) fn module(name: &str) -> std::result::Result<Module, String> {

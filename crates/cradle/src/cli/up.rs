@@ -1,19 +1,28 @@
 //! `cradle up`: a box whose modules run in processes of their own.
 
 use super::Common;
-use crate::compose::{passphrase, supervise};
+use crate::compose::{Door, Installation, Role, Workshop, passphrase, supervise};
 use crate::config::{Config, Places};
 use crate::fault::Result;
+use crate::mode::Stay;
 use crate::serve::host::ending;
 use crate::serve::{Beside, Readiness, Watch, ask, loopback};
+use adapters::clock::SystemClock;
+use model::Module;
+use ports::Clock;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Run this box: its supervisor, and each module that the mode lets run in a process of its own.
 ///
-/// For installations that were made with `cradle init --bus`. Keeps the mode, hands out leases, starts a process again
-/// that ends, and stops those that a change of mode has off. Ends on SIGTERM or SIGINT, when all have answered what they
-/// had begun.
+/// For installations that were made with `cradle init --bus`: keeps the mode, hands out leases, starts a process again
+/// that ends, and stops those that a change of mode has off. Where modules share one process, it is this one, with the door
+/// to other networks that [gateway] in cradle.toml describes, if the mode has it on; other commands that write wait for its
+/// end. Ends on SIGTERM or SIGINT, when all have answered what they had begun.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Answer /live, /ready, /health, /metrics and /status there: a loopback address and a port, 0 for any free one.
@@ -42,6 +51,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let readiness = Arc::default();
     let beside = beside(common, arguments.listen.as_deref(), &readiness)?;
     let passphrase = passphrase(&Places::of(&common.data), common.passphrase_file.as_deref())?;
+    let config = Config::read(&common.data)?;
+    if config.bus.is_none() && config.gateway.is_some() {
+        return in_one_process(common, passphrase, beside.as_ref(), &ended);
+    }
     let supervisor = supervise(&common.data, passphrase, common.log_arguments())?;
     readiness.begin(supervisor.readiness());
     let row = supervisor.row();
@@ -65,5 +78,60 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     // First who asks, then who is asked.
     drop(beside);
     drop(supervisor);
+    Ok(())
+}
+
+/// How often it is looked whether the door may be open.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A box whose modules share this process, with its door to other networks.
+fn in_one_process(
+    common: &Common,
+    passphrase: Zeroizing<Vec<u8>>,
+    beside: Option<&Beside>,
+    ended: &Receiver<()>,
+) -> Result {
+    crate::clock::check(&common.data, SystemClock.now())?;
+    let workshop = Workshop::open_as(Role::Console, &common.data, passphrase)?;
+    let installation = Installation::start_for(workshop, Stay::Up)?;
+    let row = installation.supervisor.row();
+    let binding = row.binding;
+    let mut door = match binding.permits(Module::Gateway) && binding.permits(Module::Authority) {
+        true => {
+            installation.supervisor.check_running(&[Module::Gateway])?;
+            let link = installation.supervisor.link(Module::Gateway)?;
+            let mut door = Door::new(&installation.workshop, &link)?;
+            door.open_now()?;
+            Some(door)
+        }
+        false => None,
+    };
+    let [https, http] = door.as_ref().map(Door::addresses).unwrap_or_default();
+    let out = common.out();
+    let down: Vec<_> = installation.supervisor.troubles().iter().map(|trouble| trouble.code).collect();
+    if out.is_human() {
+        let at =
+            |what: &str, address: Option<SocketAddr>| address.map(|at| format!("{what}{at}\n")).unwrap_or_default();
+        out.print(&format!("up: {binding}\n{}{}", at("https://", https), at("http://", http)))?;
+        if door.is_none() {
+            out.say(
+                "The gateway is off in this mode: nothing listens. `cradle mode set certificate-management` has it on.",
+            );
+        }
+    } else {
+        let url = beside.map(Beside::url);
+        let mode = binding.current.to_string();
+        out.line(&json!({
+            "mode": mode, "epoch": row.epoch, "down": down, "url": url, "https": https, "http": http,
+        }))?;
+    }
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        if let Some(door) = &mut door {
+            door.look();
+        }
+    }
+    // First nobody is let in any more, then the modules end.
+    drop(door);
+    drop(installation);
     Ok(())
 }

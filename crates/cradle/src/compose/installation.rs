@@ -2,7 +2,7 @@
 
 use super::{Role, Workshop, broken, bus_failure, module_label, module_off};
 use crate::fault::{Exit, Failure, Result, While};
-use crate::mode::{Hosting, Processes, Remote, Supervisor};
+use crate::mode::{Hosting, Processes, Remote, Stay, Supervisor};
 use adapters::bus::nats::{Setting, Site};
 use adapters::bus::{LocalBus, NatsBus};
 use adapters::store::SqlStore;
@@ -99,6 +99,11 @@ impl Installation {
 
     /// The same with records that are open.
     pub(crate) fn start(workshop: Workshop) -> Result<Self> {
+        Self::start_for(workshop, Stay::Command)
+    }
+
+    /// The same, for one command or until it is told to end.
+    pub(crate) fn start_for(workshop: Workshop, stay: Stay) -> Result<Self> {
         if workshop.config.bus.is_some() {
             let assembly = Assembly::apart(&workshop, Module::Console)?;
             let console = assembly.link(Module::Console)?;
@@ -108,7 +113,7 @@ impl Installation {
         let bus = Arc::new(LocalBus::new(Arc::clone(&workshop.clock)));
         let assembly = Assembly::on(&workshop, bus.clone())?;
         let console = assembly.link(Module::Console)?;
-        let (modes, hosting) = (Arc::clone(&workshop.store), Hosting::Here(bus));
+        let (modes, hosting) = (Arc::clone(&workshop.store), Hosting::Here(bus, stay));
         let supervisor = Supervisor::start(assembly, modes, hosting, Some(Arc::clone(&console)))?;
         Ok(Self { workshop, supervisor: Supervision::Here(supervisor), console })
     }

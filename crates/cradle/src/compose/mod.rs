@@ -1,11 +1,13 @@
 //! The one place that names concrete adapters: puts an installation together from its data directory.
 
+mod door;
 pub(crate) mod followed;
 mod images;
 mod installation;
 mod passphrase;
 mod put_back;
 
+pub(crate) use door::Door;
 pub(crate) use installation::{Assembly, Installation, supervise};
 pub(crate) use passphrase::{new_passphrase, passphrase};
 use put_back::log_mark;
@@ -264,6 +266,7 @@ impl Workshop {
             profiles: profiles(&self.places)?,
             organization: self.config.organization.clone(),
             limits: self.config.limits.into(),
+            est: self.config.est(),
         })
     }
 

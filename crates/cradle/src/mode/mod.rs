@@ -47,15 +47,25 @@ const LOOK_MS: u64 = 200;
 const LEASE_PATIENCE_MS: u64 = 2_000;
 /// How often it is asked whether a module is gone that another than this supervisor started, a tenth of a second apart.
 const ASKED_MAX: u32 = 50;
-/// The modules that this supervisor starts and stops, in the order of starting. The gateway is none of them yet.
-const STARTED: [Module; 4] = [Module::Identity, Module::Authority, Module::Software, Module::Provisioning];
+/// The modules that this supervisor starts and stops, in the order of starting: the gateway asks the others.
+const STARTED: [Module; 5] =
+    [Module::Identity, Module::Authority, Module::Software, Module::Provisioning, Module::Gateway];
 
 /// Where modules run.
 pub(crate) enum Hosting {
-    /// In this process.
-    Here(Arc<LocalBus>),
+    /// In this process: of a command, which opens no door to other networks, or of a box that stays up.
+    Here(Arc<LocalBus>, Stay),
     /// In processes of their own.
     Apart(Processes),
+}
+
+/// How long a process is there in which all modules run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// For one command.
+    Command,
+    /// Until it is told to end.
+    Up,
 }
 
 /// A module that runs. Dropping it drains its calls and wipes its key.
@@ -318,7 +328,7 @@ impl Shared {
     fn lease(&self, module: Module, row: &ModeRow) -> Lease {
         let (until, binding, epoch) = (self.now().plus_ms(LEASE_MS), row.binding, row.epoch);
         let standing = match &self.hosting {
-            Hosting::Here(_) => None,
+            Hosting::Here(..) => None,
             Hosting::Apart(_) => {
                 let standing = Standing { module, instance: self.assembly.instance(), binding, epoch, until };
                 // Without it, other boxes do not believe the module; this one does.
@@ -346,7 +356,7 @@ impl Shared {
     /// Proves that what must be off is off: nobody answers for it, and without the gateway no socket listens.
     fn prove(&self, binding: Binding) -> Result {
         let awake = match &self.hosting {
-            Hosting::Here(bus) => bus.serving().into_iter().find(|module| !binding.permits(*module)),
+            Hosting::Here(bus, _) => bus.serving().into_iter().find(|module| !binding.permits(*module)),
             Hosting::Apart(_) => STARTED.into_iter().find(|module| !binding.permits(*module) && !self.is_gone(*module)),
         };
         let listening =
@@ -418,6 +428,12 @@ impl Shared {
 
     /// Whether a module is one of this box, and not only of another.
     fn runs_here(&self, module: Module) -> bool {
+        if module == Module::Gateway {
+            let stays = !matches!(self.hosting, Hosting::Here(_, Stay::Command));
+            if !stays || self.assembly.workshop.config.gateway.is_none() {
+                return false;
+            }
+        }
         self.assembly.workshop.config.bus.as_ref().is_none_or(|bus| bus.runs(module))
     }
 
@@ -435,7 +451,7 @@ impl Shared {
         let processes = match &self.hosting {
             Hosting::Apart(processes) if self.is_certified_by_now(module) => processes,
             Hosting::Apart(_) => return Err(not_certified(workshop, module)),
-            Hosting::Here(_) => {
+            Hosting::Here(..) => {
                 let link = self.assembly.link(module)?;
                 if !link.is_certified() {
                     return Err(not_certified(workshop, module));

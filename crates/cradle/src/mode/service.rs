@@ -27,8 +27,8 @@ pub(crate) fn service_of(workshop: &Workshop, module: Module, link: &Arc<Link>) 
             identity::Identity::on(registry, link)
         }
         Module::Software => Arc::new(workshop.software()?),
-        Module::Provisioning => Arc::new(Quiet),
-        Module::Gateway | Module::Console | Module::Supervisor => {
+        Module::Provisioning | Module::Gateway => Arc::new(Quiet),
+        Module::Console | Module::Supervisor => {
             return Err(Failure::new(Exit::Failed, "module", format!("{module} is not started here")));
         }
     })

@@ -1,7 +1,7 @@
 //! Modules in a process of their own, on the bus.
 
 use super::{BROKER_WITHIN, Standing, no_broker, no_lease};
-use crate::compose::{Assembly, Role, Workshop};
+use crate::compose::{Assembly, Door, Role, Workshop};
 use crate::fault::{Exit, Failure, Result, While, trouble_of};
 use crate::line::LineService;
 use crate::mode::{Said, service_of};
@@ -29,8 +29,9 @@ pub(crate) struct Hosted {
     modules: Vec<Running>,
 }
 
-// Dropped in this order: first it is answered what was begun, then the key is wiped.
+// Dropped in this order: first nobody is let in any more, then it is answered what was begun, then the key is wiped.
 struct Running {
+    door: Option<Door>,
     _served: Box<dyn Served>,
     assembly: Assembly,
     link: Arc<Link>,
@@ -77,11 +78,14 @@ impl Hosted {
     }
 
     /// Runs until it is told to end, or may not run any more.
-    pub(crate) fn run(self, ended: &Receiver<()>) -> Result {
+    pub(crate) fn run(mut self, ended: &Receiver<()>) -> Result {
         let mut looks = 0u32;
         while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             looks = looks.wrapping_add(1);
-            for Running { link, assembly, .. } in &self.modules {
+            for Running { link, assembly, door, .. } in &mut self.modules {
+                if let Some(door) = door {
+                    door.look();
+                }
                 if looks.is_multiple_of(LOOK_UP)
                     && let Ok(newer) = self.workshop.directory()
                 {
@@ -161,7 +165,8 @@ impl Running {
             module => service_of(workshop, module, &link)?,
         };
         let served = link.serve(service).or_fail(&format!("starting {module}"))?;
-        Ok(Self { _served: served, assembly, link })
+        let door = (module == Module::Gateway).then(|| Door::new(workshop, &link)).transpose()?;
+        Ok(Self { door, _served: served, assembly, link })
     }
 }
 

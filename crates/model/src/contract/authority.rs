@@ -292,7 +292,7 @@ pub struct IssueCrl {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_zero(n: &u32) -> bool {
+pub(super) const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

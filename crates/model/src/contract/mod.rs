@@ -5,6 +5,7 @@
 //! `contracts/` changes in the same commit. Who may make which call says `contracts/callers.toml`.
 
 pub mod authority;
+pub mod enrolment;
 pub mod hierarchy;
 pub mod identity;
 pub mod provisioning;
@@ -75,6 +76,11 @@ subjects! {
     AuthorityCrl = "authority.crl" -> Authority,
     AuthorityOcsp = "authority.ocsp" -> Authority,
     AuthorityFilter = "authority.filter" -> Authority,
+    AuthorityEnrol = "authority.enrol" -> Authority,
+    AuthorityAllowEnrolment = "authority.allow-enrolment" -> Authority,
+    AuthorityCaCertificates = "authority.ca-certificates" -> Authority,
+    AuthorityCurrentCrl = "authority.current-crl" -> Authority,
+    AuthorityCertifyServer = "authority.certify-server" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
     IdentityTrust = "identity.trust" -> Identity,
     IdentityDeposit = "identity.deposit" -> Identity,

@@ -8,7 +8,10 @@ use super::{AuditSink, DurableRecord, StoreFault};
 use crate::directory::Caller;
 use crate::keystore::KeyUri;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
-use model::{AuthorityName, DeviceType, Digest, Entity, ProfileName, Reason, StationName, TransactionId, UnixTime};
+use model::{
+    AuthorityName, DeviceId, DeviceSerial, DeviceType, Digest, Entity, ProfileName, Reason, StationName, TransactionId,
+    UnixTime,
+};
 use x509::SerialNumber;
 use x509::serial::InstanceEpoch;
 
@@ -204,6 +207,31 @@ pub trait AuthorityStore: AuditSink {
     /// [`StoreFault`]
     fn allow(&self, subject: &Entity, profile: &ProfileName, certificates: u32, at: UnixTime)
     -> Result<(), StoreFault>;
+
+    /// Leaves a grant for one certificate more than were made: the only one of its subject and profile that counts from
+    /// now on, with its secret, if it has one.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn let_enrol(&self, draft: &EnrolmentDraft) -> Result<(), StoreFault>;
+
+    /// SHA-256 of the secret that was left with a grant.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn secret_that_opens(&self, grant: u64) -> Result<Option<Digest>, StoreFault>;
+
+    /// Whether a device stands on a list, and whether anything may be given to it.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn registered(&self, device: &DeviceId) -> Result<Registered, StoreFault>;
+
+    /// The device of a serial number.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn device_of(&self, serial: &DeviceSerial) -> Result<Option<DeviceId>, StoreFault>;
 
     /// Adds an authority whose key is elsewhere.
     ///

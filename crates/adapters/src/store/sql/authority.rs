@@ -7,7 +7,8 @@ use super::{SqlStore, WriteFault, entry};
 use model::audit::Event;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
 use model::{
-    AuthorityName, DeviceType, Digest, Entity, Module, ProfileName, Reason, StationName, TransactionId, UnixTime,
+    AuthorityName, DeviceId, DeviceSerial, DeviceType, Digest, Entity, Module, ProfileName, Reason, StationName,
+    TransactionId, UnixTime,
 };
 use ports::DurableRecord;
 use ports::StoreFault;
@@ -16,8 +17,8 @@ use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
 use ports::store::authority::{
     Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
-    CrlContents, CrlLine, CrlRow, CrlScope, Grant, IntentDraft, IntentOutcome, Kept, PendingDraft, PendingRow,
-    RecordDraft, Replacement, Right, Standing,
+    CrlContents, CrlLine, CrlRow, CrlScope, EnrolmentDraft, Grant, IntentDraft, IntentOutcome, Kept, PendingDraft,
+    PendingRow, RecordDraft, Registered, Replacement, Right, Standing,
 };
 use x509::SerialNumber;
 use x509::serial::InstanceEpoch;
@@ -378,6 +379,22 @@ impl AuthorityStore for SqlStore {
         at: UnixTime,
     ) -> Result<(), StoreFault> {
         self.leave_grant(subject, profile, certificates, at)
+    }
+
+    fn let_enrol(&self, draft: &EnrolmentDraft) -> Result<(), StoreFault> {
+        Self::let_enrol(self, draft)
+    }
+
+    fn secret_that_opens(&self, grant: u64) -> Result<Option<Digest>, StoreFault> {
+        Self::secret_that_opens(self, grant)
+    }
+
+    fn registered(&self, device: &DeviceId) -> Result<Registered, StoreFault> {
+        Self::registered(self, device)
+    }
+
+    fn device_of(&self, serial: &DeviceSerial) -> Result<Option<DeviceId>, StoreFault> {
+        Self::device_of(self, serial)
     }
 
     fn import_authority(

@@ -11,6 +11,7 @@ mod check_lists;
 mod confirm;
 mod decision;
 mod engine;
+mod enrolment;
 mod foreign;
 mod foreign_check;
 mod foreign_status;

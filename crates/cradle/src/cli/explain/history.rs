@@ -264,6 +264,12 @@ fn told(entry: &Entry) -> Option<Line> {
             let (what, next) = (reason.what(), reason.next());
             format!("a request for {subject} was refused ({reason}): {what}; transaction {transaction}; next: {next}")
         }
+        Event::EnrolmentAllowed { subject, profile, until, left_by } => {
+            format!("{subject} may enrol under {profile} until {until}, by leave of: {left_by}")
+        }
+        Event::Enrolled { transaction, label, shown, .. } => {
+            format!("it came over EST, under the label {label}, and showed {shown}; transaction {transaction}")
+        }
         Event::Approved { transaction, operator, approved } => {
             let word = if *approved { "approved" } else { "denied" };
             format!("{operator} {word} transaction {transaction}")

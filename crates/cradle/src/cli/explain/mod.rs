@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 47] = [
+const CODES: [(&str, Exit, &str, &str); 48] = [
     (
         "ocsp",
         Exit::Failed,
@@ -120,6 +120,12 @@ const CODES: [(&str, Exit, &str, &str); 47] = [
         Exit::Usage,
         "the settings keep what has expired for ever",
         "write how long it is kept into cradle.toml: `[retention]`, `days_after_expiry`",
+    ),
+    (
+        "no-gateway",
+        Exit::Usage,
+        "this box has no door to other networks",
+        "write the section [gateway] into cradle.toml: docs/gateway.md has the form",
     ),
     ("no-mode", Exit::NotFound, "no mode was ever ordered", "remove the data directory and run `cradle init` again"),
     (

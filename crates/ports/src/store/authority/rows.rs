@@ -39,6 +39,41 @@ pub struct Right {
     pub used: u32,
 }
 
+/// Leave for one subject to come over the network, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolmentDraft {
+    /// Whom it is for.
+    pub subject: Entity,
+    /// What the certificate may say.
+    pub profile: ProfileName,
+    /// The last moment at which it may be used.
+    pub until: UnixTime,
+    /// On whose word.
+    pub left_by: LeftBy,
+    /// When.
+    pub at: UnixTime,
+}
+
+/// On whose word somebody may come over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftBy {
+    /// An operator's; SHA-256 of the secret that may be shown, if there is one.
+    Operator(Option<Digest>),
+    /// That of the certificate which is renewed.
+    Renewal,
+}
+
+/// What the registry says of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// No list has it.
+    No,
+    /// It is expected, or is there.
+    Yes,
+    /// It is marked as stolen: it gets nothing.
+    Held,
+}
+
 /// A certification authority as km keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorityRow {

@@ -1,0 +1,398 @@
+//! Who comes over EST: what was shown, whom it proves, and what may be had on it. Then the same door as for all others.
+//!
+//! Prevents: a certificate for another than whoever is proved; two certificates on one secret or one renewal; a way in for
+//! who is revoked, expired, stolen or on no list.
+//! Source: RFC 7030, RFC 8951.
+
+use crate::ca::Ca;
+use crate::ra::Ra;
+use issue::Profile;
+use issue::profile::{Protocol, Requester, SubjectKind};
+use model::audit::{Entry, Event};
+use model::contract::authority::{Answer, Certify, CertifyRequest, Done, Evidence};
+use model::contract::enrolment::{AllowEnrolment, Enrol, Enrolled, EnrolmentKind, ShownSecret};
+use model::{Base64, DeviceId, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
+use ports::clock::random;
+use ports::directory::Caller;
+use ports::store::authority::{CertificateFilter, CertificateRow, EnrolmentDraft, LeftBy, Registered, Standing};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use x509::csr::CertificationRequest;
+use x509::extension::decode_subject_alt_name;
+use x509::path::{Demands, PathFault, validate};
+use x509::{Certificate, oids};
+
+/// How long the leave of a renewal lasts: only a process that dies in the middle needs more than a moment.
+const RENEWAL_S: u64 = 86_400;
+/// How often one certificate is renewed, if each certificate that took its place was revoked.
+const RENEWALS_MAX: u8 = 16;
+/// Certificates of one device under one profile that are looked at.
+const HELD_MAX: u32 = 1000;
+/// Longest certificate that is looked at, in octets; ours with the largest keys have 8 KiB.
+const CERTIFICATE_LEN_MAX: usize = 16 * 1024;
+
+/// What km knows of EST.
+#[derive(Clone, Debug, Default)]
+pub struct Est {
+    /// Under which label certificates of which profile are had.
+    pub labels: BTreeMap<EstLabel, ProfileName>,
+    /// The label that is taken where a path has none.
+    pub default: Option<EstLabel>,
+    /// The host names of the gateway.
+    pub names: Vec<String>,
+}
+
+/// What was asked for under a label.
+pub(crate) struct Offered {
+    pub(crate) label: EstLabel,
+    pub(crate) profile: Arc<Profile>,
+}
+
+/// Who was proved to ask.
+struct Proved {
+    device: DeviceId,
+    /// The certificate that was shown.
+    certificate: Option<Shown>,
+    /// The digest of the secret that was shown.
+    secret: Option<Digest>,
+}
+
+struct Shown {
+    row: CertificateRow,
+    read: Certificate,
+}
+
+/// What is asked at the one door.
+struct Admission {
+    transaction_id: TransactionId,
+    subject: Entity,
+    /// What was shown, in words.
+    shown: String,
+    /// Whether this very transaction was answered before.
+    is_repeated: bool,
+}
+
+impl Ra {
+    /// What is had under a label.
+    pub(crate) fn offered(&self, label: Option<&EstLabel>) -> Result<Offered, Fault> {
+        let est = &self.setting().est;
+        let label = label.or(est.default.as_ref()).ok_or(Reason::LabelUnknown)?;
+        let name = est.labels.get(label).ok_or(Reason::LabelUnknown)?;
+        let profile = self.setting().profiles.get(name).ok_or(Reason::ProfileUnknown)?;
+        Ok(Offered { label: label.clone(), profile: Arc::clone(profile) })
+    }
+
+    /// Answers one request that came over EST. What it says of itself proves nothing; what was shown does.
+    #[must_use]
+    pub fn enrol(&self, caller: &Caller, call: &Enrol) -> Enrolled {
+        let fresh = TransactionId::at(self.now(), random(self.setting().entropy.as_ref()));
+        let admission = match self.inspect(call) {
+            Ok(admission) => admission,
+            Err((who, fault)) => {
+                self.remember_stranger(caller, who, fresh, &fault);
+                return Enrolled { transaction_id: fresh, outcome: Err(fault) };
+            }
+        };
+        let outcome = self.let_in(caller, call, &admission);
+        Enrolled { transaction_id: admission.transaction_id, outcome }
+    }
+
+    /// Through the door that all requests come through.
+    fn let_in(&self, caller: &Caller, call: &Enrol, admission: &Admission) -> Result<Base64, Fault> {
+        let Admission { transaction_id, subject, shown, is_repeated } = admission;
+        let Offered { label, profile } = self.offered(call.label.as_ref())?;
+        let request = CertifyRequest {
+            transaction_id: *transaction_id,
+            subject: subject.clone(),
+            profile: profile.name().clone(),
+            evidence: Evidence::Pkcs10(call.request.clone()),
+        };
+        let mut certified = self.admit_by(Protocol::Est, caller, &Certify { requests: vec![request] })?;
+        match certified.answers.pop() {
+            Some(Answer::Issued { certificate, .. }) => {
+                if !is_repeated {
+                    let (subject, label) = (subject.to_string(), label.to_string());
+                    let event =
+                        Event::Enrolled { subject, transaction: *transaction_id, label, shown: shown.to_owned() };
+                    self.setting().store.append(vec![Entry { at: self.now(), by: Module::Authority, event }])?;
+                }
+                Ok(certificate)
+            }
+            Some(Answer::Failed(fault)) => {
+                let is_other = fault == Fault::Refused(Reason::TransactionConflict);
+                Err(match call.kind {
+                    EnrolmentKind::Renewal if is_other => Reason::AlreadyRenewed.into(),
+                    EnrolmentKind::New if is_other => Reason::SecretUsed.into(),
+                    EnrolmentKind::Renewal | EnrolmentKind::New => fault,
+                })
+            }
+            None => Err(Fault::unavailable("no answer was made")),
+        }
+    }
+
+    /// Everything that is asked of who comes over the network and of nobody else. With a fault, whom it is about.
+    fn inspect(&self, call: &Enrol) -> Result<Admission, (String, Fault)> {
+        let name = || call.label.as_ref().map_or_else(|| "est".to_owned(), |label| format!("est/{label}"));
+        let stranger = |fault: Fault| (format!("somebody unknown at {}", name()), fault);
+        let offered = self.offered(call.label.as_ref()).map_err(stranger)?;
+        let proved = self.prove(call, &offered).map_err(stranger)?;
+        let device = proved.device.clone();
+        self.asked(call, &offered, proved).map_err(|fault| (device.to_string(), fault))
+    }
+
+    fn asked(&self, call: &Enrol, offered: &Offered, proved: Proved) -> Result<Admission, Fault> {
+        let profile = &offered.profile;
+        let Proved { device, certificate, secret } = proved;
+        match self.setting().store.registered(&device)? {
+            Registered::Yes => {}
+            Registered::No => return Err(Reason::NotOnList.into()),
+            Registered::Held => return Err(Reason::BoardHeld.into()),
+        }
+        profile.admit(Requester::Device, Protocol::Est)?;
+        let request = CertificationRequest::decode(call.request.as_ref())?;
+        request.verify().map_err(|_| Reason::ProofOfPossession)?;
+        let subject = Entity::Device(device);
+        let held = self.held(&subject, profile.name())?;
+        let begun = |id: &TransactionId| held.iter().find(|row| row.transaction_id == *id);
+        let of = |parts: &[&[u8]]| transaction(offered, parts);
+        if call.kind == EnrolmentKind::Renewal {
+            let shown = certificate.ok_or(Reason::ClientUnproved)?;
+            is_renewal(&request, &shown, profile)?;
+            // A certificate that took its place and was revoked since did not come into use, or not for long.
+            let ids = (0..RENEWALS_MAX).map(|n| of(&[b"renewal", shown.read.der(), &[n]]));
+            let mut ids = ids.filter(|id| begun(id).is_none_or(|row| row.revoked.is_none()));
+            let transaction_id = ids.next().ok_or(Reason::AlreadyRenewed)?;
+            let before = begun(&transaction_id);
+            if before.is_some_and(|row| !is_for(row, &request)) {
+                return Err(Reason::AlreadyRenewed.into());
+            }
+            let is_repeated = before.is_some();
+            if !is_repeated {
+                self.let_renew(&subject, profile.name())?;
+            }
+            let words = format!("certificate {}, which it renews", shown.row.serial);
+            return Ok(Admission { transaction_id, subject, shown: words, is_repeated });
+        }
+        let (transaction_id, shown) = match (&secret, &certificate) {
+            (Some(secret), _) => (of(&[b"secret", secret.octets()]), "a one-time secret".to_owned()),
+            (None, Some(shown)) => {
+                let key = request.public_key.digest();
+                (of(&[b"certificate", shown.read.der(), key.octets()]), format!("certificate {}", shown.row.serial))
+            }
+            (None, None) => return Err(Reason::ClientUnproved.into()),
+        };
+        let before = begun(&transaction_id);
+        if before.is_some_and(|row| !is_for(row, &request)) {
+            return Err(Reason::SecretUsed.into());
+        }
+        let is_repeated = before.is_some();
+        Ok(Admission { transaction_id, subject, shown, is_repeated })
+    }
+
+    /// Leave for one certificate more, unless there is such leave: a request that waits for operators comes again and again.
+    fn let_renew(&self, subject: &Entity, profile: &ProfileName) -> Result<(), Fault> {
+        let (store, at) = (&self.setting().store, self.now());
+        let grant = store.grants(&[(subject, profile)])?.pop().flatten();
+        if grant.is_some_and(|grant| grant.used < grant.quota && at <= grant.until) {
+            return Ok(());
+        }
+        let (subject, profile, until) = (subject.clone(), profile.clone(), at.plus_s(RENEWAL_S));
+        Ok(store.let_enrol(&EnrolmentDraft { subject, profile, until, left_by: LeftBy::Renewal, at })?)
+    }
+
+    /// Whom it is proved to be that asks. Two proofs must be of one device.
+    fn prove(&self, call: &Enrol, offered: &Offered) -> Result<Proved, Fault> {
+        let certificate = call.certificate.as_ref().map(|der| self.shown(der.as_ref())).transpose()?;
+        let by_certificate = match &certificate {
+            Some(shown) => Some(shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone()),
+            None => None,
+        };
+        let by_secret = match &call.secret {
+            Some(secret) => Some(self.opens(secret, by_certificate.as_ref(), offered)?),
+            None => None,
+        };
+        match (by_certificate, by_secret) {
+            (Some(one), Some(other)) if one != other => Err(Reason::ClientsDiffer.into()),
+            (Some(device), _) | (None, Some(device)) => {
+                Ok(Proved { device, certificate, secret: call.secret.as_ref().map(|secret| secret.digest) })
+            }
+            (None, None) => Err(Reason::ClientUnproved.into()),
+        }
+    }
+
+    /// The device whose secret it is.
+    fn opens(&self, secret: &ShownSecret, other: Option<&DeviceId>, offered: &Offered) -> Result<DeviceId, Fault> {
+        let store = &self.setting().store;
+        let device = self.device_named(&secret.user)?.ok_or(Reason::SecretUnknown)?;
+        if other.is_some_and(|other| *other != device) {
+            return Err(Reason::ClientsDiffer.into());
+        }
+        let subject = Entity::Device(device.clone());
+        let grant =
+            store.grants(&[(&subject, offered.profile.name())])?.pop().flatten().ok_or(Reason::SecretUnknown)?;
+        let wanted = store.secret_that_opens(grant.id)?.ok_or(Reason::SecretUnknown)?;
+        if !is_same(&wanted, &secret.digest) {
+            return Err(Reason::SecretUnknown.into());
+        }
+        // One that was used opens nothing anew; that its own transaction is repeated does not depend on time.
+        if self.now() > grant.until && grant.used < grant.quota {
+            return Err(Reason::SecretExpired.into());
+        }
+        Ok(device)
+    }
+
+    fn device_named(&self, user: &str) -> Result<Option<DeviceId>, Fault> {
+        match user.parse::<DeviceId>() {
+            Ok(device) => Ok(Some(device)),
+            Err(_) => match user.parse() {
+                Ok(serial) => Ok(self.setting().store.device_of(&serial)?),
+                Err(_) => Ok(None),
+            },
+        }
+    }
+
+    /// A certificate that was shown: one of ours, octet for octet, that holds now, as those above it do.
+    fn shown(&self, der: &[u8]) -> Result<Shown, Fault> {
+        if der.len() > CERTIFICATE_LEN_MAX {
+            return Err(Reason::ClientUnknown.into());
+        }
+        let read = Certificate::decode(der).map_err(|_| Reason::ClientUnknown)?;
+        let store = &self.setting().store;
+        let row = store.certificate(&read.tbs().serial_number)?.ok_or(Reason::ClientUnknown)?;
+        // Another authority may have given the same number to somebody else.
+        if row.der != der {
+            return Err(Reason::ClientUnknown.into());
+        }
+        let ca = self.cas().find(&row.authority).map_err(|_| Reason::ClientUnknown)?;
+        match store.standing(ca.row().id, &row.serial)? {
+            Standing::Good { .. } => {}
+            Standing::Revoked { .. } => return Err(Reason::ClientRevoked.into()),
+            Standing::NeverIssued | Standing::Reserved => return Err(Reason::ClientUnknown.into()),
+        }
+        self.holds(&read, &ca, self.now())?;
+        Ok(Shown { row, read })
+    }
+
+    /// Whether a path leads from a certificate to its root, now, with nothing revoked on it.
+    fn holds(&self, leaf: &Certificate, ca: &Arc<Ca>, now: UnixTime) -> Result<(), Fault> {
+        let above = ca.chain().iter().map(|der| Certificate::decode(der)).collect::<Result<Vec<_>, _>>()?;
+        let Some((anchor, pool)) = above.split_last() else { return Err(Reason::ClientUnknown.into()) };
+        let evidence = x509::path::Evidence { leaf, pool, anchors: std::slice::from_ref(anchor), crls: &[] };
+        let demands = Demands { purpose: Some(oids::CLIENT_AUTH), ..Demands::default() };
+        validate(&evidence, &demands, now).map_err(|disbelief| match disbelief.fault {
+            PathFault::Expired | PathFault::NotYetValid => Reason::ClientExpired,
+            _ => Reason::ClientUnknown,
+        })?;
+        for authority in above.iter().filter_map(|above| self.cas().of_certificate(above)) {
+            self.is_in_force(&authority)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an authority of ours is not revoked by the one above it.
+    fn is_in_force(&self, ca: &Ca) -> Result<(), Fault> {
+        let (Some(issuer), Some(own)) = (&ca.row().issuer, ca.certificate()) else { return Ok(()) };
+        let Ok(issuer) = self.cas().find(issuer) else { return Ok(()) };
+        match self.setting().store.standing(issuer.row().id, &own.tbs().serial_number)? {
+            Standing::Revoked { .. } => Err(Reason::ClientRevoked.into()),
+            // One that was taken in with its certificate was issued elsewhere.
+            Standing::Good { .. } | Standing::NeverIssued | Standing::Reserved => Ok(()),
+        }
+    }
+
+    /// The certificates that a device has under a profile.
+    fn held(&self, subject: &Entity, profile: &ProfileName) -> Result<Vec<CertificateRow>, Fault> {
+        let filter = CertificateFilter {
+            subject: Some(subject.clone()),
+            profile: Some(profile.clone()),
+            limit: HELD_MAX,
+            ..CertificateFilter::default()
+        };
+        Ok(self.setting().store.certificates(&filter)?)
+    }
+
+    /// Lets a registered device enrol once.
+    pub(crate) fn allow_enrolment(&self, call: &AllowEnrolment) -> Result<Done, Fault> {
+        let store = &self.setting().store;
+        let profile = self.setting().profiles.get(&call.profile).ok_or(Reason::ProfileUnknown)?;
+        if profile.is_authority() || profile.subject_kind() != SubjectKind::Device {
+            return Err(Reason::IssuerNotAllowed.into());
+        }
+        let device = call.subject.device().ok_or(Reason::NotOnList)?;
+        match store.registered(device)? {
+            Registered::Yes => {}
+            Registered::No => return Err(Reason::NotOnList.into()),
+            Registered::Held => return Err(Reason::BoardHeld.into()),
+        }
+        store.let_enrol(&EnrolmentDraft {
+            subject: call.subject.clone(),
+            profile: call.profile.clone(),
+            until: call.until,
+            left_by: LeftBy::Operator(call.secret),
+            at: self.now(),
+        })?;
+        Ok(Done {})
+    }
+
+    /// A refusal before the door leaves its reason too; a flood of them leaves no more than so many.
+    fn remember_stranger(&self, caller: &Caller, subject: String, transaction: TransactionId, fault: &Fault) {
+        let Fault::Refused(reason) = fault else { return };
+        if !self.may_note(caller) {
+            return;
+        }
+        let event = Event::CertificateRefused { subject, transaction, reason: *reason };
+        // The refusal stands whether or not it can be written down.
+        let _refused_anyway = self.setting().store.append(vec![Entry { at: self.now(), by: Module::Authority, event }]);
+    }
+}
+
+/// The name of a transaction that depends on what was shown, so that a repetition has the same, and nothing is used twice.
+fn transaction(offered: &Offered, parts: &[&[u8]]) -> TransactionId {
+    let lengths: Vec<[u8; 8]> =
+        parts.iter().map(|part| u64::try_from(part.len()).unwrap_or_default().to_be_bytes()).collect();
+    let name = offered.profile.name().as_str().as_bytes();
+    let parts = lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), part]);
+    let digest = x509::sha256_of_parts([b"est".as_slice(), name, &[0]].into_iter().chain(parts));
+    let (first, _) = digest.octets().split_first_chunk().unwrap_or((&[0; 16], &[]));
+    TransactionId::new(*first)
+}
+
+/// Whether a certificate has the key of this request.
+fn is_for(row: &CertificateRow, request: &CertificationRequest) -> bool {
+    Certificate::decode(&row.der).is_ok_and(|read| read.tbs().subject_public_key == request.public_key)
+}
+
+/// In a time that does not depend on where they differ.
+fn is_same(one: &Digest, other: &Digest) -> bool {
+    one.octets().iter().zip(other.octets()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// RFC 7030 §4.2.2: the same subject and the same alternative names as in the certificate that is renewed.
+fn is_renewal(request: &CertificationRequest, shown: &Shown, profile: &Profile) -> Result<(), Reason> {
+    if shown.row.profile != *profile.name() {
+        return Err(Reason::LabelMismatch);
+    }
+    let old = shown.read.tbs();
+    if !request.subject.matches(&old.subject) {
+        return Err(Reason::NameMismatch);
+    }
+    let asked = request.extensions.iter().find(|extension| extension.oid == oids::SUBJECT_ALT_NAME);
+    let had = old.extension(oids::SUBJECT_ALT_NAME);
+    let names = |extension: Option<&x509::Extension>| match extension {
+        None => Ok(Vec::new()),
+        Some(extension) => decode_subject_alt_name(&extension.value).ok_or(Reason::NameMismatch),
+    };
+    let (asked_names, had_names) = (names(asked)?, names(had)?);
+    // Off-spec: many clients leave these names out. Where the registration decides them, the new certificate has the same.
+    if asked.is_none() && !profile.takes_alt_names() {
+        return Ok(());
+    }
+    let within = |some: &[x509::extension::GeneralName], all: &[x509::extension::GeneralName]| {
+        some.iter().all(|name| all.contains(name))
+    };
+    if within(&asked_names, &had_names) && within(&had_names, &asked_names) {
+        Ok(())
+    } else {
+        Err(Reason::NameMismatch)
+    }
+}

@@ -1,0 +1,112 @@
+//! What the gateway tells anybody: certificates of authorities, and lists in force. And its own certificate.
+//!
+//! Prevents: lists signed as often as somebody asks; a certificate for the gateway with names that are not its own.
+
+use crate::ra::Ra;
+use issue::profile::SubjectKind;
+use model::contract::authority::{Answer, CertifyRequest, Evidence, IssueCrl};
+use model::contract::enrolment::{
+    CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, ServerCertified, WhichAuthority,
+};
+use model::{Entity, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
+use ports::clock::random;
+use ports::directory::Caller;
+use ports::store::authority::{CrlRow, CrlScope};
+use std::sync::{MutexGuard, PoisonError};
+use wire::est::{CsrAttribute, csr_attributes};
+use x509::csr::CertificationRequest;
+use x509::extension::{GeneralName, decode_subject_alt_name};
+use x509::oids;
+
+/// The profile of the gateway's own certificate.
+const SERVER_PROFILE: &str = "gateway";
+/// How soon after a list the next one is made, if something was revoked since: what is revoked at once is on one list.
+const CRL_EVERY_S: u64 = 10;
+
+impl Ra {
+    /// The certificates of an authority, for anybody.
+    pub(crate) fn ca_certificates(&self, call: &CaCertificates) -> Result<CaCertificatesShown, Fault> {
+        let (ca, attributes) = match &call.of {
+            WhichAuthority::Name(name) => (self.cas().find(name)?, None),
+            WhichAuthority::Label(label) => {
+                let profile = self.offered(label.as_ref())?.profile;
+                // Where several types of key are taken, none of them is asked for.
+                let wanted = match profile.key_types() {
+                    [only] => csr_attributes(&[CsrAttribute::Key(*only)]),
+                    _ => None,
+                };
+                (self.cas().for_profile(&profile)?, wanted)
+            }
+        };
+        let mut links = Vec::new();
+        for above in ca.chain() {
+            if let Some(above) = self.cas().all().iter().find(|known| known.row().certificate == *above) {
+                links.extend(self.setting().store.links(above.row().id)?.into_iter().map(Into::into));
+            }
+        }
+        let chain = ca.chain().iter().cloned().map(Into::into).collect();
+        Ok(CaCertificatesShown { chain, links, attributes: attributes.map(Into::into) })
+    }
+
+    /// The list in force; a new one if there is none, half its time is over, or something was revoked since.
+    pub(crate) fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault> {
+        let ca = self.cas().find(&call.authority)?;
+        let scope = CrlScope { authority: ca.row().id, shard: call.shard };
+        // Who asks while a list is made takes that one.
+        let _one_at_a_time: MutexGuard<'_, ()> = self.listing().lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, now) = (&self.setting().store, self.now());
+        let last = store.crl(scope, false)?;
+        let edge = store.revocation_edge()?;
+        let is_fit = last.as_ref().is_some_and(|last| !is_due(last, edge, now));
+        if !is_fit {
+            let made = self.issue_crl(&IssueCrl { authority: call.authority.clone(), shard: call.shard, delta: false });
+            // A list of a foreign authority, or under a clock that went back: the last one holds as long as it says.
+            if let (Err(fault), None) = (made, last.as_ref().filter(|last| now <= last.next_update)) {
+                return Err(fault);
+            }
+        }
+        let row = store.crl(scope, false)?.filter(|row| !row.der.is_empty()).ok_or(Fault::unavailable("no list"))?;
+        let CrlRow { der, number, this_update, next_update, .. } = row;
+        Ok(CurrentCrlShown { crl: der.into(), number, this_update, next_update })
+    }
+
+    /// Certifies the key with which the gateway of a box serves TLS, for the names that the settings say.
+    pub(crate) fn certify_server(&self, caller: &Caller, call: &CertifyServer) -> Result<ServerCertified, Fault> {
+        let setting = self.setting();
+        let name: ProfileName = SERVER_PROFILE.parse().map_err(|_| Reason::ProfileUnknown)?;
+        let profile = setting.profiles.get(&name).ok_or(Reason::ProfileUnknown)?;
+        if profile.subject_kind() != SubjectKind::Module || !profile.purposes().contains(&oids::SERVER_AUTH) {
+            return Err(Reason::ProfileUnknown.into());
+        }
+        let request = CertificationRequest::decode(call.request.as_ref())?;
+        request.verify().map_err(|_| Reason::ProofOfPossession)?;
+        let asked = request.extensions.iter().find(|extension| extension.oid == oids::SUBJECT_ALT_NAME);
+        let asked = asked.and_then(|extension| decode_subject_alt_name(&extension.value)).unwrap_or_default();
+        let is_own = |name: &GeneralName| matches!(name, GeneralName::Dns(text) if setting.est.names.contains(text));
+        if asked.is_empty() || !asked.iter().all(is_own) {
+            return Err(Reason::NameMismatch.into());
+        }
+        let subject = Entity::Module(Module::Gateway, caller.instance.clone());
+        setting.store.allow(&subject, &name, 1, self.now())?;
+        let ca = self.cas().for_profile(profile)?;
+        let request = CertifyRequest {
+            transaction_id: TransactionId::at(self.now(), random(setting.entropy.as_ref())),
+            subject,
+            profile: name,
+            evidence: Evidence::Pkcs10(call.request.clone()),
+        };
+        match self.admit_own(caller, request, std::sync::Arc::clone(&ca))? {
+            Answer::Issued { certificate, .. } => {
+                let above = ca.chain().iter().cloned().map(Into::into);
+                Ok(ServerCertified { chain: [certificate].into_iter().chain(above).collect() })
+            }
+            Answer::Failed(fault) => Err(fault),
+        }
+    }
+}
+
+fn is_due(last: &CrlRow, edge: u64, now: UnixTime) -> bool {
+    let half = last.next_update.s().saturating_sub(last.this_update.s()) / 2;
+    let age = now.s().saturating_sub(last.this_update.s());
+    age >= half || (last.edge != edge && age >= CRL_EVERY_S)
+}

@@ -1,0 +1,128 @@
+//! The gateway's sockets: opened while the mode lets both the gateway and km run, and gone otherwise.
+
+use super::Workshop;
+use crate::config::GatewayConfig;
+use crate::fault::{Exit, Failure, Result, While};
+use adapters::files;
+use gateway::{Certified, Est, Gateway, Km, LabelStyle, OverTheBus, Setting, Status, Tls, certified};
+use model::Module;
+use ports::{Clock, Link};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use x509::pem;
+use zeroize::Zeroizing;
+
+/// Longest file of a certificate or key.
+const LEN_MAX: u64 = 256 * 1024;
+/// After how many looks it is tried again to open what could not be opened.
+const TRY_AGAIN: u32 = 40;
+
+/// The gateway of a box, open or not.
+pub(crate) struct Door {
+    config: GatewayConfig,
+    clock: Arc<dyn Clock>,
+    link: Arc<Link>,
+    open: Option<Gateway>,
+    wait: u32,
+}
+
+impl Door {
+    /// A door that is closed.
+    pub(crate) fn new(workshop: &Workshop, link: &Arc<Link>) -> Result<Self> {
+        let config = workshop.config.gateway.clone().ok_or_else(no_gateway)?;
+        Ok(Self { config, clock: Arc::clone(&workshop.clock), link: Arc::clone(link), open: None, wait: 0 })
+    }
+
+    /// Where it listens: for EST, and for status.
+    pub(crate) fn addresses(&self) -> [Option<SocketAddr>; 2] {
+        [self.open.as_ref().and_then(Gateway::https), self.open.as_ref().and_then(Gateway::http)]
+    }
+
+    /// Opens it, or closes it, as the lease says; opens it anew with another certificate when that is due.
+    pub(crate) fn look(&mut self) {
+        let now = self.link.now();
+        let held = self.link.gate().open(now);
+        let may =
+            held.is_ok_and(|held| held.binding.permits(Module::Gateway) && held.binding.permits(Module::Authority));
+        if !may {
+            self.open = None;
+            return;
+        }
+        self.wait = self.wait.saturating_sub(1);
+        let is_due = self.open.as_ref().is_none_or(|open| open.is_due(self.clock.now()));
+        if is_due
+            && self.wait == 0
+            && let Err(failure) = self.open_now()
+        {
+            self.wait = TRY_AGAIN;
+            let Failure { code, what, why, next, .. } = &failure;
+            tracing::warn!(code, %what, %why, %next, "the gateway does not listen");
+        }
+    }
+
+    /// Opens it.
+    pub(crate) fn open_now(&mut self) -> Result {
+        let km: Arc<dyn Km> = Arc::new(OverTheBus(Arc::clone(&self.link)));
+        let config = &self.config;
+        let https = match config.https {
+            None => None,
+            Some(address) => {
+                let styles =
+                    config.est.iter().map(|(label, config)| (label.clone(), LabelStyle { lines: config.lines() }));
+                let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
+                let service: Arc<dyn adapters::http::serve::Service> = Arc::new(est);
+                Some((address, self.tls(km.as_ref())?, service))
+            }
+        };
+        let http = config.http.map(|address| {
+            let service: Arc<dyn adapters::http::serve::Service> =
+                Arc::new(Status::new(Arc::clone(&km), Arc::clone(&self.clock)));
+            (address, service)
+        });
+        // The sockets of the one before are closed first: both have the same addresses.
+        self.open = None;
+        let open = Gateway::open(Setting { https, http }).map_err(|fault| {
+            Failure::new(Exit::Unavailable, "listen", "the gateway does not listen")
+                .because(fault)
+                .next("correct [gateway] in cradle.toml, or see who listens there with `ss -ltnp`")
+        })?;
+        tracing::info!(https = ?open.https(), http = ?open.http(), "the gateway listens");
+        self.open = Some(open);
+        Ok(())
+    }
+
+    fn tls(&self, km: &dyn Km) -> Result<Tls> {
+        match (&self.config.tls_certificate, &self.config.tls_key) {
+            (Some(certificate), Some(key)) => from_files(certificate, key),
+            _ => {
+                let Certified { chain, key, due } =
+                    certified(km, &self.config.names).or_fail("certifying the gateway for TLS")?;
+                Ok(Tls { chain, key, due: Some(due) })
+            }
+        }
+    }
+}
+
+fn no_gateway() -> Failure {
+    Failure::new(Exit::Usage, "no-gateway", "this box has no gateway")
+        .because("cradle.toml has no section [gateway]")
+        .next("write one: docs/gateway.md has the form")
+}
+
+fn from_files(certificate: &Path, key: &Path) -> Result<Tls> {
+    let unusable = |path: &Path, why: &str| {
+        Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()))
+            .because(why)
+            .next("correct [gateway] in cradle.toml, or the file")
+    };
+    let read = |path: &Path| files::read_bounded(path, LEN_MAX).map_err(|e| Failure::file(path, &e));
+    let chain =
+        pem::blocks(&read(certificate)?).ok_or_else(|| unusable(certificate, "it holds no certificate in PEM"))?;
+    if files::open_to_others(key).map_err(|e| Failure::file(key, &e))? {
+        return Err(unusable(key, "others can read it"));
+    }
+    let octets = Zeroizing::new(read(key)?);
+    let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
+    Ok(Tls { chain, key: der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?, due: None })
+}

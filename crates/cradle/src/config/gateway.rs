@@ -1,0 +1,96 @@
+//! What `cradle.toml` says of the gateway.
+
+use super::Config;
+use model::{EstLabel, ProfileName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use wire::est::Lines;
+
+/// Most labels.
+const LABELS_MAX: usize = 256;
+/// Most host names of the gateway: as many as its profile gives.
+const NAMES_MAX: usize = 8;
+
+/// The door to other networks. It is open in the mode certificate-management only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayConfig {
+    /// Where EST is answered, over TLS; nowhere if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) https: Option<SocketAddr>,
+    /// Where OCSP, lists and certificates of authorities are answered, in the clear; nowhere if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http: Option<SocketAddr>,
+    /// The host names by which clients know it. km certifies it for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) names: Vec<String>,
+    /// Its certificate and those above it, in PEM, if km does not certify it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The key of that certificate: PKCS #8 in PEM, readable by nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The label that is taken where a path has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) label: Option<EstLabel>,
+    /// What is had under each label of EST.
+    #[serde(default)]
+    pub(crate) est: BTreeMap<EstLabel, LabelConfig>,
+}
+
+/// What is had under one label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelConfig {
+    /// Certificates of which profile.
+    pub(crate) profile: ProfileName,
+    /// Letters in a line of base64: 64, or 0 for one line.
+    #[serde(default = "wrapped")]
+    pub(crate) base64_line: u8,
+}
+
+const fn wrapped() -> u8 {
+    64
+}
+
+impl LabelConfig {
+    pub(crate) const fn lines(&self) -> Lines {
+        if self.base64_line == 0 { Lines::One } else { Lines::Wrapped }
+    }
+}
+
+impl GatewayConfig {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.tls_certificate.is_some() != self.tls_key.is_some() {
+            return Err("gateway.tls_certificate and gateway.tls_key go together");
+        }
+        if self.https.is_some() && self.tls_certificate.is_none() && self.names.is_empty() {
+            return Err(
+                "gateway.https needs gateway.names, the host names of its certificate, or gateway.tls_certificate",
+            );
+        }
+        if self.names.len() > NAMES_MAX || self.est.len() > LABELS_MAX {
+            return Err("gateway has at most 8 names and 256 labels");
+        }
+        if self.label.as_ref().is_some_and(|label| !self.est.contains_key(label)) {
+            return Err("gateway.label is one of those in gateway.est");
+        }
+        if self.est.values().any(|label| ![0, 64].contains(&label.base64_line)) {
+            return Err("gateway.est.LABEL.base64_line is 64, or 0 for one line");
+        }
+        Ok(())
+    }
+}
+
+impl Config {
+    /// What km knows of EST.
+    pub(crate) fn est(&self) -> authority::Est {
+        self.gateway.as_ref().map_or_else(authority::Est::default, |gateway| authority::Est {
+            labels: gateway.est.iter().map(|(label, config)| (label.clone(), config.profile.clone())).collect(),
+            default: gateway.label.clone(),
+            names: gateway.names.clone(),
+        })
+    }
+}

@@ -1,0 +1,517 @@
+//! The gateway, asked by foreign clients: curl and openssl. What is refused is refused alike; why, the records say.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what cannot go on here has failed"
+)]
+
+mod common;
+
+use common::{Box_, foreign, text};
+use ports::Clock;
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+const GATEWAY: &str = "
+[gateway]
+https = \"127.0.0.1:0\"
+http = \"127.0.0.1:0\"
+names = [\"cm.internal\"]
+label = \"devices\"
+[gateway.est.devices]
+profile = \"ldevid\"
+[gateway.est.servers]
+profile = \"tls-server\"
+base64_line = 0
+";
+
+/// A box whose devices SN000001 to SN000006 are expected under `ldevid`.
+struct Site {
+    b: Box_,
+    /// How far its clock is off.
+    offset: Option<&'static str>,
+}
+
+/// A box that is up.
+struct Up<'s> {
+    site: &'s Site,
+    child: Child,
+    said: Value,
+}
+
+/// What curl got.
+struct Got {
+    status: u16,
+    body: Vec<u8>,
+    head: String,
+}
+
+impl Got {
+    /// The identifier of a refusal, which must look like every other.
+    #[track_caller]
+    fn refused(&self) -> String {
+        let said = text(&self.body);
+        assert_eq!(self.status, 403, "{said}");
+        let id = said.strip_prefix("Refused. Identifier: ").unwrap_or_else(|| panic!("{said}"));
+        id.trim().to_owned()
+    }
+}
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let b = Box_::new(name);
+        let settings = b.data().join("cradle.toml");
+        let before = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(&settings, before + GATEWAY).unwrap();
+        b.device_type("sensor", "");
+        let lines: String = (1..=6).map(|n| format!("SN{n:06},sensor,,ldevid\n")).collect();
+        b.write("devices.csv", format!("serial,type,board,profile\n{lines}"));
+        b.ok(&["list", "import", "devices.csv"]);
+        b.ok(&["mode", "set", "certificate-management"]);
+        b.ok(&["module", "add", "gateway"]);
+        b.write("chain.pem", b.ok(&["ca", "chain", "factory"]));
+        Self { b, offset: None }
+    }
+
+    /// Lets a device enrol with a secret. Gives the secret.
+    fn secret(&self, serial: &str) -> String {
+        self.b.json(&["device", "allow", serial, "--secret"])["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// A new key and a request, in NAME.key and NAME.csr.
+    fn request(&self, name: &str, subject: &str) {
+        let (key, csr) = (format!("{name}.key"), format!("{name}.csr"));
+        let new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key];
+        foreign(
+            &self.b.dir,
+            "openssl",
+            &[&new[..], &["-subj", subject, "-outform", "DER", "-out", "request"]].concat(),
+        );
+        foreign(&self.b.dir, "openssl", &["base64", "-in", "request", "-out", &csr]);
+    }
+
+    fn up(&self) -> Up<'_> {
+        let words = ["up", "-o", "json"];
+        let mut command = match self.offset {
+            Some(offset) => self.b.command_at(offset, &words),
+            None => self.b.command(&words),
+        };
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
+        Up { site: self, child, said }
+    }
+
+    /// Why a request was refused, as the operator learns it.
+    #[track_caller]
+    fn why(&self, identifier: &str, code: &str) {
+        let said = self.b.ok(&["explain", identifier]);
+        assert!(said.contains(&format!("({code})")), "{said}");
+    }
+
+    /// The serial number of a certificate in a file.
+    fn serial(&self, file: &str) -> String {
+        let said = foreign(&self.b.dir, "openssl", &["x509", "-in", file, "-noout", "-serial"]);
+        said.trim().trim_start_matches("serial=").to_lowercase()
+    }
+}
+
+impl Up<'_> {
+    fn curl(&self, address: &str, words: &[&str]) -> Got {
+        let port = self.said[address].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        let resolve = format!("cm.internal:{port}:127.0.0.1");
+        let url = format!("{address}://cm.internal:{port}{}", words.last().unwrap());
+        let (curl, offset) = (["curl", "-sS", "-D", "head", "-o", "body"], self.site.offset);
+        let mut command = match offset {
+            Some(offset) => {
+                let mut command = Command::new("faketime");
+                command.args(["-f", offset]).args(curl);
+                command
+            }
+            None => {
+                let mut command = Command::new(curl[0]);
+                command.args(&curl[1..]);
+                command
+            }
+        };
+        let dir = &self.site.b.dir;
+        let _none_before = (std::fs::remove_file(dir.join("head")), std::fs::remove_file(dir.join("body")));
+        command.args(["-w", "%{http_code}", "--path-as-is", "--cacert", "chain.pem", "--resolve", &resolve]);
+        let output = command.args(&words[..words.len() - 1]).arg(&url).current_dir(dir).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+        let read = |name: &str| std::fs::read(dir.join(name)).unwrap_or_default();
+        Got {
+            status: text(&output.stdout).parse().unwrap(),
+            body: read("body"),
+            head: text(&read("head")).to_lowercase(),
+        }
+    }
+
+    fn est(&self, words: &[&str]) -> Got {
+        self.curl("https", words)
+    }
+
+    /// Asks for a certificate for NAME.csr.
+    fn enrol(&self, name: &str, operation: &str, shown: &[&str]) -> Got {
+        let csr = format!("@{name}.csr");
+        let path = format!("/.well-known/est/{operation}");
+        let post = ["--data-binary", &csr, "-H", "Content-Type: application/pkcs10"];
+        self.est(&[&post[..], shown, &[&path]].concat())
+    }
+
+    /// The same; it must be had, and stands in NAME.pem then.
+    #[track_caller]
+    fn had(&self, name: &str, operation: &str, shown: &[&str]) -> Got {
+        let got = self.enrol(name, operation, shown);
+        assert_eq!(got.status, 200, "{}", text(&got.body));
+        assert!(got.head.contains("application/pkcs7-mime; smime-type=certs-only"), "{}", got.head);
+        let (dir, pem) = (&self.site.b.dir, format!("{name}.pem"));
+        // In one line or in many, openssl is told which.
+        let lines: &[&str] = if text(&got.body).contains('\n') { &[] } else { &["-A"] };
+        foreign(dir, "openssl", &[&["base64", "-d", "-in", "body", "-out", "p7"], lines].concat());
+        foreign(dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "p7", "-print_certs", "-out", &pem]);
+        let certificates = std::fs::read_to_string(dir.join(&pem)).unwrap().matches("BEGIN CERTIFICATE").count();
+        assert_eq!(certificates, 1, "RFC 7030 §4.2.3: the one that was issued");
+        got
+    }
+
+    fn down(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // Under another clock the box is a child of the program that gives it that.
+        let own = self.child.id().to_string();
+        let below =
+            Command::new("pgrep").args(["-P", &own]).output().map(|said| text(&said.stdout)).unwrap_or_default();
+        let told = if self.site.offset.is_some() { below.trim().to_owned() } else { own };
+        let _told = Command::new("kill").arg(told).status();
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success() || std::thread::panicking(), "it ended with {ended}");
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            self.end();
+        }
+    }
+}
+
+fn shows(name: &str) -> [String; 4] {
+    ["--cert".into(), format!("{name}.pem"), "--key".into(), format!("{name}.key")]
+}
+fn words(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
+}
+const SUBJECT: &str = "/O=Example Devices/CN=sensor SN000001/serialNumber=SN000001";
+
+#[test]
+fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
+    let site = Site::new("est-life");
+    let secret = site.secret("SN000001");
+    let organization = site.b.json(&["status"])["organization"].as_str().unwrap_or("Example Devices").to_owned();
+    let subject = SUBJECT.replace("Example Devices", &organization);
+    ["one", "two"].into_iter().for_each(|name| site.request(name, "/"));
+    let up = site.up();
+    // Without showing anything.
+    let got = up.est(&["/.well-known/est/cacerts"]);
+    assert_eq!(got.status, 200);
+    assert!(got.head.contains("content-transfer-encoding: base64") && text(&got.body).lines().all(|l| l.len() <= 64));
+    foreign(&site.b.dir, "openssl", &["base64", "-d", "-in", "body", "-out", "ca.p7"]);
+    let shown = foreign(&site.b.dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "ca.p7", "-print_certs"]);
+    assert_eq!(shown.matches("BEGIN CERTIFICATE").count(), 2, "{shown}");
+    assert_eq!(up.est(&["/.well-known/est/csrattrs"]).status, 204);
+    let one_line = up.est(&["/.well-known/est/servers/cacerts"]);
+    assert!(one_line.status == 404 || !text(&one_line.body).contains('\n'), "strongSwan reads one line only");
+    // With nothing, and with the secret.
+    let got = up.enrol("one", "simpleenroll", &[]);
+    assert!(got.status == 401 && got.head.contains("www-authenticate: basic"), "{}", got.head);
+    let by_secret = format!("SN000001:{secret}");
+    up.had("one", "simpleenroll", &["-u", &by_secret]);
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "one.pem"]);
+    let first = site.serial("one.pem");
+    // Whoever did not hear the answer gets the same.
+    up.had("one", "simpleenroll", &["-u", &by_secret]);
+    assert_eq!(site.serial("one.pem"), first);
+    let again = up.enrol("two", "simpleenroll", &["-u", &by_secret]).refused();
+    // Renewed, with a new key and the same name.
+    site.request("two", &subject);
+    site.request("three", &subject);
+    site.request("other", "/CN=sensor SN000002");
+    let shown = shows("one");
+    let shown = words(&shown);
+    let other = up.enrol("other", "simplereenroll", &shown).refused();
+    let elsewhere = up.enrol("two", "servers/simplereenroll", &shown).refused();
+    let unproved = up.enrol("two", "simplereenroll", &["-u", &by_secret]).refused();
+    up.had("two", "simplereenroll", &shown);
+    let second = site.serial("two.pem");
+    assert_ne!(first, second);
+    up.had("two", "simplereenroll", &shown);
+    assert_eq!(site.serial("two.pem"), second);
+    let twice = up.enrol("three", "simplereenroll", &shown).refused();
+    // The newer one renews in its turn.
+    up.had("three", "simplereenroll", &words(&shows("two")));
+    up.down();
+    site.why(&again, "secret-used");
+    site.why(&other, "name-mismatch");
+    site.why(&elsewhere, "label-mismatch");
+    site.why(&unproved, "client-unproved");
+    site.why(&twice, "already-renewed");
+    let told = site.b.ok(&["explain", &second]);
+    assert!(told.contains(&format!("certificate {first}, which it renews")), "{told}");
+    let told = site.b.ok(&["explain", &first]);
+    assert!(told.contains("a one-time secret"), "{told}");
+    site.b.sound();
+}
+
+#[test]
+fn what_is_shown_must_be_the_devices_own() {
+    let site = Site::new("est-attacks");
+    let secrets = ["SN000001", "SN000002", "SN000003"].map(|serial| site.secret(serial));
+    ["a", "b", "c"].into_iter().for_each(|name| site.request(name, "/"));
+    let up = site.up();
+    let of = |user: &str, secret: usize| format!("{user}:{}", secrets[secret]);
+    up.had("a", "simpleenroll", &["-u", &of("SN000001", 0)]);
+    let foreign_secret = up.enrol("b", "simpleenroll", &["-u", &of("SN000002", 2)]).refused();
+    let wrong = up.enrol("b", "simpleenroll", &["-u", "SN000002:guessed"]).refused();
+    let nobody = up.enrol("b", "simpleenroll", &["-u", &of("SN999999", 1)]).refused();
+    let elsewhere = up.enrol("b", "servers/simpleenroll", &["-u", &of("SN000002", 1)]).refused();
+    let shown = shows("a");
+    let by_secret = of("SN000002", 1);
+    let both = [&words(&shown)[..], &["-u", &by_secret]].concat();
+    let mixed = up.enrol("b", "simpleenroll", &both).refused();
+    // One grant, one certificate: the first of SN000001 was had with its secret.
+    let spent = up.enrol("c", "simpleenroll", &words(&shown)).refused();
+    // A certificate of the same name, from an authority of somebody's own.
+    let own = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key"];
+    foreign(&site.b.dir, "openssl", &[&own[..], &["-subj", SUBJECT, "-out", "own.pem"]].concat());
+    let unknown = up.enrol("c", "simplereenroll", &words(&shows("own"))).refused();
+    // A label that climbs, and forms that are none.
+    for path in ["devices/../cacerts", "%2e%2e/cacerts", "devices%2fcacerts", "nothing/cacerts", "devices//cacerts"] {
+        assert_eq!(up.est(&[&format!("/.well-known/est/{path}")]).status, 404, "{path}");
+    }
+    assert_eq!(up.est(&["/.well-known/est/simpleenroll"]).status, 405);
+    let sent = ["--data-binary", "no request", "-u", &by_secret, "/.well-known/est/simpleenroll"];
+    assert_eq!(up.est(&sent).status, 400);
+    site.b.write("long", vec![b'A'; 40_000]);
+    // Asked before it is sent: nobody reads what is too long, and curl would meet with a closed connection.
+    let first = ["-H", "Expect: 100-continue", "--expect100-timeout", "60", "-u", &by_secret];
+    let sent = [&first[..], &["--data-binary", "@long", "/.well-known/est/simpleenroll"]].concat();
+    assert_eq!(up.est(&sent).status, 413);
+    // After all that, the secret of SN000002 is as good as before: as DER too.
+    foreign(&site.b.dir, "openssl", &["base64", "-d", "-in", "b.csr", "-out", "b.der"]);
+    std::fs::copy(site.b.dir.join("b.der"), site.b.dir.join("b.csr")).unwrap();
+    up.had("b", "simpleenroll", &["-u", &of("SN000002", 1)]);
+    up.down();
+    site.why(&foreign_secret, "secret-unknown");
+    site.why(&wrong, "secret-unknown");
+    site.why(&nobody, "secret-unknown");
+    site.why(&elsewhere, "secret-unknown");
+    site.why(&mixed, "clients-differ");
+    site.why(&spent, "grant-spent");
+    site.why(&unknown, "client-unknown");
+    site.b.sound();
+}
+
+#[test]
+fn who_is_revoked_stolen_or_expired_gets_nothing() {
+    let mut site = Site::new("est-standing");
+    let profile = site.b.data().join("profiles/ldevid.toml");
+    let before = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, before.replace("31_536_000", "86_400")).unwrap();
+    let secrets = ["SN000001", "SN000002", "SN000003"].map(|serial| site.secret(serial));
+    ["a", "b", "c"].into_iter().for_each(|name| site.request(name, "/"));
+    let up = site.up();
+    for (n, name) in ["a", "b", "c"].into_iter().enumerate() {
+        up.had(name, "simpleenroll", &["-u", &format!("SN00000{}:{}", n + 1, secrets[n])]);
+    }
+    let subject = |name: &str| {
+        let said = foreign(
+            &site.b.dir,
+            "openssl",
+            &["x509", "-in", &format!("{name}.pem"), "-noout", "-subject", "-nameopt", "compat"],
+        );
+        said.trim().trim_start_matches("subject=").trim().to_owned()
+    };
+    for name in ["a", "b", "c"] {
+        site.request(&format!("{name}2"), &subject(name));
+        std::fs::copy(site.b.dir.join(format!("{name}.pem")), site.b.dir.join(format!("{name}-old.pem"))).unwrap();
+    }
+    up.down();
+    let first = site.serial("a.pem");
+    site.b.ok(&["cert", "revoke", &first, "--reason", "certificate-hold", "--yes"]);
+    site.b.ok(&["device", "stolen", "SN000002"]);
+    let up = site.up();
+    let held = up.enrol("a2", "simplereenroll", &words(&shows("a"))).refused();
+    let stolen = up.enrol("b2", "simplereenroll", &words(&shows("b"))).refused();
+    up.down();
+    site.why(&held, "client-revoked");
+    site.why(&stolen, "board-held");
+    // Released from hold it renews; a day later the third has expired.
+    site.b.ok(&["cert", "release", &first, "--yes"]);
+    let up = site.up();
+    up.had("a2", "simplereenroll", &words(&shows("a")));
+    up.down();
+    site.offset = Some("+2d");
+    let up = site.up();
+    let late = up.enrol("c2", "simplereenroll", &words(&shows("c"))).refused();
+    up.down();
+    let said = text(&site.b.command_at("+2d", &["explain", &late]).output().unwrap().stdout);
+    assert!(said.contains("(client-expired)"), "{said}");
+}
+
+#[test]
+fn a_request_that_waits_for_operators_is_told_to_come_again() {
+    let site = Site::new("est-approval");
+    let profile = site.b.data().join("profiles/ldevid.toml");
+    let before = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, before + "\n[enrolment]\napprovals = 1\nprotocols = [\"est\"]\n").unwrap();
+    let secret = format!("SN000001:{}", site.secret("SN000001"));
+    site.request("a", "/");
+    let up = site.up();
+    let got = up.enrol("a", "simpleenroll", &["-u", &secret]);
+    assert!(got.status == 202 && got.head.contains("retry-after: "), "{} {}", got.status, got.head);
+    up.down();
+    let waiting = site.b.json(&["approve", "list"]);
+    let id = waiting[0]["id"].to_string();
+    site.b.ok(&["approve", "yes", &id]);
+    let up = site.up();
+    up.had("a", "simpleenroll", &["-u", &secret]);
+}
+
+#[test]
+fn a_profile_that_does_not_name_est_is_not_had_over_it() {
+    let site = Site::new("est-protocol");
+    let profile = site.b.data().join("profiles/ldevid.toml");
+    let before = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, before + "\n[enrolment]\nprotocols = [\"bus\"]\n").unwrap();
+    let secret = format!("SN000001:{}", site.secret("SN000001"));
+    site.request("a", "/");
+    let up = site.up();
+    let refused = up.enrol("a", "simpleenroll", &["-u", &secret]).refused();
+    up.down();
+    site.why(&refused, "caller-not-allowed");
+}
+
+#[test]
+fn status_is_told_to_anybody_and_never_old() {
+    let site = Site::new("status");
+    let secrets = ["SN000001", "SN000002"].map(|serial| site.secret(serial));
+    ["a", "b"].into_iter().for_each(|name| site.request(name, "/"));
+    let up = site.up();
+    up.had("a", "simpleenroll", &["-u", &format!("SN000001:{}", secrets[0])]);
+    up.had("b", "simpleenroll", &["-u", &format!("SN000002:{}", secrets[1])]);
+    let url = |up: &Up<'_>| format!("http://{}", up.said["http"].as_str().unwrap());
+    let ask = |up: &Up<'_>, which: &[&str]| {
+        let at = format!("{}/ocsp", url(up));
+        let ocsp = ["ocsp", "-url", &at, "-issuer", "chain.pem", "-CAfile", "chain.pem"];
+        foreign(&site.b.dir, "openssl", &[&ocsp[..], which].concat())
+    };
+    assert!(ask(&up, &["-cert", "a.pem"]).contains("a.pem: good"));
+    assert!(ask(&up, &["-sha256", "-cert", "a.pem", "-no_nonce"]).contains("a.pem: good"));
+    assert!(ask(&up, &["-serial", "0x0123456789"]).contains("0x0123456789: unknown"), "a number that was never issued");
+    // GET, as caches like it: the request in the path, as it is.
+    let make = ["ocsp", "-issuer", "chain.pem", "-cert", "a.pem", "-no_nonce", "-reqout", "request.der"];
+    foreign(&site.b.dir, "openssl", &make);
+    let path = foreign(&site.b.dir, "openssl", &["base64", "-A", "-in", "request.der"]);
+    let escaped = path.trim().replace('+', "%2B").replace('=', "%3D");
+    for path in [escaped.replace('/', "%2F"), escaped] {
+        let got = up.curl("http", &[&format!("/ocsp/{path}")]);
+        assert!(got.status == 200 && got.head.contains("cache-control: max-age=300, public"), "{}", got.head);
+        let said =
+            ["ocsp", "-respin", "body", "-issuer", "chain.pem", "-cert", "a.pem", "-CAfile", "chain.pem", "-no_nonce"];
+        assert!(foreign(&site.b.dir, "openssl", &said).contains("a.pem: good"));
+    }
+    // Lists and certificates, which who has them does not get again.
+    let list = up.curl("http", &["/crl/factory.crl"]);
+    assert!(list.status == 200 && list.head.contains("application/pkix-crl"), "{}", list.head);
+    let etag = list.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    assert!(
+        ["last-modified: ", "expires: ", "max-age="].iter().all(|field| list.head.contains(field)),
+        "{}",
+        list.head
+    );
+    assert_eq!(up.curl("http", &["-H", &format!("If-None-Match: {etag}"), "/crl/factory.crl"]).status, 304);
+    let got = up.curl("http", &["/ca/factory.cer"]);
+    assert!(got.status == 200 && got.head.contains("application/pkix-cert"), "{}", got.head);
+    foreign(&site.b.dir, "openssl", &["x509", "-inform", "DER", "-in", "body", "-noout"]);
+    for path in ["/crl/nothing.crl", "/ca/nothing.cer", "/crl/../factory.crl", "/", "/.well-known/est/cacerts"] {
+        assert_eq!(up.curl("http", &[path]).status, 404, "{path}");
+    }
+    up.down();
+    site.b.ok(&["cert", "revoke", &site.serial("a.pem"), "--reason", "key-compromise", "--yes"]);
+    let later = Site { offset: Some("+60s"), ..site };
+    let up = later.up();
+    let at = format!("{}/ocsp", url(&up));
+    let ocsp =
+        ["ocsp", "-url", &at, "-issuer", "chain.pem", "-CAfile", "chain.pem", "-cert", "a.pem", "-cert", "b.pem"];
+    let said = foreign(&later.b.dir, "openssl", &ocsp);
+    assert!(said.contains("a.pem: revoked") && said.contains("b.pem: good"), "{said}");
+    // A minute later the list of before is not in force any more.
+    assert_eq!(up.curl("http", &["/crl/factory.crl"]).status, 200);
+    foreign(&later.b.dir, "openssl", &["crl", "-inform", "DER", "-in", "body", "-out", "crl.pem"]);
+    let soon = adapters::clock::SystemClock.now().plus_s(120).s().to_string();
+    let verify = ["verify", "-attime", &soon, "-crl_check", "-CAfile", "chain.pem", "-CRLfile", "crl.pem"];
+    foreign(&later.b.dir, "openssl", &[&verify[..], &["b.pem"]].concat());
+    let refused = Command::new("openssl").args(verify).arg("a.pem").current_dir(&later.b.dir).output().unwrap();
+    assert!(text(&refused.stderr).contains("certificate revoked"), "{}", text(&refused.stderr));
+}
+
+/// The TCP sockets on which a process listens, as the kernel says.
+fn listening(pid: u32) -> usize {
+    let said = foreign(std::path::Path::new("/"), "ss", &["-Hltnp"]);
+    said.lines().filter(|line| line.contains(&format!("pid={pid},"))).count()
+}
+
+#[test]
+fn only_where_the_gateway_may_be_open_does_anything_listen() {
+    let site = Site::new("gateway-modes");
+    let mut seen = Vec::new();
+    let modes = [
+        "certificate-management",
+        "provision",
+        "provision-certificate",
+        "ceremony",
+        "software-import",
+        "software-management",
+    ];
+    for mode in modes {
+        site.b.ok(&["mode", "set", mode]);
+        let up = site.up();
+        seen.push((mode, listening(up.child.id())));
+        assert_eq!(up.said["https"].is_null(), mode != "certificate-management", "{}", up.said);
+    }
+    let expected = modes.map(|mode| (mode, if mode == "certificate-management" { 2 } else { 0 }));
+    assert_eq!(seen, expected);
+    // A command is not a box that is up: it opens nothing, and a box without the section has nothing to open.
+    site.b.ok(&["mode", "set", "certificate-management"]);
+    let settings = site.b.data().join("cradle.toml");
+    let with = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, with.replace(GATEWAY, "")).unwrap();
+    site.b.fails(&["up"], 2, "no-bus");
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_named() {
+    let b = Box_::new("gateway-settings");
+    let settings = b.data().join("cradle.toml");
+    let before = std::fs::read_to_string(&settings).unwrap();
+    let check = |more: &str, why: &str| {
+        std::fs::write(&settings, format!("{before}\n{more}")).unwrap();
+        let said = b.fails(&["mode", "show"], 2, "config");
+        assert!(said.contains(why), "{said}");
+    };
+    check("[gateway]\nhttps = \"127.0.0.1:0\"\n", "gateway.names");
+    check("[gateway]\ntls_key = \"k\"\n", "go together");
+    check("[gateway]\nlabel = \"a\"\n", "gateway.label");
+    check("[gateway.est.a]\nprofile = \"ldevid\"\nbase64_line = 76\n", "base64_line");
+    check("[gateway.est.\"../a\"]\nprofile = \"ldevid\"\n", "EST label");
+}

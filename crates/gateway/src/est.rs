@@ -1,0 +1,174 @@
+//! EST over HTTPS. What a client is told of a refusal is always the same, and an identifier; why, the records say.
+//! Source: RFC 7030, RFC 8951.
+//!
+//! Prevents: telling who asks which rule refused it; work for who shows nothing.
+
+use crate::km::Km;
+use adapters::http::serve::{Answer, BodyLimits, ClientVerifier, Content, Head, Request, Service, Taking};
+use model::contract::enrolment::{CaCertificates, Enrol, Enrolled, EnrolmentKind, ShownSecret, WhichAuthority};
+use model::{Base64, EstLabel, Fault, Reason, TransactionId};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::est::{
+    BODY_LEN_MAX, CA_CERTS, CERTS_ONLY, CSR_ATTRS, Credentials, Form, Lines, Operation, Route, TRANSFER_ENCODING, Told,
+    certs_only, decode_basic, decode_body, decode_path, told, write_base64,
+};
+use x509::Certificate;
+
+/// How long a client may take to send its request.
+const REQUEST_WITHIN: Duration = Duration::from_secs(20);
+/// Longest certificate of a client, in octets.
+const CERTIFICATE_LEN_MAX: usize = 16 * 1024;
+/// When a client whose request waits for operators asks again, in seconds.
+const APPROVAL_RETRY: &str = "60";
+/// When a client asks again if km cannot answer, in seconds.
+const TROUBLE_RETRY: &str = "30";
+
+/// How answers under a label are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelStyle {
+    /// Whether base64 is divided into lines.
+    pub lines: Lines,
+}
+
+/// EST.
+pub struct Est {
+    /// km.
+    pub km: Arc<dyn Km>,
+    /// How answers are written, by label; others are wrapped.
+    pub styles: BTreeMap<EstLabel, LabelStyle>,
+    /// The label that is taken where a path has none.
+    pub default: Option<EstLabel>,
+}
+
+/// Takes any certificate that is one: TLS has it proved that the client has its key, and km decides what it is worth.
+pub(crate) struct AnyCertificate;
+
+impl ClientVerifier for AnyCertificate {
+    fn is_believed(&self, leaf: &[u8], _others: &[&[u8]]) -> bool {
+        leaf.len() <= CERTIFICATE_LEN_MAX && Certificate::decode(leaf).is_ok()
+    }
+}
+
+impl Service for Est {
+    fn limits(&self, head: &Head) -> BodyLimits {
+        match decode_path(head.path()) {
+            Ok(route) if head.method() == "POST" && route.operation.method() == "POST" => BodyLimits {
+                len_max: u64::try_from(BODY_LEN_MAX).unwrap_or(u64::MAX),
+                within: REQUEST_WITHIN,
+                taking: Taking::Whole,
+            },
+            _ => BodyLimits::NONE,
+        }
+    }
+
+    fn answer(&self, request: &mut Request) -> Answer {
+        let Ok(route) = decode_path(request.head.path()) else { return Answer::text(404, "There is no such path.") };
+        if request.head.method() != route.operation.method() {
+            return Answer::text(405, "Another method is used for this.").with("allow", route.operation.method());
+        }
+        match route.operation {
+            Operation::CaCerts => self.ca_certs(route),
+            Operation::CsrAttrs => self.csr_attrs(route),
+            Operation::SimpleEnroll => self.enrol(EnrolmentKind::New, route, request),
+            Operation::SimpleReenroll => self.enrol(EnrolmentKind::Renewal, route, request),
+        }
+    }
+}
+
+impl Est {
+    fn lines(&self, label: Option<&EstLabel>) -> Lines {
+        let style = label.or(self.default.as_ref()).and_then(|label| self.styles.get(label));
+        style.copied().unwrap_or_default().lines
+    }
+
+    fn written(&self, label: Option<&EstLabel>, media_type: &str, der: &[u8]) -> Answer {
+        let text = write_base64(der, self.lines(label));
+        Answer::new(200, media_type, Content::Octets(text.into_bytes()))
+            .with("content-transfer-encoding", TRANSFER_ENCODING)
+            .with("cache-control", "no-store")
+    }
+
+    fn ca_certs(&self, Route { label, .. }: Route) -> Answer {
+        match self.km.ca_certificates(&CaCertificates { of: WhichAuthority::Label(label.clone()) }) {
+            Ok(shown) => {
+                let all: Vec<&[u8]> = shown.chain.iter().chain(&shown.links).map(AsRef::as_ref).collect();
+                self.written(label.as_ref(), CA_CERTS, &certs_only(&all))
+            }
+            Err(fault) => untold(&fault),
+        }
+    }
+
+    fn csr_attrs(&self, Route { label, .. }: Route) -> Answer {
+        match self.km.ca_certificates(&CaCertificates { of: WhichAuthority::Label(label.clone()) }) {
+            Ok(shown) => match shown.attributes {
+                Some(attributes) => self.written(label.as_ref(), CSR_ATTRS, attributes.as_ref()),
+                // RFC 7030 §4.5.2
+                None => Answer::empty(204),
+            },
+            Err(fault) => untold(&fault),
+        }
+    }
+
+    fn enrol(&self, kind: EnrolmentKind, Route { label, .. }: Route, request: &mut Request) -> Answer {
+        let certificate = request.head.peer().certificate.as_deref().map(|der| Base64::from(der.to_vec()));
+        let said = request.head.field("authorization");
+        let secret = said.and_then(decode_basic);
+        // RFC 7030 §3.2.3. Nothing is asked of km for who shows nothing.
+        if (certificate.is_none() && secret.is_none()) || (said.is_some() && secret.is_none()) {
+            return Answer::text(401, "Show a certificate in TLS, or a one-time secret.")
+                .with("www-authenticate", "Basic realm=\"est\", charset=\"UTF-8\"");
+        }
+        let mut body = Vec::new();
+        if request.body.read_to_end(&mut body).is_err() {
+            return Answer::text(400, "The request did not come.");
+        }
+        let Ok((der, form)) = decode_body(&body) else {
+            return Answer::text(400, "The body is no PKCS #10 request in base64.");
+        };
+        if form != Form::Base64 {
+            tracing::info!(?form, "a client sent its request in another form than base64");
+        }
+        let secret = secret.map(|Credentials { user, secret }| ShownSecret { user, digest: secret });
+        let call = Enrol { kind, label: label.clone(), request: der.into(), certificate, secret };
+        match self.km.enrol(&call) {
+            Ok(Enrolled { outcome: Ok(certificate), .. }) => {
+                // RFC 7030 §4.2.3: the certificate that was issued, and no other.
+                self.written(label.as_ref(), CERTS_ONLY, &certs_only(&[certificate.as_ref()]))
+            }
+            Ok(Enrolled { transaction_id, outcome: Err(fault) }) => refused(&fault, transaction_id),
+            Err(fault) => untold(&fault),
+        }
+    }
+}
+
+/// What a client is told that is not let in: always the same, but for what it can mend or wait for.
+fn refused(fault: &Fault, transaction: TransactionId) -> Answer {
+    let said = |status: u16, what: &str| Answer::text(status, &format!("{what} Identifier: {transaction}"));
+    let answer = match told(fault) {
+        Told::Wait => {
+            said(202, "It waits for approval; send the same request again.").with("retry-after", APPROVAL_RETRY)
+        }
+        Told::Slower => said(429, "Too many requests.").with("retry-after", TROUBLE_RETRY),
+        Told::Nowhere => said(404, "There is no such path."),
+        Told::Refused => said(403, "Refused."),
+        Told::Malformed => said(400, "The request is not well formed."),
+        Told::Trouble => said(503, "It cannot be answered now.").with("retry-after", TROUBLE_RETRY),
+    };
+    answer.with("cache-control", "no-store")
+}
+
+/// What anybody is told if km does not answer.
+pub(crate) fn untold(fault: &Fault) -> Answer {
+    let is_nowhere = matches!(fault, Fault::Refused(Reason::IssuerUnknown | Reason::ProfileUnknown));
+    match told(fault) {
+        Told::Nowhere | Told::Malformed => Answer::text(404, "There is no such path."),
+        _ if is_nowhere => Answer::text(404, "There is no such path."),
+        Told::Wait | Told::Slower | Told::Refused | Told::Trouble => {
+            tracing::warn!(%fault, "km did not answer");
+            Answer::text(503, "It cannot be answered now.").with("retry-after", TROUBLE_RETRY)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the gateway asks of km.
+
+use model::Fault;
+use model::contract::authority::{AnswerOcsp, OcspAnswered};
+use model::contract::enrolment::{
+    CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, Enrol, Enrolled, ServerCertified,
+};
+use ports::Link;
+use std::sync::Arc;
+
+/// km, as the gateway knows it.
+pub trait Km: Send + Sync + 'static {
+    /// Has somebody certified who came over EST.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn enrol(&self, call: &Enrol) -> Result<Enrolled, Fault>;
+    /// The certificates of an authority.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn ca_certificates(&self, call: &CaCertificates) -> Result<CaCertificatesShown, Fault>;
+    /// The list of revoked certificates in force.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault>;
+    /// What is said of certificates over OCSP.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn answer_ocsp(&self, call: &AnswerOcsp) -> Result<OcspAnswered, Fault>;
+    /// Has the gateway's own key certified.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn certify_server(&self, call: &CertifyServer) -> Result<ServerCertified, Fault>;
+}
+
+/// km behind the bus.
+pub struct OverTheBus(pub Arc<Link>);
+
+impl Km for OverTheBus {
+    fn enrol(&self, call: &Enrol) -> Result<Enrolled, Fault> {
+        self.0.call(call)
+    }
+    fn ca_certificates(&self, call: &CaCertificates) -> Result<CaCertificatesShown, Fault> {
+        self.0.call(call)
+    }
+    fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault> {
+        self.0.call(call)
+    }
+    fn answer_ocsp(&self, call: &AnswerOcsp) -> Result<OcspAnswered, Fault> {
+        self.0.call(call)
+    }
+    fn certify_server(&self, call: &CertifyServer) -> Result<ServerCertified, Fault> {
+        self.0.call(call)
+    }
+}

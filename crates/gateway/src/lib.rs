@@ -1,0 +1,20 @@
+//! Room: cm, the only door to a network that is not the box's own. Sees TLS, paths, sizes and times; km decides the rest.
+//!
+//! ```text
+//! Est::answer     path and method -> body in whatever form -> km: Enrol{what was shown} -> certificates, or an identifier
+//! Status::answer  OCSP, lists and certificates of authorities, in the clear: all of it is signed, and for anybody
+//! Gateway::open   the sockets; dropped, they are gone
+//! ```
+//! It keeps no key but that of its own TLS certificate, and no record.
+
+mod est;
+mod identity;
+mod km;
+mod open;
+mod status;
+
+pub use est::{Est, LabelStyle};
+pub use identity::{Certified, certified};
+pub use km::{Km, OverTheBus};
+pub use open::{Gateway, NotOpen, Setting, Tls};
+pub use status::Status;
