@@ -57,8 +57,6 @@ impl Service for Identity {
             | Subject::AuthorityCrl
             | Subject::AuthorityOcsp
             | Subject::AuthorityFilter
-            | Subject::SoftwareImport
-            | Subject::SoftwareTrust
             | Subject::SoftwareUpdate
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch
