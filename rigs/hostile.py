@@ -265,7 +265,7 @@ def redirect(broker, client, delivery, kind):
     asked = CALL.match(delivery.subject)
     domain = delivery.subject.split(".")[1]
     for module, subject in (("identity", "identity.mark"), ("authority", "authority.revoke"), ("authority", "authority.certify"),
-                            ("software", "software.import"), (asked.group(1), asked.group(2)), ("authority", asked.group(2))):
+                            ("software", "software.update"), (asked.group(1), asked.group(2)), ("authority", asked.group(2))):
         elsewhere = f"cradle.{domain}.{module}.{subject}"
         if elsewhere != delivery.subject:
             for other, sid in broker.anybody(elsewhere):

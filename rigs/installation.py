@@ -1,5 +1,5 @@
 """Makes installations for the rigs: two device types, one whose boards make requests and one whose boards only show a
-public key; their boards, a signed release, everything up to the moment before `cradle station run`.
+public key; their boards, a release that it follows, everything up to the moment before `cradle station run`.
 
 Library; needs python cryptography.
 """
@@ -94,16 +94,16 @@ key_offer = "{offer}"
 
 
 def import_release(cradle, beside):
-    image, key, metadata = beside / "app.bin", beside / "signer", beside / "release.json"
+    """Has a maker publish a release for both types, and the installation follow that."""
+    image, repository = beside / "app.bin", beside / "repository"
     image.write_bytes(hashlib.shake_256(b"image").digest(IMAGE_LEN))
-    cradle.must("mode", "set", "software-import")
-    cradle.must("release", "key", key)
     kinds = [part for name, _, _ in TYPES for part in ("--for", name)]
-    cradle.must("release", "create", image, "--name", "app", "--version", "1", "--counter", "1", *kinds, "--to",
-                metadata)
-    cradle.must("release", "sign", metadata, "--key", key)
-    cradle.must("release", "trust", "acme", f"{key}.pub")
-    cradle.must("release", "import", metadata, image)
+    cradle.must("repo", "--repository", repository, "init")
+    cradle.must("repo", "--repository", repository, "add", image, "--version", "1", "--counter", "1", *kinds)
+    cradle.must("repo", "--repository", repository, "publish")
+    cradle.must("release", "follow", "--images", repository / "metadata" / "1.root.json")
+    cradle.must("mode", "set", "software-import")
+    cradle.must("release", "import", repository)
 
 
 def replace_once(text, old, new):

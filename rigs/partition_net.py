@@ -156,14 +156,14 @@ class Box:
         (room / "devices.csv").write_text("\n".join(lines) + "\n")
         (room / "image.bin").write_bytes(bytes(100_000))
         self.cradle("list", "import", room / "devices.csv")
-        self.cradle("release", "key", room / "maker.pem")
+        repository, means = room / "repository", [word for name in types for word in ("--for", name)]
+        self.cradle("repo", "--repository", repository, "init")
+        self.cradle("repo", "--repository", repository, "add", room / "image.bin", "--version", "1", "--counter", "1", *means)
+        self.cradle("repo", "--repository", repository, "publish")
+        # Those who run learn of it when they are started for the next mode.
+        self.cradle("release", "follow", "--images", repository / "metadata" / "1.root.json")
         self.mode("software-import")
-        self.cradle("release", "trust", "maker", room / "maker.pem.pub")
-        means = [word for name in types for word in ("--for", name)]
-        self.cradle("release", "create", room / "image.bin", "--name", "app", "--version", "1", "--counter", "1", *means,
-                    "--to", room / "release.json")
-        self.cradle("release", "sign", room / "release.json", "--key", room / "maker.pem")
-        self.cradle("release", "import", room / "release.json", room / "image.bin")
+        self.cradle("release", "import", repository)
         self.mode("provision")
 
     def station(self, name):

@@ -4,29 +4,6 @@ use ::update::bundle::{self, Bundle};
 use ::update::tuf::write::Draft as RoleDraft;
 use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
 use ::update::uptane::Manifest;
-use ::update::{Draft, Metadata, Statement, Threshold};
-
-/// Metadata of releases.
-pub fn release(octets: &[u8]) {
-    let Ok(read) = Metadata::decode(octets) else { return };
-    // Without keys nothing is proved.
-    assert!(read.verify(&[], Threshold::ONE).is_err());
-}
-
-/// Releases that somebody goes on to sign.
-pub fn draft(octets: &[u8]) {
-    let Ok(read) = Draft::decode(octets) else { return };
-    let written = read.write();
-    let again = Draft::decode(&written).expect("what we write, we read");
-    assert_eq!(again.write(), written);
-}
-
-/// Payloads of countersignatures.
-pub fn statement(octets: &[u8]) {
-    let Ok(read) = Statement::decode(octets) else { return };
-    let written = read.encode();
-    assert_eq!(Statement::decode(&written).expect("what we write, we read").encode(), written);
-}
 
 /// Metadata of the four roles: as a client reads it, as who publishes goes on to sign it; and a client that is given
 /// nothing else.

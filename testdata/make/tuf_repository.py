@@ -1,7 +1,10 @@
 """Makes a whole repository with the reference implementation of TUF, for the tests of crates/update.
 
-Needs what tuf_release.py needs. Three roots, each under keys of other kinds than the one before; a supplier by path; bins
-by TAP 15; lengths and hashes of all files announced. The keys are made anew and thrown away.
+Needs python-tuf and securesystemslib[crypto], in a virtual environment:
+    python3 -m venv V && V/bin/pip install tuf==7.0.1 'securesystemslib[crypto]==1.6.0'
+    V/bin/python testdata/make/tuf_repository.py
+Three roots, each under keys of other kinds than the one before; a supplier by path; bins by TAP 15; lengths and hashes of all
+files announced. The keys are made anew and thrown away.
 """
 import hashlib
 import pathlib
@@ -13,7 +16,7 @@ from tuf.api.metadata import (DelegatedRole, Delegations, Metadata, MetaFile, Ro
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tuf" / "repository"
 END = datetime(2040, 1, 1, tzinfo=timezone.utc)
-IMAGE = (OUT.parent / "image.bin").read_bytes()
+IMAGE = bytes((n * n + 7 * n) % 251 for n in range(4096))
 
 
 def write(name, said, signers):
@@ -27,6 +30,7 @@ def write(name, said, signers):
 
 def main():
     OUT.mkdir(exist_ok=True)
+    (OUT.parent / "image.bin").write_bytes(IMAGE)
     ed25519, ecdsa = CryptoSigner.generate_ed25519(), CryptoSigner.generate_ecdsa()
     pss = CryptoSigner.generate_rsa(scheme="rsassa-pss-sha256", size=2048)
     pkcs1 = CryptoSigner.generate_rsa(scheme="rsa-pkcs1v15-sha256", size=2048)

@@ -1,6 +1,6 @@
 """Makes a director and an image repository with the reference implementation of TUF, for the tests of `cradle uptane-client`.
 
-Needs what tuf_release.py needs. They agree on release 8 for the modem of one device; the director in `director-other` says
+Needs what tuf_repository.py needs. They agree on release 8 for the modem of one device; the director in `director-other` says
 another hash than the image repository. The keys are made anew and thrown away.
 """
 import pathlib

@@ -16,7 +16,6 @@ pub mod files;
 pub mod flasher;
 pub mod http;
 #[cfg(feature = "installation")]
-pub mod images;
 pub mod keystore;
 #[cfg(feature = "installation")]
 pub mod memory;

@@ -188,8 +188,6 @@ impl Service for Answering {
             | Subject::IdentityAdmit
             | Subject::IdentityRecord
             | Subject::IdentityMark
-            | Subject::SoftwareImport
-            | Subject::SoftwareTrust
             | Subject::SoftwareUpdate
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch

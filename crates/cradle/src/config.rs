@@ -60,7 +60,7 @@ pub(crate) struct Config {
     /// How long what has expired is kept whole; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retention: Option<RetentionConfig>,
-    /// Which repositories of software this box follows; none if absent, and releases are taken one by one then.
+    /// Which repositories of software this box follows; none if absent, and then no software is taken or flashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) follow: Option<FollowConfig>,
     /// The door to other networks; there is none if absent.

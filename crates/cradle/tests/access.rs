@@ -88,7 +88,7 @@ fn a_module_that_is_off_refuses() {
     b.ok(&["mode", "set", "certificate-management"]);
     b.fails(&["station", "run", "sensor"], 3, "module-off");
     b.release(2, "sensor");
-    b.fails(&["release", "import", "release-2.json", "image-2.bin"], 3, "module-off");
+    b.fails(&["release", "import", "repository"], 3, "module-off");
     b.sound();
 }
 

@@ -161,6 +161,10 @@ impl Stolen {
     }
     /// Puts another bundle in the place of the last one: signed with sm's key, as if it had been verified now.
     fn forge(&self, b: &Box_, change: impl FnOnce(&mut Files)) {
+        self.forge_as("module.software", b, change);
+    }
+    /// The same, signed with the key of another module.
+    fn forge_as(&self, label: &str, b: &Box_, change: impl FnOnce(&mut Files)) {
         let store = b.store();
         let row = store.last_bundle().unwrap().unwrap();
         let bundle = Bundle::decode(&self.octets(&row)).unwrap();
@@ -174,7 +178,7 @@ impl Stolen {
         let at = adapters_now();
         let device = "urn:dev:ops:32473-box-line%2D1".parse().unwrap();
         let statement = Statement { bundle: x509::sha256(&line), device, verified_at: at }.encode();
-        let key = self.keystore.open(&KeyUri("file:module.software".into())).unwrap();
+        let key = self.keystore.open(&KeyUri(format!("file:{label}"))).unwrap();
         let countersignature = jws::sign(BUNDLE_COUNTERSIGNATURE, &statement, key.as_ref()).unwrap();
         let blob = self.vault.put(&mut octets.as_slice(), u64::MAX).unwrap();
         let forged = BundleRow { digest: x509::sha256(&line), blob, countersignature, at, ..row };
@@ -432,12 +436,46 @@ fn a_countersignature_that_is_none_stops_the_line() {
     assert_eq!(mode(&b), "provision-software");
 }
 #[test]
+fn the_countersignature_of_another_module_is_none() {
+    let b = supplied("bundles-module", &Maker::new());
+    let stolen = Stolen::of(&b);
+    stolen.forge_as("module.authority", &b, |_| ());
+    b.fails(&["station", "run", "sensor"], 7, "countersignature-invalid");
+    stolen.forge(&b, |_| ());
+    assert_eq!(b.count("sensor")["provisioned"], 6, "nothing else is wrong with it");
+}
+#[test]
+fn what_a_station_has_seen_is_the_measure_of_what_it_takes() {
+    let mut maker = Maker::new();
+    let b = supplied("bundles-seen", &maker);
+    let stolen = Stolen::of(&b);
+    let old = Bundle::decode(&stolen.octets(&b.store().last_bundle().unwrap().unwrap())).unwrap().files().clone();
+    // The same release, under newer metadata: no counter tells the two apart.
+    maker.images.publish_targets();
+    maker.stick(&b, "newer");
+    b.ok(&["mode", "set", "software-import"]);
+    b.ok(&["release", "import", "newer"]);
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 6);
+    b.ok(&["mode", "set", "provision"]);
+    stolen.forge(&b, |files| *files = old);
+    b.fails(&["station", "run", "sensor"], 7, "release-rolled-back");
+    b.sql("DELETE FROM trusted_file WHERE module = 'provisioning'");
+    assert_eq!(b.count("sensor"), [("already-provisioned".to_owned(), 6)].into(), "who has seen nothing takes it");
+}
+#[test]
 fn both_signatures_false_seal_the_box() {
     let b = supplied("bundles-both", &Maker::new());
     Stolen::of(&b).forge(&b, |files| drop(files.insert("images/timestamp.json".into(), b"{}".to_vec())));
     b.sql("UPDATE bundle SET countersignature = CAST('{}' AS BLOB)");
     b.fails(&["station", "run", "sensor"], 7, "both-signatures-invalid");
-    assert_eq!(mode(&b), "sealed");
+    let shown = b.json(&["mode", "show"]);
+    assert_eq!((&shown["mode"], &shown["awake"]), (&json!("sealed"), &json!(["console", "supervisor"])));
+    b.fails(&["station", "run", "sensor"], 3, "sealed");
+    b.fails(&["list", "import", "devices.csv"], 3, "sealed");
+    let log = b.ok(&["audit", "list", "-o", "jsonl"]);
+    assert!(log.contains("\"sealed\":{") && log.contains("both-signatures-invalid"), "{log}");
+    b.ok(&["mode", "set", "provision"]);
 }
 
 // Upstream's online keys, of timestamp and snapshot, are in the attacker's hands.

@@ -11,6 +11,7 @@
 
 mod common;
 use common::{Box_, text};
+use ports::store::SoftwareStore;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
@@ -151,7 +152,8 @@ fn what_the_status_finds_is_found() {
 fn an_image_that_is_gone_is_named_with_its_release() {
     let b = Box_::with_software("doctor-vault");
     assert_eq!(fails(&b, &[]), [""; 0]);
-    let image = std::fs::read_dir(b.data().join("vault")).unwrap().next().unwrap().unwrap().path();
+    let row = b.store().last_bundle().unwrap().unwrap();
+    let image = b.data().join("vault").join(&row.releases[0].image.0);
     std::fs::remove_file(&image).unwrap();
     assert_eq!(fails(&b, &[]), ["images in the vault"]);
     let file = image.file_name().unwrap().to_str().unwrap().to_owned();
@@ -160,8 +162,7 @@ fn an_image_that_is_gone_is_named_with_its_release() {
         assert!(shown.contains("app 1 for sensor (counter 1)") && shown.contains(&file), "{shown}");
     }
     // What is said beside it helps.
-    b.ok(&["mode", "set", "software-import"]);
-    b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
+    b.import();
     b.sound();
 }
 

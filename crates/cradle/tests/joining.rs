@@ -59,12 +59,12 @@ TOML
     head -c 100000 /dev/zero >image.bin
     up one
     must one list import devices.csv
-    must one release key maker.pem
-    must one release create image.bin --name app --version 1 --counter 1 --for sensor --to release.json
-    must one release sign release.json --key maker.pem
+    must one repo init
+    must one repo add image.bin --version 1 --counter 1 --for sensor
+    must one repo publish
+    must one release follow --images repository/metadata/1.root.json
     must one mode set software-import
-    must one release trust maker maker.pem.pub
-    must one release import release.json image.bin
+    must one release import repository
     must one mode set certificate-management
 "#;
 

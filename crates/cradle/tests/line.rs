@@ -142,7 +142,12 @@ fn the_halves_of_the_line_run_in_their_own_modes() {
 fn no_software_no_line() {
     let b = Box_::new("line-nothing");
     b.device_type("sensor", "");
-    b.fails(&["station", "run", "sensor"], 5, "release-unknown");
+    let said = b.fails(&["station", "run", "sensor"], 7, "nothing-followed");
+    assert!(said.contains("cradle release follow"), "{said}");
+    b.release(1, "sensor");
+    b.ok(&["release", "follow", "--images", "repository/metadata/1.root.json"]);
+    let said = b.fails(&["station", "run", "sensor"], 5, "release-unknown");
+    assert!(said.contains("cradle release import"), "{said}");
     b.fails(&["station", "run", "nothing"], 5, "device-type-unknown");
 }
 

@@ -160,15 +160,13 @@ fn a_later_list_gives_a_device_more_time() {
 #[test]
 fn nothing_is_overwritten_that_is_something_else() {
     let b = Box_::with_software("overwrite");
-    let key = b.read("maker.pem");
-    b.fails(&["release", "key", "maker.pem"], 6, "exists");
-    let create = ["release", "create", "image-1.bin", "--name", "a", "--version", "1", "--counter", "9"];
-    b.fails(&[&create[..], &["--for", "sensor", "--to", "maker.pem"]].concat(), 6, "exists");
+    b.write("maker.pem", "a key");
+    b.fails(&["release", "export", "repository"], 6, "exists");
     b.ok(&["mode", "set", "certificate-management"]);
     b.fails(&["crl", "issue", "factory", "--to", "maker.pem"], 6, "exists");
     b.fails(&["crl", "issue", "factory", "--to", "nowhere/factory.crl"], 5, "file");
     b.fails(&["crl", "show", "factory"], 5, "no-crl");
-    assert_eq!(b.read("maker.pem"), key);
+    assert_eq!(b.read("maker.pem"), b"a key");
     b.ok(&["crl", "issue", "factory", "--to", "factory.crl"]);
     b.ok(&["crl", "issue", "factory", "--to", "factory.crl"]);
 }
@@ -182,7 +180,7 @@ fn a_pipe_or_an_endless_file_keeps_nobody_waiting() {
         &["list", "import", "pipe"][..],
         &["inspect", "pipe"],
         &["profile", "check", "pipe"],
-        &["release", "sign", "pipe", "--key", "pipe"],
+        &["release", "follow", "--images", "pipe"],
         &["audit", "verify", "--checkpoint", "pipe"],
         &["mode", "set", "sealed", "--passphrase-file", "pipe"],
         &["inspect", "/dev/zero"],
@@ -251,10 +249,9 @@ fn every_table_is_held_against_the_log() {
         "DELETE FROM crl WHERE number = 2; UPDATE authority SET crl_number = 1 WHERE name = 'factory'",
         "UPDATE authority SET crl_number = 9 WHERE name = 'factory'",
         "UPDATE crl SET der = (SELECT der FROM crl WHERE number = 1)",
-        "INSERT INTO signer (key, name, spki) VALUES (zeroblob(32), 'mallory', x'00')",
-        "DELETE FROM signer",
-        "DELETE FROM release",
-        "UPDATE release SET image = zeroblob(32)",
+        "INSERT INTO bundle (digest, blob, countersignature, at) VALUES (zeroblob(32), 'mallory', x'00', 1)",
+        "DELETE FROM bundle_release; DELETE FROM bundle",
+        "UPDATE bundle SET digest = zeroblob(32)",
         "UPDATE right_ SET quota = 10",
         "UPDATE right_ SET until = until + 1",
         "UPDATE right_ SET used = 1",

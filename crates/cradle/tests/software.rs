@@ -1,4 +1,4 @@
-//! Software on its way to the boards: who is believed, and what is done when somebody is not.
+//! Software on its way into the vault, and what is left of the format before bundles.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -10,118 +10,75 @@
 )]
 
 mod common;
-use common::Box_;
+use common::{Box_, foreign, text};
 
-fn import(b: &Box_) {
-    b.ok(&["mode", "set", "software-import"]);
+/// A copy of the repository, as somebody carries it about.
+fn copied(b: &Box_, name: &str) {
+    foreign(&b.dir, "cp", &["-r", "repository", name]);
+}
+/// The image of this release on a stick.
+fn image(b: &Box_, stick: &str, counter: u8) -> std::path::PathBuf {
+    let digest = x509::sha256(&vec![counter; 100_000]);
+    b.dir.join(format!("{stick}/targets/{digest}.sensor-{counter}.bin"))
 }
 
 #[test]
 fn only_signed_whole_and_newer_software_is_taken() {
     let b = Box_::with_software("software-intake");
+    copied(&b, "old");
     b.release(5, "sensor");
-    b.fails(&["release", "import", "release-5.json", "image-5.bin"], 3, "module-off");
-    import(&b);
-    b.ok(&["release", "import", "release-5.json", "image-5.bin"]);
-    b.ok(&["release", "import", "release-5.json", "image-5.bin"]);
-    b.release(4, "sensor");
-    b.fails(&["release", "import", "release-4.json", "image-4.bin"], 7, "release-rolled-back");
+    b.fails(&["release", "import", "repository"], 3, "module-off");
+    b.import();
+    b.import();
+    b.fails(&["release", "import", "old"], 7, "release-rolled-back");
     b.release(6, "sensor");
-    b.fails(&["release", "import", "release-6.json", "image-5.bin"], 7, "image-mismatch");
-    b.write("long.bin", [b.read("image-6.bin"), vec![0]].concat());
-    b.fails(&["release", "import", "release-6.json", "long.bin"], 7, "image-too-long");
-    let text = String::from_utf8(b.read("release-6.json")).unwrap();
-    b.write(
-        "release-7.json",
-        text.replace("\"release_counter\": 6", "\"release_counter\": 7")
-            .replace("\"release_counter\":6", "\"release_counter\":7"),
-    );
-    b.fails(&["release", "import", "release-7.json", "image-6.bin"], 7, "upstream-signature");
-    std::fs::remove_file(b.dir.join("maker.pem")).unwrap();
-    std::fs::remove_file(b.dir.join("maker.pem.pub")).unwrap();
-    b.ok(&["release", "key", "maker.pem"]);
+    copied(&b, "altered");
+    std::fs::write(image(&b, "altered", 6), vec![7; 100_000]).unwrap();
+    b.fails(&["release", "import", "altered"], 7, "image-mismatch");
+    std::fs::write(image(&b, "altered", 6), vec![6; 100_001]).unwrap();
+    b.fails(&["release", "import", "altered"], 7, "image-too-long");
+    copied(&b, "forged");
+    let timestamp = b.dir.join("forged/metadata/timestamp.json");
+    let said = std::fs::read_to_string(&timestamp).unwrap();
+    let further = said.replace("\"version\": 3", "\"version\": 9").replace("\"version\":3", "\"version\":9");
+    assert_ne!(said, further);
+    std::fs::write(&timestamp, further).unwrap();
+    b.fails(&["release", "import", "forged"], 7, "upstream-signature");
+    foreign(&b.dir, "mv", &["repository", "ours"]);
+    std::fs::remove_file(b.dir.join("maker.p8")).unwrap();
     b.release(8, "sensor");
-    let stranger = b.run(&["release", "import", "release-8.json", "image-8.bin"]);
-    assert!(!stranger.status.success(), "a stranger's release was taken");
+    b.fails(&["release", "import", "repository"], 7, "upstream-signature");
     assert_eq!(b.json(&["release", "list"]).as_array().unwrap().len(), 2);
     let log = b.json(&["audit", "list"]);
     let refused =
-        log.as_array().unwrap().iter().filter_map(|entry| entry["event"]["release-refused"]["reason"].as_str());
-    let expected = ["release-rolled-back", "image-mismatch", "image-too-long", "upstream-signature", "signer-unknown"];
+        log.as_array().unwrap().iter().filter_map(|entry| entry["event"]["bundle-refused"]["reason"].as_str());
+    let expected =
+        ["release-rolled-back", "image-mismatch", "image-too-long", "upstream-signature", "upstream-signature"];
     assert_eq!(refused.collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn an_image_altered_at_rest_stops_the_line() {
-    let b = Box_::with_software("software-altered");
-    for entry in std::fs::read_dir(b.data().join("vault")).unwrap() {
-        let path = entry.unwrap().path();
-        let mut octets = std::fs::read(&path).unwrap();
-        let middle = octets.len() / 2;
-        octets[middle] ^= 1;
-        std::fs::write(&path, octets).unwrap();
+fn single_releases_are_not_taken() {
+    let b = Box_::with_software("software-single");
+    b.write("release.json", "{}");
+    b.ok(&["mode", "set", "software-import"]);
+    let said = b.fails(&["release", "import", "release.json"], 2, "usage");
+    assert!(said.contains("cradle repo"), "{said}");
+    for words in [&["import", "release.json", "app.bin"][..], &["create"], &["sign"], &["trust"], &["makers"], &["key"]]
+    {
+        assert_eq!(b.run(&[&["release"], words].concat()).status.code(), Some(2), "{words:?}");
     }
-    b.fails(&["station", "run", "sensor"], 7, "image-mismatch");
-    import(&b);
-    b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
-    b.ok(&["mode", "set", "provision"]);
-    assert_eq!(b.count("sensor")["provisioned"], 6, "importing it again mends it");
 }
 
 #[test]
-fn a_false_countersignature_stops_the_line() {
-    let b = Box_::with_software("software-counter");
-    b.sql("UPDATE release SET countersignature = CAST('{}' AS BLOB)");
-    b.fails(&["station", "run", "sensor"], 7, "countersignature-invalid");
-    assert_eq!(b.json(&["mode", "show"])["mode"], "provision-software");
-}
-
-#[test]
-fn a_false_upstream_signature_stops_the_line() {
-    let b = Box_::with_software("software-upstream");
-    b.sql("DELETE FROM signer");
-    b.fails(&["station", "run", "sensor"], 7, "upstream-signature");
-    assert_eq!(b.json(&["mode", "show"])["mode"], "provision-software");
-}
-
-#[test]
-fn both_signatures_false_seal_the_box() {
-    let b = Box_::with_software("software-both");
-    b.sql("DELETE FROM signer; UPDATE release SET countersignature = CAST('{}' AS BLOB)");
-    b.fails(&["station", "run", "sensor"], 7, "both-signatures-invalid");
-    let shown = b.json(&["mode", "show"]);
-    assert_eq!(
-        (&shown["mode"], shown["awake"].to_string().as_str()),
-        (&"sealed".into(), "[\"console\",\"supervisor\"]")
-    );
-    b.fails(&["station", "run", "sensor"], 3, "sealed");
-    b.fails(&["list", "import", "devices.csv"], 3, "sealed");
-    let log = b.ok(&["audit", "list", "-o", "jsonl"]);
-    assert!(log.contains("\"sealed\":{") && log.contains("both-signatures-invalid"), "{log}");
-    b.ok(&["mode", "set", "provision"]);
-}
-
-#[test]
-fn a_station_does_not_go_back_whatever_the_store_says() {
-    let b = Box_::with_software("software-floor");
-    import(&b);
-    b.release(9, "sensor");
-    b.ok(&["release", "import", "release-9.json", "image-9.bin"]);
-    b.ok(&["mode", "set", "provision"]);
-    assert_eq!(b.count("sensor")["provisioned"], 6);
-    // sm, in other hands, puts the old release forward: it is validly signed and countersigned.
-    b.sql("DELETE FROM release WHERE counter = 9");
-    b.fails(&["station", "run", "sensor"], 7, "release-rolled-back");
-}
-
-#[test]
-fn a_station_can_pin_the_makers_it_believes() {
+fn a_pin_that_nothing_keeps_to_any_more_stops_the_line() {
     let b = Box_::with_software("software-pin");
     let path = b.data().join("device-types/sensor.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let pin = |digest: &str| std::fs::write(&path, format!("signers = [\"{digest}\"]\n{text}")).unwrap();
-    pin(&"0".repeat(64));
-    b.fails(&["station", "run", "sensor"], 7, "upstream-signature");
-    pin(b.json(&["inspect", "maker.pem.pub"])["sha256"].as_str().unwrap());
+    let with = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("signers = [\"{}\"]\n{with}", "0".repeat(64))).unwrap();
+    let output = b.run(&["station", "run", "sensor"]);
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.contains("cradle release follow"), "{said}");
+    std::fs::write(&path, with).unwrap();
     assert_eq!(b.count("sensor")["provisioned"], 6);
 }

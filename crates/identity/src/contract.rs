@@ -62,8 +62,6 @@ impl Service for Identity {
             | Subject::AuthorityCaCertificates
             | Subject::AuthorityCurrentCrl
             | Subject::AuthorityCertifyServer
-            | Subject::SoftwareImport
-            | Subject::SoftwareTrust
             | Subject::SoftwareUpdate
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch

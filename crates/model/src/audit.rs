@@ -114,9 +114,9 @@ pub enum Event {
     },
     /// A device was provisioned.
     Provisioned { device: String, board: String, station: String, operator: String, serial: String },
-    /// A release was verified, countersigned and stored.
+    /// A release of the format before bundles was verified, countersigned and stored. Only old logs tell of one.
     ReleaseStored { release: String, image: Digest },
-    /// A release was refused: SHA-256 of its metadata, and why.
+    /// A release of that format was refused: SHA-256 of its metadata, and why. Only old logs tell of one.
     ReleaseRefused { metadata: Digest, reason: Reason },
     /// A bundle was verified, countersigned and stored: SHA-256 of its manifest, its releases, and which bundles with the same
     /// releases it takes the place of.
@@ -134,7 +134,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         director: Option<Digest>,
     },
-    /// A key was registered as a signer of releases.
+    /// A key was registered as a signer of releases of the format before bundles. Only old logs tell of one.
     SignerTrusted { signer: String, key: Digest },
     /// An operator said that the clock is right, which is far ahead of what was recorded last, at `from`.
     ClockAccepted { operator: String, from: UnixTime },

@@ -211,7 +211,7 @@ reasons! {
     ModeNotCovered = "mode-not-covered": "the operator's order does not cover this mode";
         "change the order with `cradle mode set`",
     // Software.
-    UpstreamSignature = "upstream-signature": "the release is not signed by a registered upstream key";
+    UpstreamSignature = "upstream-signature": "the release is not signed by the keys that this box trusts";
         "get the release again from its maker; if it still fails, tell them",
     CountersignatureInvalid = "countersignature-invalid": "the stored release does not carry this site's countersignature";
         "import the release again with `cradle release import`",
@@ -232,7 +232,7 @@ reasons! {
     WrongHardware = "wrong-hardware": "the release is not for this device type";
         "use the release that names this device type",
     SignerUnknown = "signer-unknown": "nobody signed it whose key is registered";
-        "sign it (`cradle release sign`), or register the signer's key (`cradle release trust`) after checking it with its owner",
+        "follow the repository of whoever made it, with `cradle release follow`",
     // The station.
     NotOnList = "not-on-list": "the board is on no registration list";
         "set the board aside; if it is yours, import a list that names it",

@@ -20,7 +20,7 @@ use model::contract::hierarchy::{
 };
 use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
 use model::contract::provisioning::{RunLine, WatchLine};
-use model::contract::software::{Import, Trust, Update};
+use model::contract::software::Update;
 use model::contract::supervisor::{AskLease, EnterMode, Lease, OrderMode, Seal, ShowMode};
 use model::contract::{Call, Subject};
 use serde::Serialize;
@@ -175,16 +175,8 @@ fn identity_mark() {
     check::<Mark>();
 }
 #[test]
-fn software_import() {
-    check::<Import>();
-}
-#[test]
 fn software_update() {
     check::<Update>();
-}
-#[test]
-fn software_trust() {
-    check::<Trust>();
 }
 #[test]
 fn mode_lease() {

@@ -37,15 +37,6 @@ pub trait Vault: Send + Sync {
     fn list(&self) -> Result<Vec<BlobName>, VaultFault>;
 }
 
-/// Opens images that lie on this box under a name that an operator gave.
-pub trait ImageSource: Send + Sync {
-    /// Opens an image for reading.
-    ///
-    /// # Errors
-    /// [`Fault::Malformed`] if it is no name of this source; [`Fault::Unavailable`] if it cannot be opened.
-    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Fault>;
-}
-
 /// The vault could not do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VaultFault {

@@ -1,7 +1,7 @@
 //! The last bundle, verified again by the station itself from the roots that it has pinned.
 
 use crate::device_type::DeviceTypeFile;
-use crate::release::{Proof, Release};
+use crate::release::Release;
 use crate::station::Station;
 use model::{Digest, Fault, Module, Reason};
 use ports::jws;
@@ -9,9 +9,7 @@ use ports::store::software::{BundleRow, BundledRow, TrustedFile};
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
-use update::bundle::{
-    BUNDLE_COUNTERSIGNATURE, BUNDLE_LEN_MAX, Kept, Primary, Repository, Terms, Verified, VerifiedImage, verify,
-};
+use update::bundle::{BUNDLE_COUNTERSIGNATURE, BUNDLE_LEN_MAX, Kept, Primary, Repository, Terms, Verified, verify};
 
 impl Station {
     /// Verifies the last bundle and the image that it has for this station's device type. What is seen of the repositories is kept
@@ -29,14 +27,12 @@ impl Station {
         let named = |release: &&BundledRow| release.device_type == device_type.name;
         let release = row.releases.iter().find(named).ok_or(Reason::ReleaseUnknown)?;
         let image = self.setting.vault.open(&release.image)?;
-        let image: VerifiedImage = announced.verify_image(image)?;
+        let image = announced.verify_image(image)?;
         self.remember(primary, &verified)?;
         Ok(Release {
             title: image.title(),
-            image: image.image(),
-            counter: image.counter(),
+            verified: image,
             blob: release.image.clone(),
-            proof: Proof::Bundled(image),
             vault: Arc::clone(&self.setting.vault),
         })
     }

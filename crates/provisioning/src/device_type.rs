@@ -1,7 +1,7 @@
 //! Device types: one file each, which says how to reach such a board, what goes onto it, and what it is certified as.
 
 use model::text::printable;
-use model::{DeviceType, Digest, ProfileName};
+use model::{DeviceType, ProfileName};
 use serde::Deserialize;
 use std::fmt;
 use x509::KeyType;
@@ -10,6 +10,9 @@ use x509::KeyType;
 pub const FILE_LEN_MAX: usize = 64 * 1024;
 /// How long ago sm may have verified a release, unless the device type says otherwise: a quarter of a year.
 const BUNDLE_AGE_MAX_S: u64 = 90 * 86_400;
+// What becomes of a pin that nothing keeps to any more.
+const SIGNERS: &str = "signers pins makers of single releases, which are not taken any more: what a station believes begins with the \
+    first roots that the box follows; say `cradle release follow`, then take the line out";
 
 /// What a device type's file says.
 #[derive(Clone, Debug)]
@@ -24,9 +27,6 @@ pub struct DeviceTypeFile {
     pub key_type: KeyType,
     /// How long ago sm may have verified the release, in seconds.
     pub bundle_age_max_s: u64,
-    /// The only keys whose releases this station flashes, by digest, whatever else is registered; all registered ones
-    /// if empty. So who controls the registry of signers still cannot choose the software.
-    pub signers: Vec<Digest>,
     /// How to reach its boards: read by the adapter that it names.
     pub flasher: toml::Table,
 }
@@ -39,8 +39,8 @@ struct File {
     key_type: String,
     #[serde(default = "bundle_age_max_s")]
     bundle_age_max_s: u64,
-    #[serde(default)]
-    signers: Vec<Digest>,
+    // Of the format before bundles: it pinned makers, and is not silently left out.
+    signers: Option<toml::Value>,
     flasher: toml::Table,
 }
 
@@ -69,6 +69,9 @@ impl DeviceTypeFile {
             return Err(BadDeviceType(format!("longer than {FILE_LEN_MAX} octets")));
         }
         let file: File = toml::from_str(toml).map_err(|e| BadDeviceType(e.to_string()))?;
+        if file.signers.is_some() {
+            return Err(BadDeviceType(SIGNERS.into()));
+        }
         let key_type = KeyType::by_name(&file.key_type)
             .ok_or_else(|| BadDeviceType(format!("key_type {:?} is not known", printable(&file.key_type, 40))))?;
         Ok(Self {
@@ -77,7 +80,6 @@ impl DeviceTypeFile {
             profile: file.profile,
             key_type,
             bundle_age_max_s: file.bundle_age_max_s,
-            signers: file.signers,
             flasher: file.flasher,
         })
     }
@@ -110,6 +112,11 @@ mod tests {
     #[test]
     fn no_flasher_is_refused() {
         check(&GOOD.replace("[flasher]\nadapter = \"simulated\"\n", ""), false);
+    }
+    #[test]
+    fn a_pin_that_nothing_keeps_to_is_refused_with_what_to_do() {
+        let bad = DeviceTypeFile::read("sensor".parse().unwrap(), &format!("signers = []\n{GOOD}")).unwrap_err();
+        assert!(bad.0.contains("cradle release follow"), "{bad}");
     }
     #[test]
     fn a_long_file_is_refused() {

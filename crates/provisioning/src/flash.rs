@@ -79,7 +79,7 @@ impl Station {
     fn write_image(&self, n: usize, place: &mut Place, release: &Release, watch: &dyn Watch) -> Result<u64, Leaves> {
         let length = release.length();
         for retries in 0..=self.setting.flash_retries {
-            let mut source = release.open(&self.setting.device_type)?;
+            let mut source = release.open()?;
             let mut progress = |done| watch.progress(n, Work::Flash, done, length);
             match place.board.flash(&mut source, length, &mut progress) {
                 Ok(()) => return Ok(retries),

@@ -16,9 +16,9 @@ use update::bundle::Primary;
 pub struct Setting {
     pub link: Arc<Link>,
     pub store: Arc<dyn LineStore>,
-    /// Where releases are recorded, which pm only reads; and what pm has seen of the repositories.
+    /// Where bundles are recorded, which pm only reads; and what pm has seen of the repositories.
     pub releases: Arc<dyn SoftwareStore>,
-    /// The box, if it follows repositories: only bundles are flashed then.
+    /// The box, if it follows repositories. Nothing is flashed if it does not.
     pub primary: Option<Primary>,
     /// Where images lie; pm only reads.
     pub vault: Arc<dyn Vault>,

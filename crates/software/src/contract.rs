@@ -2,7 +2,7 @@
 
 use crate::Software;
 use model::contract::Subject;
-use model::contract::software::{Import, Trust, Update};
+use model::contract::software::Update;
 use model::{Fault, Reason};
 use ports::directory::Caller;
 use ports::link::{Service, answer};
@@ -11,10 +11,8 @@ use serde_json::value::RawValue;
 impl Service for Software {
     fn answer(&self, _caller: &Caller, subject: Subject, body: &RawValue) -> Result<Box<RawValue>, Fault> {
         match subject {
-            Subject::SoftwareImport => answer(body, |call: Import| self.import(&call)),
-            Subject::SoftwareTrust => answer(body, |call: Trust| self.trust(&call)),
             Subject::SoftwareUpdate => answer(body, |call: Update| self.update(&call)),
-            // Default deny: whatever subjects there are, these three are ours.
+            // Default deny: whatever subjects there are, this one is ours.
             _ => Err(Reason::WrongSubject.into()),
         }
     }

@@ -1,13 +1,11 @@
-//! Room: sm. Follows repositories, or takes in releases one by one: verifies, countersigns what it verified, keeps it encrypted.
+//! Room: sm. Follows repositories: verifies what they say to this box, countersigns what it verified, keeps it encrypted.
 //!
-//! No network, no file, no driver: metadata comes in a call or from a port, images from a port. What is stored was verified here to
-//! its last octet, and whoever uses it verifies it again.
+//! No network, no file, no driver: metadata and images come from a port. What is stored was verified here to its last octet, and whoever uses it verifies it again.
 
 mod bundle;
 mod contract;
 mod follow;
-mod release;
-mod signers;
+mod parts;
 mod vault;
 
-pub use release::{Parts, Software};
+pub use parts::{Parts, Software};

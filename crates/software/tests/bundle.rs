@@ -13,9 +13,12 @@ mod repository;
 mod support;
 
 use model::audit::Event;
+use model::contract::Subject;
 use model::contract::software::{Bundled, Source, Update, Updated};
-use model::{DeviceType, Fault, Reason, UnixTime};
+use model::{DeviceType, Fault, Module, Reason, UnixTime};
+use ports::directory::Caller;
 use ports::jws;
+use ports::link::Service;
 use ports::vault::BlobName;
 use repository::{Repository, announced};
 use serde_json::json;
@@ -188,6 +191,60 @@ fn a_box_that_follows_nothing_takes_no_bundles() {
     let (world, maker) = (world(), Maker::new());
     let sm = following(&world, SM, None);
     assert_eq!(sm.update(&maker.stick(&world, "stick")), Err(Fault::Refused(Reason::NothingFollowed)));
+    assert_eq!(sm.scrub(), Err(Fault::Refused(Reason::NothingFollowed)), "nothing was verified");
+}
+#[test]
+fn no_more_of_an_image_is_read_than_was_announced_and_one_octet() {
+    let (world, mut maker) = (world(), Maker::new());
+    let sm = maker.sm(&world);
+    maker.files.insert(format!("images/targets/{}.gateway-1.img", x509::sha256(GATEWAY)), vec![7; 1_000_000]);
+    refused(&world, sm.update(&maker.stick(&world, "stick")).unwrap(), Reason::ImageTooLong, "gateway-1.img is longer");
+    assert_eq!(world.read.load(Ordering::SeqCst), GATEWAY.len() as u64 + 1);
+}
+#[test]
+fn a_new_key_countersigns_again() {
+    let (world, maker) = (world(), Maker::new());
+    let stick = maker.stick(&world, "stick");
+    kept(maker.sm(&world).update(&stick).unwrap());
+    let new = following(&world, 3, Some(maker.primary()));
+    let [found] = new.scrub().unwrap().try_into().unwrap();
+    assert!(found.contains("the countersignature does not hold"), "{found}");
+    kept(new.update(&stick).unwrap());
+    assert_eq!(new.scrub().unwrap(), [""; 0]);
+}
+#[test]
+fn what_no_bundle_names_is_swept_up() {
+    let (world, maker) = (world(), Maker::new());
+    let sm = maker.sm(&world);
+    kept(sm.update(&maker.stick(&world, "stick")).unwrap());
+    let (named, told) = (world.blob_names(), world.log.lock().unwrap().len());
+    world.blobs.lock().unwrap().insert("orphan".into(), vec![]);
+    assert_eq!(sm.sweep().unwrap().iter().map(|blob| blob.0.as_str()).collect::<Vec<_>>(), ["orphan"]);
+    assert_eq!(world.blob_names(), named);
+    let log: Vec<_> = world.log.lock().unwrap().iter().skip(told).map(|entry| entry.event.clone()).collect();
+    assert_eq!(log, [Event::Repaired { what: "1 blobs that no bundle names were removed".into() }]);
+    assert_eq!(sm.sweep().unwrap(), []);
+    assert_eq!(world.log.lock().unwrap().len(), told + 1);
+}
+#[test]
+fn a_store_without_bundles_sweeps_nothing() {
+    let (world, maker) = (world(), Maker::new());
+    world.blobs.lock().unwrap().insert("orphan".into(), vec![]);
+    assert_eq!(maker.sm(&world).sweep().unwrap(), []);
+    assert_eq!(world.blob_names(), ["orphan"]);
+}
+#[test]
+fn calls_over_the_bus() {
+    let (world, maker) = (world(), Maker::new());
+    let sm = maker.sm(&world);
+    let caller = Caller { module: Module::Console, instance: "line-1".parse().unwrap() };
+    let body = serde_json::value::to_raw_value(&maker.stick(&world, "stick")).unwrap();
+    let answer = sm.answer(&caller, Subject::SoftwareUpdate, &body).unwrap();
+    assert_eq!(kept(serde_json::from_str(answer.get()).unwrap()).len(), 2);
+    let refused = |subject, body| sm.answer(&caller, subject, body).map(|_| ()).unwrap_err();
+    assert_eq!(refused(Subject::IdentityMark, &body), Fault::Refused(Reason::WrongSubject));
+    let other = serde_json::value::to_raw_value(&json!({"source": 7})).unwrap();
+    assert_eq!(refused(Subject::SoftwareUpdate, &other), Fault::malformed("the body of the call"));
 }
 #[test]
 fn what_is_in_the_vault_is_not_fetched_again() {

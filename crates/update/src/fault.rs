@@ -1,13 +1,12 @@
-//! What can be wrong with a release, and what that means to the one who asked.
+//! What can be wrong with what metadata of any kind says, and with an image.
 
-use model::{Fault, Reason};
 use std::fmt;
 
-/// What is wrong with a release.
+/// What is wrong with a field, or with an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BadRelease {
     // The file.
-    /// Longer than [`crate::METADATA_LEN_MAX`].
+    /// Longer than its limit.
     TooLong,
     /// Not JSON in UTF-8, or followed by something.
     NotJson,
@@ -19,21 +18,15 @@ pub enum BadRelease {
     TooDeep,
     /// This field is missing, or is not of the right type.
     Field(&'static str),
-    /// More than [`crate::SIGNATURES_MAX`] signatures.
-    TooManySignatures,
-    /// A key identifier stands twice.
-    KeyTwice,
-    /// `_type` is not `targets`.
+    /// `_type` is not the one that was expected.
     UnknownType,
     /// `spec_version` is not of major version 1.
     OtherSpecVersion,
-    /// No target, or more than one.
-    NotOneTarget,
     /// A name is empty, too long, a path, or has characters that names do not have.
     BadName,
     /// It is for no hardware.
     NoHardware,
-    /// It is for more than [`crate::HARDWARE_IDS_MAX`] device types, or for one of them twice.
+    /// It is for more device types than any release, or for one of them twice.
     TooMuchHardware,
     /// An image of no octets, or of more than [`crate::IMAGE_LEN_MAX`].
     BadLength,
@@ -41,106 +34,33 @@ pub enum BadRelease {
     BadHash,
     /// The end is not a date and time of day in UTC.
     BadExpiry,
-    /// A countersignature's payload is not well written.
-    BadStatement,
-    // Signatures and time.
-    /// No signature is of a key that is known.
-    UnknownSigner,
-    /// Fewer valid signatures of known keys than needed.
-    TooFewSignatures,
-    /// The metadata has expired, or was verified too long ago.
-    Expired,
-    /// sm says that it verified the release at a time that is yet to come.
-    FromTheFuture,
-    /// The upstream signature does not hold; the countersignature does.
-    UpstreamInvalid,
-    /// The countersignature does not hold, or is for another release; the upstream signature holds.
-    CountersignatureInvalid,
-    /// Neither holds.
-    BothInvalid,
-    // The image and its use.
-    /// The image is longer than was announced.
-    ImageTooLong,
-    /// The image is shorter than was announced, or is another.
+    // The image.
+    /// The image is shorter or longer than was announced, or is another.
     ImageMismatch,
     /// The image could not be read.
     ImageUnreadable,
-    /// It is not for this device type.
-    WrongHardware,
-    /// It is older than one already accepted.
-    RolledBack,
-    // Signing.
-    /// The key is not an Ed25519 key.
-    WrongKeyType,
-    /// What the signer gave is not a signature of that key.
-    FalseSignature,
-}
-
-impl BadRelease {
-    const fn what(self) -> Meaning {
-        use Meaning::{Octets, Ours, Rule};
-        match self {
-            Self::TooLong => Octets("release metadata longer than the limit"),
-            Self::NotJson => Octets("release metadata is not JSON"),
-            Self::DuplicateKey => Octets("release metadata has a key twice"),
-            Self::NotACount => Octets("release metadata has a number that is no count"),
-            Self::TooDeep => Octets("release metadata is nested too deep"),
-            Self::Field(field) => Meaning::Field(field),
-            Self::TooManySignatures => Octets("release metadata has too many signatures"),
-            Self::KeyTwice => Octets("release metadata is signed twice by one key"),
-            Self::UnknownType => Octets("release metadata is not of type targets"),
-            Self::OtherSpecVersion => Octets("release metadata follows another version of TUF"),
-            Self::NotOneTarget => Octets("release metadata does not have exactly one target"),
-            Self::BadName => Octets("a name in the release metadata"),
-            Self::NoHardware => Octets("the release is for no hardware"),
-            Self::TooMuchHardware => Octets("the release names too many device types, or one twice"),
-            Self::BadLength => Octets("length of the image"),
-            Self::BadHash => Octets("digest of the image"),
-            Self::BadExpiry => Octets("end of the release metadata"),
-            Self::BadStatement => Octets("countersignature"),
-            Self::UnknownSigner => Rule(Reason::SignerUnknown),
-            Self::TooFewSignatures | Self::UpstreamInvalid => Rule(Reason::UpstreamSignature),
-            Self::Expired => Rule(Reason::ReleaseExpired),
-            Self::FromTheFuture => Rule(Reason::OutOfTime),
-            Self::CountersignatureInvalid => Rule(Reason::CountersignatureInvalid),
-            Self::BothInvalid => Rule(Reason::BothSignaturesInvalid),
-            Self::ImageTooLong => Rule(Reason::ImageTooLong),
-            Self::ImageMismatch => Rule(Reason::ImageMismatch),
-            Self::ImageUnreadable => Ours("the image cannot be read"),
-            Self::WrongHardware => Rule(Reason::WrongHardware),
-            Self::RolledBack => Rule(Reason::ReleaseRolledBack),
-            Self::WrongKeyType => Rule(Reason::KeyTypeNotAllowed),
-            Self::FalseSignature => Ours("the key made a signature that does not hold"),
-        }
-    }
-}
-
-// Whose fault it is.
-enum Meaning {
-    Octets(&'static str),
-    Field(&'static str),
-    Rule(Reason),
-    Ours(&'static str),
-}
-
-impl From<BadRelease> for Fault {
-    fn from(bad: BadRelease) -> Self {
-        match bad.what() {
-            Meaning::Octets(what) => Self::malformed(what),
-            Meaning::Field(field) => Self::Malformed(format!("{field} in the release metadata").into()),
-            Meaning::Rule(reason) => Self::Refused(reason),
-            Meaning::Ours(what) => Self::unavailable(what),
-        }
-    }
 }
 
 impl fmt::Display for BadRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.what() {
-            Meaning::Octets(what) | Meaning::Ours(what) => f.write_str(what),
-            Meaning::Field(field) => write!(f, "{field} in the release metadata"),
-            Meaning::Rule(reason) => f.write_str(reason.what()),
-        }
+        f.write_str(match self {
+            Self::TooLong => "release metadata longer than the limit",
+            Self::NotJson => "release metadata is not JSON",
+            Self::DuplicateKey => "release metadata has a key twice",
+            Self::NotACount => "release metadata has a number that is no count",
+            Self::TooDeep => "release metadata is nested too deep",
+            Self::Field(field) => return write!(f, "{field} in the release metadata"),
+            Self::UnknownType => "release metadata is of another type",
+            Self::OtherSpecVersion => "release metadata follows another version of TUF",
+            Self::BadName => "a name in the release metadata",
+            Self::NoHardware => "the release is for no hardware",
+            Self::TooMuchHardware => "the release names too many device types, or one twice",
+            Self::BadLength => "length of the image",
+            Self::BadHash => "digest of the image",
+            Self::BadExpiry => "end of the release metadata",
+            Self::ImageMismatch => "the image is not the one that was announced",
+            Self::ImageUnreadable => "the image cannot be read",
+        })
     }
 }
 impl std::error::Error for BadRelease {}

@@ -14,9 +14,10 @@ use model::{DeviceId, DeviceType, Fault, Reason, UnixTime};
 use repository::{NOW, PAST, Repository, announced};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
 use update::bundle::{
-    BUNDLE_LEN_MAX, BadBundle, Bundle, CheckedReader, Kept, Repository as Which, Roots, Statement, Terms, Verified,
-    collect, follow, verify,
+    BUNDLE_LEN_MAX, BadBundle, Bundle, CheckedReader, Chosen, Kept, Repository as Which, Roots, Statement, Terms,
+    Verified, VerifiedImage, collect, follow, verify,
 };
 use update::tuf::{BadMetadata, Refused};
 use update::uptane::{BadDirections, Component, Inventory};
@@ -90,17 +91,24 @@ struct World {
     seen: [Kept; 2],
     floors: BTreeMap<&'static str, u64>,
     now: UnixTime,
+    /// The first release for gateways.
+    gateway: &'static [u8],
 }
 
 impl World {
     /// The newest for each type is taken.
     fn alone() -> Self {
+        Self::with(GATEWAY)
+    }
+    /// The same, with these octets for gateways.
+    fn with(gateway: &'static [u8]) -> Self {
         let mut images = Repository::new();
-        images.of("targets")["targets"]["gateway-1.img"] = published(GATEWAY, 1, &["gateway"]);
+        images.of("targets")["targets"]["gateway-1.img"] = published(gateway, 1, &["gateway"]);
         images.of("targets")["targets"]["sensor-1.img"] = published(SENSOR, 1, &["sensor.a", "sensor.b"]);
         images.publish_targets();
         let first_roots = (images.kept["root.json"].clone(), None);
-        Self { images, director: None, first_roots, seen: Default::default(), floors: BTreeMap::new(), now: NOW }
+        let (seen, floors) = (Default::default(), BTreeMap::new());
+        Self { images, director: None, first_roots, seen, floors, now: NOW, gateway }
     }
     /// A director says that the gateway gets release 1, and nothing to sensors.
     fn directed() -> Self {
@@ -145,7 +153,7 @@ impl World {
         let (mut checked, mut kept) = (Vec::new(), BTreeMap::new());
         for chosen in collected.chosen() {
             let name = chosen.target().name().to_owned();
-            let octets = if name.starts_with("sensor") { SENSOR } else { GATEWAY };
+            let octets = if name.starts_with("sensor") { SENSOR } else { self.gateway };
             checked.push(CheckedReader::new(octets, chosen.clone()).read_through()?);
             kept.insert(name, octets.to_vec());
         }
@@ -473,9 +481,9 @@ fn a_bundle_ages() {
 fn sm_has_not_verified_it_tomorrow() {
     let mut world = World::alone();
     let stored = world.make();
-    let ahead = stored.clone().verified_at(NOW.plus_s(update::CLOCK_SKEW_MAX_S));
+    let ahead = stored.clone().verified_at(NOW.plus_s(update::bundle::CLOCK_SKEW_MAX_S));
     assert!(world.verify(&ahead).is_ok());
-    let ahead = stored.verified_at(NOW.plus_s(update::CLOCK_SKEW_MAX_S + 1));
+    let ahead = stored.verified_at(NOW.plus_s(update::bundle::CLOCK_SKEW_MAX_S + 1));
     refused(&mut world, &ahead, &BadBundle::FromTheFuture, Reason::OutOfTime);
 }
 #[test]
@@ -501,6 +509,103 @@ fn an_image_that_was_exchanged_in_the_vault() {
     stored.images.insert("gateway-1.img".into(), GATEWAY[1..].to_vec());
     assert_eq!(world.flash(&stored, "gateway"), Err(BadBundle::ImageMismatch("gateway-1.img".into())));
 }
+/// What a box chooses that follows a repository which announces [`GATEWAY`].
+fn chosen() -> Chosen {
+    let mut world = World::alone();
+    let inventory = world.inventory();
+    match follow(&inventory, NOW, &mut world.images, world.director.as_mut()) {
+        Ok(chosen) => chosen.into_iter().find(|chosen| chosen.target().name() == "gateway-1.img").unwrap(),
+        Err(_) => panic!("the repository cannot be followed"),
+    }
+}
+/// An image that flows by, as it does at sm on its way into the vault.
+#[track_caller]
+fn flow(image: &[u8], expected: Result<(), fn(String) -> BadBundle>) {
+    let expected = expected.map_err(|bad| bad("gateway-1.img".into()));
+    assert_eq!(CheckedReader::new(image, chosen()).read_through().map(|_| ()), expected);
+    // The same, passed on.
+    let mut checked = CheckedReader::new(image, chosen());
+    let read = checked.read_to_end(&mut Vec::new());
+    assert_eq!(read.is_err(), matches!(expected, Err(BadBundle::ImageTooLong(_))));
+    assert_eq!(checked.finish().map(|_| ()), expected);
+}
+
+#[test]
+fn the_image_that_was_announced() {
+    flow(GATEWAY, Ok(()));
+}
+#[test]
+fn an_image_with_one_octet_more() {
+    flow(&[GATEWAY, b"!"].concat(), Err(BadBundle::ImageTooLong));
+}
+#[test]
+fn an_image_with_one_octet_less() {
+    flow(&GATEWAY[1..], Err(BadBundle::ImageMismatch));
+}
+#[test]
+fn no_image() {
+    flow(b"", Err(BadBundle::ImageMismatch));
+}
+#[test]
+fn another_image_of_the_same_length() {
+    flow(b"Software of a gateway", Err(BadBundle::ImageMismatch));
+}
+#[test]
+fn an_endless_image_is_read_to_one_octet_more() {
+    let mut source = std::io::repeat(7).take(1 << 40);
+    let checked = CheckedReader::new(&mut source, chosen()).read_through().map(|_| ());
+    assert_eq!(checked, Err(BadBundle::ImageTooLong("gateway-1.img".into())));
+    assert_eq!((1 << 40) - source.limit(), GATEWAY.len() as u64 + 1);
+}
+#[test]
+fn an_image_that_cannot_be_read() {
+    struct Broken(ErrorKind);
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+    }
+    let read = |kind| CheckedReader::new(GATEWAY[..7].chain(Broken(kind)), chosen()).read_through().map(|_| ());
+    assert_eq!(read(ErrorKind::Other), Err(BadBundle::ImageUnreadable("gateway-1.img".into())));
+    assert_eq!(read(ErrorKind::InvalidData), Err(BadBundle::ImageMismatch("gateway-1.img".into())), "altered at rest");
+}
+
+/// More than is held back at the end.
+static LONG: [u8; 200_000] = [9; 200_000];
+
+/// Reads a verified image for a device, from a store that gives something else the second time: how much comes out?
+fn reread(announced: &'static [u8], stored: &[u8]) -> (usize, bool) {
+    let mut world = World::with(announced);
+    let made = world.make();
+    let release = world.verify(&made).unwrap().release(&kind("gateway")).unwrap();
+    let verified: VerifiedImage = release.verify_image(announced).unwrap();
+    let (mut out, mut reader) = (Vec::new(), verified.reader(stored));
+    let whole = reader.read_to_end(&mut out).is_ok();
+    assert!(whole || reader.read(&mut [0; 9]).is_err(), "a reader that failed stays so");
+    assert_eq!(out, announced[..out.len()].to_vec());
+    (out.len(), whole)
+}
+
+#[test]
+fn a_verified_image_is_read_whole() {
+    for len in [1, 65_535, 65_536, 65_537, 131_072, 200_000] {
+        assert_eq!(reread(&LONG[..len], &LONG[..len]), (len, true));
+    }
+}
+#[test]
+fn an_image_altered_since_it_was_verified_never_comes_out_whole() {
+    let mut altered = LONG.to_vec();
+    altered[199_999] = 8;
+    assert_eq!(reread(&LONG, &altered), (200_000 - 65_536, false));
+    assert_eq!(reread(&LONG, &LONG[..199_999]), (200_000 - 65_536, false));
+    assert_eq!(reread(&LONG, &[&LONG[..], b"!"].concat()), (200_000 - 65_536, false));
+    assert_eq!(reread(&LONG, &LONG[..100_000]), (100_000, false));
+}
+#[test]
+fn an_image_of_nothing_is_not_announced() {
+    assert_eq!(update::Image::measure(&mut std::io::empty()), Err(update::BadRelease::BadLength));
+}
+
 /// Whoever has sm's key says something else of the images than upstream does.
 #[track_caller]
 fn said_otherwise(change: impl FnOnce(&mut Value)) {

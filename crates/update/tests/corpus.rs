@@ -18,18 +18,6 @@ fn check(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
-fn release() {
-    check("release", update::release);
-}
-#[test]
-fn draft() {
-    check("draft", update::draft);
-}
-#[test]
-fn statement() {
-    check("statement", update::statement);
-}
-#[test]
 fn tuf_metadata() {
     check("tuf_metadata", update::tuf_metadata);
 }

@@ -97,7 +97,7 @@ impl World {
             link,
             store,
             releases,
-            primary: None,
+            primary: Some(self.template.primary.clone()),
             vault: self.template.vault.clone(),
             entropy: self.entropy.clone(),
             operator: name(OPERATOR)?,

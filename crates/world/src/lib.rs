@@ -20,6 +20,7 @@ pub mod sabotage;
 mod scenarios;
 pub mod store;
 pub mod template;
+mod upstream;
 pub mod witness;
 pub mod world;
 

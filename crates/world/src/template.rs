@@ -6,20 +6,20 @@ use crate::hub::{Hub, Logging, Node, locked};
 use crate::keys::{Ring, key};
 use crate::records::{Kind, Records, Scratch};
 use crate::store::Seen;
-use adapters::sources::DirectoriesAndServers;
+use crate::upstream::Upstream;
 use authority::{Authority, Setting};
 use issue::Profile;
 use model::audit::Event;
 use model::callers::{CALLERS_TOML, Callers};
 use model::contract::authority::{Answer, Certify, CertifyRequest, Evidence, GrantOffer};
 use model::contract::hierarchy::CreateAuthority;
-use model::contract::software::{Import, Trust};
+use model::contract::software::{Source, Update, Updated};
 use model::mode::{Binding, Order, Statement};
-use model::{Entity, Fault, Mode, Module, ProfileName, StationName, TransactionId};
+use model::{Entity, Mode, Module, ProfileName, StationName, TransactionId};
 use ports::clock::random;
 use ports::directory::{Caller, Directory};
 use ports::link::MODE_STATEMENT;
-use ports::vault::{BlobName, ImageSource, Vault, VaultFault};
+use ports::vault::{BlobName, Vault, VaultFault};
 use ports::{Clock, Entropy, Signer, jws};
 use provisioning::DeviceTypeFile;
 use software::{Parts, Software};
@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex};
-use update::{Draft, Image, Release, Threshold};
+use update::bundle::Primary;
 use x509::{Certificate, Name, csr};
 
 /// What every certificate says of its owner.
@@ -40,8 +40,6 @@ pub const OPERATOR: &str = "alice";
 pub const DEVICE_TYPE: &str = "sensor";
 /// The authority that certifies devices.
 pub const FACTORY: &str = "factory";
-/// The software on all boards.
-const IMAGE: &[u8] = b"an image that does nothing, and does it well";
 
 const PROFILES: [(&str, &str); 8] = [
     ("root", include_str!("../../../profiles/root.toml")),
@@ -92,6 +90,8 @@ pub struct Template {
     pub(crate) trust_anchors: String,
     pub(crate) device_type: DeviceTypeFile,
     pub(crate) vault: Arc<Shelf>,
+    /// The box as who follows the maker's repository.
+    pub(crate) primary: Primary,
     pub(crate) instance: StationName,
 }
 
@@ -125,7 +125,7 @@ impl Template {
         let maker = Maker { km, hub: Arc::clone(&hub), inner: Arc::clone(&inner), entropy, instance: instance.clone() };
         let directory = maker.hierarchy()?;
         let vault = Arc::new(Shelf::default());
-        maker.release(&vault)?;
+        let primary = maker.release(&vault)?;
         maker.first_mode()?;
         let (authorities, trust_anchors) = authorities(inner.as_ref())?;
         let (_, factory) = authorities.get(FACTORY).cloned().ok_or_else(|| Stuck("there is no factory".into()))?;
@@ -146,6 +146,7 @@ impl Template {
             trust_anchors,
             device_type: DeviceTypeFile::read(name(DEVICE_TYPE)?, DEVICE_TYPE_FILE).or_stuck("the device type")?,
             vault,
+            primary,
             instance,
         })
     }
@@ -234,36 +235,28 @@ impl Maker {
         }
     }
 
-    /// Has sm take in a release, signed by its maker.
-    fn release(&self, vault: &Arc<Shelf>) -> Result<(), Stuck> {
+    /// Has sm follow the maker's repository, in which there is a release.
+    fn release(&self, vault: &Arc<Shelf>) -> Result<Primary, Stuck> {
+        let upstream = Upstream::publish(&name(DEVICE_TYPE)?, self.hub.now().plus_s(86_400))?;
+        let primary = Primary {
+            device: name("urn:dev:ops:32473-box-world")?,
+            device_types: vec![name(DEVICE_TYPE)?],
+            images_root: upstream.first_root(),
+            director_root: None,
+        };
         let sm = Software::new(Parts {
             store: self.inner.clone(),
             vault: vault.clone(),
-            images: Arc::new(OneImage),
-            sources: Arc::new(DirectoriesAndServers),
-            primary: None,
+            sources: Arc::new(upstream),
+            primary: Some(primary.clone()),
             signer: key(&module_label(Module::Software)).or_stuck("sm's key")?,
             clock: self.hub.clone(),
-            threshold: Threshold::ONE,
         });
-        let maker = key("maker").or_stuck("the maker's key")?;
-        let plain = |text: &str| text.parse().map_err(|_| Stuck(format!("{text} is no plain name")));
-        let release = Release {
-            target: plain("image.bin")?,
-            name: plain("image")?,
-            version: plain("1")?,
-            counter: 1,
-            hardware_ids: vec![name(DEVICE_TYPE)?],
-            metadata_version: 1,
-            expires: self.hub.now().plus_s(86_400),
-        };
-        let image = Image::measure(&mut Cursor::new(IMAGE)).map_err(|e| Stuck(format!("{e:?}")))?;
-        let mut draft = Draft::new(&release, image).map_err(|e| Stuck(format!("{e:?}")))?;
-        draft.sign(maker.public_key(), |octets| maker.sign(octets)).or_stuck("signing the release")?;
-        let spki = maker.public_key().spki().to_vec();
-        sm.trust(&Trust { signer: "maker".to_owned(), key: spki.into() }).or_stuck("trusting the maker")?;
-        let import = Import { metadata: draft.write().into(), image: "image.bin".to_owned() };
-        sm.import(&import).or_stuck("importing the release").map(|_| ())
+        let call = Update { source: Source::Directory("repository".to_owned()) };
+        match sm.update(&call).or_stuck("following the repository")? {
+            Updated::Kept { releases, .. } if releases.len() == 1 => Ok(primary),
+            other => Err(Stuck(format!("the repository does not say what it should: {other:?}"))),
+        }
     }
 
     fn first_mode(&self) -> Result<(), Stuck> {
@@ -303,15 +296,6 @@ pub(crate) fn request_of(signer: &dyn Signer) -> Result<Evidence, ports::SignFau
     let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[]);
     let signature = signer.sign(&info)?;
     Ok(Evidence::Pkcs10(csr::write_signed(&info, signer.algorithm(), &signature).into()))
-}
-
-/// The one image there is.
-struct OneImage;
-
-impl ImageSource for OneImage {
-    fn open(&self, _: &str) -> Result<Box<dyn Read + Send>, Fault> {
-        Ok(Box::new(Cursor::new(IMAGE)))
-    }
 }
 
 /// A vault in memory. What is inside is nobody's secret.

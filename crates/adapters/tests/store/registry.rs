@@ -8,7 +8,7 @@ use ports::store::authority::{CertificateFilter, EnrolmentDraft, IntentDraft, Le
 use ports::store::identity::{List, ListedDevice};
 use ports::store::line::Job;
 use ports::store::mode::ModeRow;
-use ports::store::software::{BundleRow, BundledRow, ReleaseRow, TrustedFile};
+use ports::store::software::{BundleRow, BundledRow, TrustedFile};
 use ports::store::{AuthorityStore, IdentityStore, LineStore, ModeStore, SoftwareStore};
 use ports::vault::BlobName;
 use std::sync::Arc;
@@ -173,51 +173,6 @@ fn many_threads_write_together() {
     let filter = CertificateFilter { limit: 1000, ..Default::default() };
     assert_eq!(store.certificates(&filter).unwrap().len(), 200);
     assert!(store.check_audit(&[], b.key.public_key(), &mut |_| ()).unwrap().is_ok());
-}
-
-fn release_row(counter: u64, metadata: u8, image: &str) -> ReleaseRow {
-    ReleaseRow {
-        release: format!("app {counter}"),
-        device_type: "sensor".parse().unwrap(),
-        counter,
-        metadata: vec![metadata],
-        countersignature: vec![1],
-        image: BlobName(image.into()),
-        image_digest: sha256(&[metadata]),
-        length: 1,
-        at: NOW,
-    }
-}
-
-#[test]
-fn a_release_only_goes_forward_and_the_same_one_may_come_again() {
-    let b = Box_::new();
-    let store = b.open();
-    let taken = |counter, metadata, image| store.store(&[release_row(counter, metadata, image)]).unwrap();
-    let newest = || store.newest(&"sensor".parse().unwrap()).unwrap().map(|row| (row.counter, row.image.0));
-    assert_eq!(taken(5, 50, "a"), Ok(()));
-    assert_eq!(taken(5, 51, "b"), Err(Reason::ReleaseRolledBack));
-    assert_eq!(taken(4, 40, "c"), Err(Reason::ReleaseRolledBack));
-    assert_eq!(newest(), Some((5, "a".to_owned())));
-    // To mend an image that was damaged at rest: the same metadata under a new blob.
-    assert_eq!(taken(5, 50, "d"), Ok(()));
-    assert_eq!(newest(), Some((5, "d".to_owned())));
-    assert_eq!(taken(6, 60, "e"), Ok(()));
-    // Also when a newer one is there already, which stays the newest.
-    assert_eq!(taken(5, 50, "f"), Ok(()));
-    assert_eq!(newest(), Some((6, "e".to_owned())));
-    assert_eq!(store.releases().unwrap().len(), 2);
-}
-
-#[test]
-fn a_release_for_several_types_is_taken_for_all_of_them_or_for_none() {
-    let b = Box_::new();
-    let store = b.open();
-    store.store(&[release_row(5, 50, "a")]).unwrap().unwrap();
-    let gateway = ReleaseRow { device_type: "gateway".parse().unwrap(), ..release_row(3, 30, "b") };
-    let refused = store.store(&[gateway, release_row(3, 30, "b")]).unwrap();
-    assert_eq!(refused, Err(Reason::ReleaseRolledBack));
-    assert_eq!(store.releases().unwrap().len(), 1);
 }
 
 /// A bundle of this name, with these counters for sensors and gateways.

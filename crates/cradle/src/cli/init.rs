@@ -166,7 +166,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     }
     out.next(
         "\n  cradle list import devices.csv     the devices that you expect\n  \
-           cradle mode set software-import    then cradle release trust, cradle release import\n  \
+           cradle mode set software-import    then cradle release follow, cradle release import\n  \
            cradle mode set provision          then cradle station run TYPE",
     );
     Ok(())

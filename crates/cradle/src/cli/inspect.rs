@@ -89,23 +89,6 @@ fn look(der: &[u8]) -> Option<(Value, String)> {
     if let Ok(manifest) = update::bundle::Manifest::decode(der.trim_ascii_end()) {
         return Some(bundle_shown(&manifest));
     }
-    if let Ok(draft) = update::Draft::decode(der) {
-        let release = draft.release();
-        let value = json!({
-            "kind": "release", "release": release.title(), "counter": release.counter, "image": release.target.as_str(),
-            "device_types": release.hardware_ids, "expires": release.expires.to_string(),
-        });
-        let types: Vec<_> = release.hardware_ids.iter().map(ToString::to_string).collect();
-        let text = format!(
-            "release            {}\ncounter            {}\nimage              {}\nfor                {}\nexpires            {}\n",
-            release.title(),
-            release.counter,
-            release.target,
-            types.join(", "),
-            release.expires,
-        );
-        return Some((value, text));
-    }
     if let Ok(file) = repository::RoleFile::read(der) {
         return Some(role_file(&file));
     }

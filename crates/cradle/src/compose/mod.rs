@@ -18,7 +18,6 @@ use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::cmp::{CmpLines, TIMEOUT};
 use adapters::files;
-use adapters::images::FileImages;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::sources::DirectoriesAndServers;
 use adapters::store::room::Reserve;
@@ -37,7 +36,6 @@ use software::Software;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use update::Threshold;
 use wire::cmp::MESSAGE_LEN_MAX;
 use x509::{Certificate, PublicKey};
 use zeroize::Zeroizing;
@@ -288,12 +286,10 @@ impl Workshop {
         Ok(Software::new(software::Parts {
             store: self.store.clone(),
             vault: self.vault(Module::Software)?,
-            images: Arc::new(FileImages),
             sources: Arc::new(DirectoriesAndServers),
             primary: followed::primary(&self.places, &self.config)?,
             signer: self.key(&module_label(Module::Software))?,
             clock: Arc::clone(&self.clock),
-            threshold: Threshold::ONE,
         }))
     }
 

@@ -1,6 +1,5 @@
 //! The maker of the demonstration: a repository of software in plain files, and what others do to copies of it.
 
-use crate::cli::release;
 use crate::fault::{Exit, Failure, Result};
 use adapters::files;
 use adapters::keystore::memory::MemoryKey;
@@ -13,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use update::Threshold;
 use update::tuf::write::{Custom, Key, Top};
+use x509::{KeyType, pem};
+use zeroize::Zeroizing;
 
 /// What the software is called in the repository that boards leave the factory with.
 pub(super) const FACTORY: &str = "demo-os.bin";
@@ -37,10 +38,10 @@ impl Maker {
         for folder in [&dir, &dir.join("keys")] {
             files::private_directory(folder).map_err(|e| Failure::file(folder, &e))?;
         }
-        release::make_key(&file)?;
-        let octets = std::fs::read(&file).map_err(|e| Failure::file(&file, &e))?;
-        let der = x509::pem::decode(&octets).map(|(_, der)| der).unwrap_or_default();
-        let key: Arc<dyn Signer> = Arc::new(MemoryKey::open(&der).map_err(failed)?);
+        let pkcs8 = MemoryKey::generate_pkcs8(KeyType::Ed25519).map_err(failed)?;
+        let text = Zeroizing::new(pem::encode("PRIVATE KEY", &pkcs8));
+        files::write_new(&file, text.as_bytes()).map_err(|e| Failure::file(&file, &e))?;
+        let key: Arc<dyn Signer> = Arc::new(MemoryKey::open(&pkcs8).map_err(failed)?);
         let public = Key::new(key.public_key()).ok_or_else(|| failed("its key is of another type"))?;
         let roles = Top::ALL.into_iter().map(|role| (role, (vec![public.clone()], Threshold::ONE))).collect();
         let start = Start { roles, lifetimes: Lifetimes::DEFAULT };

@@ -9,7 +9,7 @@ use adapters::store::SqlStore;
 use model::{Entity, Module};
 use ports::StoreFault;
 use ports::store::AuthorityStore;
-use ports::store::software::{BundledRow, ReleaseRow, SoftwareStore};
+use ports::store::software::{BundledRow, SoftwareStore};
 use ports::vault::BlobName;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -137,14 +137,7 @@ fn key(check: &'static str, path: &Path, if_missing: State) -> Option<Check> {
 
 /// Releases whose image is not in the vault, each with the file that is missing.
 pub(crate) fn missing_images(places: &Places, store: &SqlStore) -> Result<Vec<String>, StoreFault> {
-    let rows = store.releases()?.into_iter();
-    let missing = rows.filter(|row| !places.vault().join(&row.image.0).is_file());
-    let mut missing: Vec<String> = missing
-        .map(|row| {
-            let ReleaseRow { release, device_type, counter, image, .. } = row;
-            format!("{release} for {device_type} (counter {counter}): vault/{} is not there", image.0)
-        })
-        .collect();
+    let mut missing = Vec::new();
     let is_missing = |blob: &BlobName| !places.vault().join(&blob.0).is_file();
     for bundle in store.bundles()? {
         if is_missing(&bundle.blob) {
@@ -161,7 +154,8 @@ pub(crate) fn missing_images(places: &Places, store: &SqlStore) -> Result<Vec<St
 }
 
 /// What brings a missing image back.
-pub(crate) const IMPORT_AGAIN: &str = "in the mode software-import, `cradle release import` of the same source, or of the same files, puts it there again";
+pub(crate) const IMPORT_AGAIN: &str =
+    "in the mode software-import, `cradle release import` of the same source puts it there again";
 
 /// The image of each release.
 pub(super) fn images(places: &Places, store: &SqlStore) -> Check {

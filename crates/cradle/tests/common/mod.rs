@@ -1,19 +1,25 @@
 //! An installation in a temporary directory, and the binary to run in it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use ::repository::{Lifetimes, OldKeys, Repository, Start};
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::keystore::FileKeystore;
+use adapters::keystore::memory::MemoryKey;
 use adapters::store::SqlStore;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{Opening, Server};
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::pkcs5::{pbes2, scrypt};
-use ports::Keystore;
 use ports::keystore::KeyUri;
+use ports::{Keystore, Signer};
 use serde_json::Value;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use update::Threshold;
+use update::tuf::write::{Custom, Key, Top};
+use x509::KeyType;
 
 /// If this is set, every box keeps the keys of its authorities in a token.
 const TOKEN: &str = "CRADLE_TEST_TOKEN";
@@ -102,22 +108,45 @@ impl Box_ {
         let list: String = (1..=20).map(|n| format!("SN{n:06},sensor\n")).collect();
         b.write("devices.csv", format!("serial,type\n{list}"));
         b.ok(&["list", "import", "devices.csv"]);
-        b.ok(&["release", "key", "maker.pem"]);
-        b.ok(&["mode", "set", "software-import"]);
-        b.ok(&["release", "trust", "maker", "maker.pem.pub"]);
         b.release(1, "sensor");
-        b.ok(&["release", "import", "release-1.json", "image-1.bin"]);
+        b.ok(&["release", "follow", "--images", "repository/metadata/1.root.json"]);
+        b.import();
         b.ok(&["mode", "set", "provision"]);
     }
 
-    /// A signed release, in release-N.json and image-N.bin.
+    /// Publishes a release in `repository`, which is begun if it is not there: its maker has one key for all roles.
     pub fn release(&self, counter: u64, device_type: &str) {
-        let (image, metadata) = (format!("image-{counter}.bin"), format!("release-{counter}.json"));
-        self.write(&image, vec![u8::try_from(counter).unwrap(); 100_000]);
-        let counter = counter.to_string();
-        let create = ["release", "create", &image, "--name", "app", "--version", &counter, "--counter", &counter];
-        self.ok(&[&create[..], &["--for", device_type, "--to", &metadata]].concat());
-        self.ok(&["release", "sign", &metadata, "--key", "maker.pem"]);
+        let (dir, now, key) = (self.dir.join("repository"), ports::Clock::now(&SystemClock), self.maker());
+        let mut repository = if dir.exists() {
+            Repository::open(&dir, Box::new(|_| Ok(()))).unwrap()
+        } else {
+            let public = Key::new(key.public_key()).unwrap();
+            let roles = Top::ALL.into_iter().map(|role| (role, (vec![public.clone()], Threshold::ONE))).collect();
+            let start = Start { roles, lifetimes: Lifetimes::DEFAULT };
+            Repository::begin(&dir, &start, now, Box::new(|_| Ok(()))).unwrap()
+        };
+        let custom = serde_json::json!({
+            "release": "app", "release_version": counter.to_string(), "release_counter": counter,
+            "hardware_ids": [device_type],
+        });
+        let custom = Custom::of_json(custom.to_string().as_bytes()).unwrap();
+        let mut image = Cursor::new(vec![u8::try_from(counter).unwrap(); 100_000]);
+        let name = format!("{device_type}-{counter}.bin");
+        repository.add(&name, &mut image, Some(&custom), None, now).unwrap();
+        let done = repository.publish(&[key], now, OldKeys::Sign).unwrap();
+        assert!(done.waiting.is_empty(), "{:?}", done.waiting);
+    }
+    fn maker(&self) -> Arc<dyn Signer> {
+        let path = self.dir.join("maker.p8");
+        if !path.exists() {
+            std::fs::write(&path, MemoryKey::generate_pkcs8(KeyType::Ed25519).unwrap()).unwrap();
+        }
+        Arc::new(MemoryKey::open(&std::fs::read(path).unwrap()).unwrap())
+    }
+    /// Imports what is published, in the mode for that.
+    pub fn import(&self) {
+        self.ok(&["mode", "set", "software-import"]);
+        self.ok(&["release", "import", "repository"]);
     }
 
     /// A device type whose boards are simulated; `more` goes into its `[flasher]` table.

@@ -87,8 +87,6 @@ subjects! {
     IdentityAdmit = "identity.admit" -> Identity,
     IdentityRecord = "identity.record" -> Identity,
     IdentityMark = "identity.mark" -> Identity,
-    SoftwareImport = "software.import" -> Software,
-    SoftwareTrust = "software.trust" -> Software,
     SoftwareUpdate = "software.update" -> Software,
     ProvisioningRun = "provisioning.run" -> Provisioning,
     ProvisioningWatch = "provisioning.watch" -> Provisioning,

@@ -19,7 +19,7 @@ const OFF: [(Mode, &[Module]); 7] = [
 ];
 
 /// One call of each module that answers calls; the others answer leases only.
-const CALLED: [Subject; 4] = [Subject::AuthorityCrl, Subject::IdentityMark, Subject::SoftwareImport, Subject::ModeSeal];
+const CALLED: [Subject; 4] = [Subject::AuthorityCrl, Subject::IdentityMark, Subject::SoftwareUpdate, Subject::ModeSeal];
 
 /// A table by which everybody may call everybody, so that only the mode is in the way.
 fn everybody_may() -> String {

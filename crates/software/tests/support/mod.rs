@@ -4,12 +4,11 @@
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use model::audit::Entry;
 use model::contract::software::Source;
-use model::contract::software::{Import, Imported, Trust};
-use model::{DeviceType, Digest, Fault, Module, Reason, UnixTime};
+use model::{Digest, Fault, Module, UnixTime};
 use ports::source::{Files, NotFetched, Repositories, Sources};
-use ports::store::software::{BundleRow, ReleaseRow, SignerRow, TrustedFile};
+use ports::store::software::{BundleRow, TrustedFile};
 use ports::store::{AuditSink, SoftwareStore, StoreFault};
-use ports::vault::{BlobName, ImageSource, Vault, VaultFault};
+use ports::vault::{BlobName, Vault, VaultFault};
 use ports::{Clock, SignFault, Signer};
 use software::{Parts, Software};
 use std::collections::BTreeMap;
@@ -17,7 +16,6 @@ use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use update::bundle::Primary;
-use update::{Draft, Image, Release, Threshold};
 use x509::{KeyType, PublicKey};
 
 pub struct Key(Ed25519KeyPair, PublicKey);
@@ -38,11 +36,8 @@ impl Signer for Key {
 
 #[derive(Default)]
 pub struct World {
-    pub rows: Mutex<Vec<ReleaseRow>>,
-    pub signers: Mutex<Vec<SignerRow>>,
     pub log: Mutex<Vec<Entry>>,
     pub blobs: Mutex<BTreeMap<String, Vec<u8>>>,
-    pub files: Mutex<BTreeMap<String, Vec<u8>>>,
     pub bundles: Mutex<Vec<BundleRow>>,
     /// What is trusted, by module, repository and name.
     pub trusted: Mutex<BTreeMap<(Module, Digest, String), Vec<u8>>>,
@@ -117,45 +112,6 @@ impl SoftwareStore for World {
         }
         Ok(())
     }
-    fn signers(&self) -> Result<Vec<SignerRow>, StoreFault> {
-        self.try_store()?;
-        Ok(self.signers.lock().unwrap().clone())
-    }
-    fn trust(&self, signer: &SignerRow, key: Digest, _at: UnixTime) -> Result<(), StoreFault> {
-        self.try_store()?;
-        assert_eq!(key, x509::sha256(&signer.key));
-        let mut signers = self.signers.lock().unwrap();
-        if !signers.contains(signer) {
-            signers.push(signer.clone());
-        }
-        Ok(())
-    }
-    fn store(&self, new: &[ReleaseRow]) -> Result<Result<(), Reason>, StoreFault> {
-        self.try_store()?;
-        let mut rows = self.rows.lock().unwrap();
-        let replaces = |old: &ReleaseRow| {
-            new.iter()
-                .any(|n| (&n.device_type, n.counter, &n.metadata) == (&old.device_type, old.counter, &old.metadata))
-        };
-        let older = |n: &ReleaseRow| {
-            rows.iter().any(|old| old.device_type == n.device_type && old.counter >= n.counter && !replaces(old))
-        };
-        if new.iter().any(older) {
-            return Ok(Err(Reason::ReleaseRolledBack));
-        }
-        let kept: Vec<_> = rows.iter().filter(|old| !replaces(old)).cloned().collect();
-        *rows = new.iter().cloned().chain(kept).collect();
-        Ok(Ok(()))
-    }
-    fn newest(&self, device_type: &DeviceType) -> Result<Option<ReleaseRow>, StoreFault> {
-        self.try_store()?;
-        let rows = self.rows.lock().unwrap();
-        Ok(rows.iter().filter(|row| row.device_type == *device_type).max_by_key(|row| row.counter).cloned())
-    }
-    fn releases(&self) -> Result<Vec<ReleaseRow>, StoreFault> {
-        self.try_store()?;
-        Ok(self.rows.lock().unwrap().clone())
-    }
 }
 
 impl Vault for World {
@@ -193,16 +149,6 @@ impl<R: Read> Read for Counted<R> {
         let read = self.0.read(out)?;
         self.1.fetch_add(u64::try_from(read).unwrap(), Ordering::SeqCst);
         Ok(read)
-    }
-}
-
-impl ImageSource for World {
-    fn open(&self, name: &str) -> Result<Box<dyn Read + Send>, Fault> {
-        if name == "endless" {
-            return Ok(Box::new(Counted(std::io::repeat(7), Arc::clone(&self.read))));
-        }
-        let octets = self.files.lock().unwrap().get(name).cloned().ok_or(Fault::unavailable("no such file"))?;
-        Ok(Box::new(Counted(Cursor::new(octets), Arc::clone(&self.read))))
     }
 }
 
@@ -248,59 +194,16 @@ impl Clock for World {
 }
 
 pub const NOW_S: u64 = 1_790_000_000;
-pub const MAKER: u8 = 1;
 pub const SM: u8 = 2;
 
-/// sm in a world in which the maker's key is registered and `image` lies on a stick.
-pub fn rig() -> (Arc<World>, Software) {
-    let world = Arc::new(World::default());
-    world.now_s.store(NOW_S, Ordering::SeqCst);
-    let sm = sm(&world, SM);
-    sm.trust(&Trust { signer: "maker".into(), key: key(MAKER).1.spki().to_vec().into() }).unwrap();
-    world.files.lock().unwrap().insert("image".into(), image());
-    (world, sm)
-}
-pub fn sm(world: &Arc<World>, own_key: u8) -> Software {
-    following(world, own_key, None)
-}
-/// The same, which follows repositories.
+/// sm in a world, for a box that follows repositories or none.
 pub fn following(world: &Arc<World>, own_key: u8, primary: Option<Primary>) -> Software {
     Software::new(Parts {
         store: Arc::<World>::clone(world),
         vault: Arc::<World>::clone(world),
-        images: Arc::<World>::clone(world),
         sources: Arc::new(Sticks(Arc::clone(world))),
         primary,
         clock: Arc::<World>::clone(world),
         signer: Arc::new(key(own_key)),
-        threshold: Threshold::ONE,
     })
-}
-
-pub fn image() -> Vec<u8> {
-    (0..100_000_u32).map(|n| n.to_le_bytes()[1]).collect()
-}
-pub fn release(counter: u64) -> Release {
-    Release {
-        target: "gateway-os.img".parse().unwrap(),
-        name: "gateway-os".parse().unwrap(),
-        version: format!("1.0.{counter}").parse().unwrap(),
-        counter,
-        hardware_ids: vec!["type.a".parse().unwrap(), "type.b".parse().unwrap()],
-        metadata_version: 1,
-        expires: UnixTime::from_s(NOW_S + 1000),
-    }
-}
-pub fn signed(release: &Release, by: u8) -> Vec<u8> {
-    let mut draft = Draft::new(release, Image::measure(&mut image().as_slice()).unwrap()).unwrap();
-    let key = key(by);
-    draft.sign(&key.1, |message| key.sign(message)).unwrap();
-    draft.write()
-}
-pub fn import(counter: u64) -> Import {
-    Import { metadata: signed(&release(counter), MAKER).into(), image: "image".into() }
-}
-pub fn imported(counter: u64) -> Imported {
-    let image = image();
-    Imported { release: format!("gateway-os 1.0.{counter}"), image: x509::sha256(&image), length: 100_000 }
 }

@@ -6,14 +6,15 @@ use super::fault::BadBundle;
 use super::image::{CheckedReader, VerifiedImage};
 use super::primary::inventory;
 use super::statement::Statement;
-use crate::BadRelease;
-use crate::stored::{CLOCK_SKEW_MAX_S, Outcome, decide};
 use crate::tuf::{Answer, Outside};
 use crate::uptane::Inventory;
 use model::{DeviceId, DeviceType, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::Read;
+
+/// How far the clock of the one who verified may be ahead of ours, in seconds.
+pub const CLOCK_SKEW_MAX_S: u64 = 300;
 
 /// What a bundle must satisfy.
 #[derive(Clone, Copy, Debug)]
@@ -105,13 +106,11 @@ pub fn verify(octets: &[u8], terms: &Terms<'_>) -> Result<Verified, BadBundle> {
     // Without a time that sm states, nothing has expired: what is asked then is only who signed.
     let at = statement.as_ref().map_or(UnixTime::from_s(0), |s| s.verified_at);
     let upstream = Bundle::decode(octets).and_then(|bundle| verify_upstream(bundle, terms, at));
-    let holds = |fails| if fails { Outcome::Fails } else { Outcome::Holds };
-    let signed = holds(upstream.as_ref().is_err_and(|bad| !bad.is_of_time()));
-    let (verified, statement) = match (decide(signed, holds(statement.is_none())), upstream, statement) {
-        (Ok(()), upstream, Some(statement)) => (upstream?, statement),
-        (Err(BadRelease::BothInvalid), Err(bad), _) => return Err(BadBundle::Neither(Box::new(bad))),
-        (_, Err(bad), Some(_)) => return Err(bad),
-        (_, _, _) => return Err(BadBundle::NotCountersigned),
+    let (verified, statement) = match (upstream, statement) {
+        (upstream, Some(statement)) => (upstream?, statement),
+        // Both signatures are false, which seals the box. What is only old or expired was signed by upstream all the same.
+        (Err(bad), None) if !bad.is_of_time() => return Err(BadBundle::Neither(Box::new(bad))),
+        (_, None) => return Err(BadBundle::NotCountersigned),
     };
     if statement.verified_at > terms.now.plus_s(CLOCK_SKEW_MAX_S) {
         return Err(BadBundle::FromTheFuture);

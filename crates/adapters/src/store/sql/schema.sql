@@ -209,6 +209,8 @@ CREATE TABLE release_floor (
   counter INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Makers and releases of the format before bundles. Nothing reads or writes these two: they stay as they are where a box had such
+-- releases, and are empty elsewhere.
 CREATE TABLE signer (
   key BLOB PRIMARY KEY,
   name TEXT NOT NULL,

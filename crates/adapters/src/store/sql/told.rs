@@ -19,9 +19,7 @@ use x509::SerialNumber;
 pub(super) struct Told {
     /// The lists of each authority, by the name that it has now.
     crls: HashMap<String, Lists>,
-    signers: HashMap<Digest, String>,
     rights: HashMap<(String, String), (u64, UnixTime)>,
-    releases: HashSet<(String, Digest)>,
     bundles: HashSet<Digest>,
     stolen: HashMap<String, bool>,
     provisioned: HashSet<String>,
@@ -76,11 +74,9 @@ impl Walk<'_> {
                 }
             }
             Event::CrlIssued { authority, number, crl } => self.crl(authority, *number, crl),
-            Event::SignerTrusted { signer, key } => drop(self.told.signers.insert(*key, signer.clone())),
             Event::Entitled { station, device_type, quota, until } => {
                 self.told.rights.insert((station.clone(), device_type.clone()), (*quota, *until));
             }
-            Event::ReleaseStored { release, image } => drop(self.told.releases.insert((release.clone(), *image))),
             Event::BundleStored { bundle, replaces, .. } => {
                 self.told.bundles.retain(|known| !replaces.contains(known));
                 self.told.bundles.insert(*bundle);
@@ -182,7 +178,7 @@ impl Walk<'_> {
         self.purges()?;
         self.foreign_intents()?;
         self.numbers_of_lists()?;
-        self.signers_and_releases()?;
+        self.bundles()?;
         self.rights()?;
         self.registry()?;
         let row = self.connection.query_row("SELECT ordered, binding, epoch FROM mode", (), |row| {
@@ -239,29 +235,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn signers_and_releases(&mut self) -> engine::Result<()> {
-        let signers =
-            self.all("SELECT key, name FROM signer", |row| Ok((fit::<Digest>(row, 0)?, row.get::<String>(1)?)))?;
-        let count = signers.len();
-        for (key, name) in signers {
-            if self.told.signers.get(&key) != Some(&name) {
-                self.find("D9", name, "nobody registered this key of a maker");
-            }
-        }
-        if count < self.told.signers.len() {
-            self.find("D9", format!("{count} makers"), "a key that was registered is gone");
-        }
-        let releases = self.all("SELECT name, image FROM release", |row| Ok((row.get(0)?, fit::<Digest>(row, 1)?)))?;
-        let mut left = self.told.releases.clone();
-        for release in releases {
-            left.remove(&release);
-            if !self.told.releases.contains(&release) {
-                self.find("D9", release.0, "this release was never stored");
-            }
-        }
-        for (release, _) in left {
-            self.find("D9", release, "this release was stored, and is gone");
-        }
+    fn bundles(&mut self) -> engine::Result<()> {
         let bundles = self.all("SELECT digest FROM bundle", |row| fit::<Digest>(row, 0))?;
         for bundle in &bundles {
             if !self.told.bundles.remove(bundle) {

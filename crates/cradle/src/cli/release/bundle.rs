@@ -29,10 +29,7 @@ pub(super) struct Follow {
 pub(super) struct Import {
     /// A directory with `images/` and `director/`, or an image repository itself with `metadata/` and `targets/`; or the address of an
     /// image repository, http or https.
-    pub(super) source: String,
-    /// The image, if SOURCE is the metadata of one release.
-    #[arg(conflicts_with_all = ["director", "tls_anchors"])]
-    pub(super) image: Option<PathBuf>,
+    source: String,
     /// Where the director has `metadata/` for this box, if SOURCE is an address.
     #[arg(long, value_name = "URL")]
     director: Option<String>,
@@ -121,8 +118,8 @@ fn directory(arguments: &Import) -> Result<Source> {
     let path = std::fs::canonicalize(&arguments.source).map_err(|e| Failure::file(&arguments.source, &e))?;
     if !path.is_dir() {
         return Err(Failure::new(Exit::Usage, "usage", format!("{} is no directory", path.display()))
-            .because("a source is a directory or an address; the metadata of one release comes with its image")
-            .next("give the directory, or the image behind it"));
+            .because("a source is the directory of a repository, or an address: single releases are not taken")
+            .next("publish the release with `cradle repo`, and give the directory"));
     }
     Ok(Source::Directory(path.display().to_string()))
 }
@@ -144,7 +141,7 @@ pub(super) fn rows(bundles: &[BundleRow]) -> Vec<Row> {
         image: release.image_digest.to_string(),
         length: release.length,
         stored_at: bundle.at.to_string(),
-        bundle: Some(bundle.digest),
+        bundle: bundle.digest,
     };
     bundles.iter().flat_map(|bundle| bundle.releases.iter().map(move |release| row(bundle, release))).collect()
 }
