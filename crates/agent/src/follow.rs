@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use update::tuf::{Client, Limits};
 use update::uptane::{Agreed, Component, Directions, Inventory};
 
-/// Brings both up to date, and gives what they agree on. One time judges all of it.
-pub(crate) fn follow(config: &Config, places: &Places, state: &State, now: UnixTime) -> Result<Vec<Agreed>> {
+/// Brings both up to date, and gives what they agree on. One time judges all of it. The key to which the director wants reports sealed
+/// is kept.
+pub(crate) fn follow(config: &Config, places: &Places, state: &mut State, now: UnixTime) -> Result<Vec<Agreed>> {
     let inventory = inventory(config, state)?;
     for (name, root) in config.roots() {
         begin_with(&config.data.join(name), root, now)?;
@@ -22,6 +23,11 @@ pub(crate) fn follow(config: &Config, places: &Places, state: &State, now: UnixT
     let directions =
         Directions::read(&director, &inventory).map_err(|bad| Failure::disagree("director: targets.json", bad))?;
     drop(director);
+    let manifest_key = directions.manifest_key();
+    if state.manifest_key != manifest_key {
+        state.manifest_key = manifest_key;
+        state.save(&config.data)?;
+    }
     let mut images = Client::new(Limits::DEFAULT, now);
     images.drive(&mut images_side).map_err(|why| images_side.failed("image repository", why))?;
     let mut all = Vec::new();

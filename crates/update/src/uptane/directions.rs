@@ -1,6 +1,7 @@
 //! What the director says, and whether the image repository agrees.
 
 use super::fault::BadDirections;
+use super::sealed::ManifestKey;
 use crate::fault::BadRelease;
 use crate::json::Json;
 use crate::metadata::{Object, number, object, read_hardware_ids, text};
@@ -45,6 +46,7 @@ struct Direction {
 #[derive(Debug)]
 pub struct Directions {
     directions: Vec<Direction>,
+    manifest_key: Option<ManifestKey>,
 }
 
 /// A target on which both repositories agree, for these components. Only [`Directions::agree`] makes one.
@@ -108,7 +110,13 @@ impl Directions {
             }
             directions.push(direction);
         }
-        Ok(Self { directions })
+        Ok(Self { directions, manifest_key: ManifestKey::read(custom)? })
+    }
+
+    /// The key to which the device seals what it reports, if the director announces one.
+    #[must_use]
+    pub const fn manifest_key(&self) -> Option<ManifestKey> {
+        self.manifest_key
     }
 
     /// The names of the targets, which the image repository is to be asked for.
