@@ -252,9 +252,12 @@ fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched>
 // octets would be put in the wrong place. Source: RFC 9110 §14.4.
 fn is_part(response: &httparse::Response<'_, '_>, from: u64, to: u64, length: u64) -> Result<(), NotFetched> {
     let mut said = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("content-range"));
-    let expected = format!("bytes {from}-{}/{length}", to.saturating_sub(1));
+    let expected = format!("bytes {from}-{}/", to.saturating_sub(1));
+    let whole =
+        |said: &[u8]| std::str::from_utf8(said.trim_ascii().strip_prefix(expected.as_bytes())?).ok()?.parse().ok();
     match (said.next(), said.next()) {
-        (Some(only), None) if only.value.trim_ascii() == expected.as_bytes() => Ok(()),
+        (Some(only), None) if whole(only.value) == Some(length) => Ok(()),
+        (Some(only), None) if whole(only.value).is_some_and(|said| said > length) => Err(NotFetched::TooLong),
         _ => Err(NotFetched::Unreachable("it sends another part than was asked for".into())),
     }
 }
@@ -434,7 +437,7 @@ mod tests {
     }
     #[test]
     fn another_part_than_was_asked_for() {
-        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/11", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
+        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/9", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
             let answer = format!("HTTP/1.1 206 X\r\nContent-Range: {range}\r\nContent-Length: 6\r\n\r\n456789");
             check_rest(&answer, unreachable("it sends another part than was asked for"));
         }
@@ -442,6 +445,11 @@ mod tests {
         let other = || unreachable("it sends another part than was asked for");
         check_rest(&format!("HTTP/1.1 206 X\r\n{twice}\r\n\r\n456789"), other());
         check_rest("HTTP/1.1 206 X\r\nContent-Length: 6\r\n\r\n456789", other());
+    }
+    #[test]
+    fn a_part_of_a_file_that_is_too_long() {
+        let answer = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/11\r\nContent-Length: 6\r\n\r\n456789";
+        check_rest(answer, Err(NotFetched::TooLong));
     }
     #[test]
     fn a_rest_that_is_too_long() {

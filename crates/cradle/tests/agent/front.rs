@@ -114,12 +114,15 @@ pub enum Fate {
     Unanswered,
 }
 
+/// A request: its head, and its body.
+pub type Whole = (String, Vec<u8>);
+
 /// Plain HTTP in front of a director, with the certificate of a device, so that a test sees what is asked.
 pub struct Front {
     pub port: u16,
     pub asked: Arc<Mutex<Vec<String>>>,
-    /// All of each request: its head, and its body.
-    pub read: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    /// All of each request.
+    pub read: Arc<Mutex<Vec<Whole>>>,
 }
 
 impl Front {

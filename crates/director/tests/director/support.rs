@@ -158,25 +158,25 @@ impl House {
 
     /// What a device is told, as its own client understands it: the names of targets.
     pub(crate) fn follow(&self, unit: &mut Unit, now: UnixTime) -> Result<Vec<String>, String> {
-        Ok(self.directions(unit, now)?.targets().map(str::to_owned).collect())
+        let client = self.client(unit, now)?;
+        let directions = Directions::read(&client, &unit.inventory()).map_err(|bad: BadDirections| bad.to_string())?;
+        Ok(directions.targets().map(str::to_owned).collect())
     }
     /// The key that a device is told to seal to.
     pub(crate) fn announced(&self, unit: &mut Unit) -> Option<ManifestKey> {
-        self.directions(unit, NOW).unwrap().manifest_key()
+        ManifestKey::announced(&self.client(unit, NOW).unwrap()).unwrap()
     }
-    fn directions(&self, unit: &mut Unit, now: UnixTime) -> Result<Directions, String> {
+    fn client(&self, unit: &mut Unit, now: UnixTime) -> Result<Client, String> {
         if unit.kept.is_empty() {
             unit.kept.insert("root.json".into(), self.director.roots().unwrap()[0].1.clone());
         }
         let mut client = Client::new(Limits::DEFAULT, now);
-        let inventory = unit.inventory();
         let mut line = Line { kept: &mut unit.kept, director: &self.director, id: &unit.device.id, now };
         match client.drive(&mut line) {
-            Ok(()) => {}
-            Err(NotDone::Refused(Refused { file, bad })) => return Err(format!("{file}: {bad}")),
+            Ok(()) => Ok(client),
+            Err(NotDone::Refused(Refused { file, bad })) => Err(format!("{file}: {bad}")),
             Err(NotDone::Outside(())) => unreachable!(),
         }
-        Directions::read(&client, &inventory).map_err(|bad: BadDirections| bad.to_string())
     }
     #[track_caller]
     pub(crate) fn tells(&self, unit: &mut Unit, expected: &[&str]) {

@@ -1,7 +1,6 @@
 //! What the director says, and whether the image repository agrees.
 
 use super::fault::BadDirections;
-use super::sealed::ManifestKey;
 use crate::fault::BadRelease;
 use crate::json::Json;
 use crate::metadata::{Object, number, object, read_hardware_ids, text};
@@ -46,7 +45,6 @@ struct Direction {
 #[derive(Debug)]
 pub struct Directions {
     directions: Vec<Direction>,
-    manifest_key: Option<ManifestKey>,
 }
 
 /// A target on which both repositories agree, for these components. Only [`Directions::agree`] makes one.
@@ -110,13 +108,7 @@ impl Directions {
             }
             directions.push(direction);
         }
-        Ok(Self { directions, manifest_key: ManifestKey::read(custom)? })
-    }
-
-    /// The key to which the device seals what it reports, if the director announces one.
-    #[must_use]
-    pub const fn manifest_key(&self) -> Option<ManifestKey> {
-        self.manifest_key
+        Ok(Self { directions })
     }
 
     /// The names of the targets, which the image repository is to be asked for.

@@ -12,10 +12,12 @@
 //! `aad` is empty. Who seals needs random octets, so that is done elsewhere; here are names and shapes. The director announces its key in `custom` of
 //! its targets metadata: `manifest_key`, with `suite` and `public`. Source: RFC 9180 §6.1.
 
+use super::fault::BadDirections;
 use super::manifest::MANIFEST_LEN_MAX;
 use crate::fault::BadRelease;
 use crate::json::Json;
 use crate::metadata::{Object, object, text};
+use crate::tuf::Client;
 use model::DeviceId;
 use model::octets::{from_hex, hex};
 use serde::{Deserialize, Serialize};
@@ -74,12 +76,23 @@ impl ManifestKey {
         ManifestKeyName(name)
     }
 
+    /// The key that a director announces, once its client is up to date; `None` if it announces none, or one of a suite that is not
+    /// known here. What else it says may be refused: who refuses it has all the more to report.
+    ///
+    /// # Errors
+    /// [`BadDirections::Shape`]
+    pub fn announced(director: &Client) -> Result<Option<Self>, BadDirections> {
+        let (said, _) = director.targets().ok_or(BadRelease::Field("targets"))?;
+        let custom = said.custom.as_ref().and_then(Json::object).ok_or(BadRelease::Field("custom"))?;
+        Ok(Self::read(custom)?)
+    }
+
     pub(super) fn json(&self) -> (&'static str, Json) {
         (FIELD, Json::of([("suite", SUITE.into()), ("public", Json::Text(hex(&self.0)))]))
     }
 
     // One of a suite that is not known here is as good as none.
-    pub(super) fn read(custom: &Object) -> Result<Option<Self>, BadRelease> {
+    fn read(custom: &Object) -> Result<Option<Self>, BadRelease> {
         if !custom.contains_key(FIELD) {
             return Ok(None);
         }
