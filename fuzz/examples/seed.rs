@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     seeds.put("bundle", "two-files", &fs::read(root.join("../testdata/bundles/python-two-files"))?)?;
     seeds.put("manifest", "two-components", &fs::read(root.join("../testdata/uptane/cradle-manifest.json"))?)?;
+    seeds.put("sealed_manifest", "shortest", &[b"CRADLEM\x01".as_slice(), &[7; 56]].concat())?;
     paths(&seeds, &root.join("../testdata/paths"))?;
     messages(&seeds)?;
     lists(&seeds)?;

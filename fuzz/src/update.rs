@@ -3,7 +3,7 @@
 use ::update::bundle::{self, Bundle};
 use ::update::tuf::write::Draft as RoleDraft;
 use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
-use ::update::uptane::Manifest;
+use ::update::uptane::{Manifest, SealedManifest};
 
 /// Metadata of the four roles: as a client reads it, as who publishes goes on to sign it; and a client that is given
 /// nothing else.
@@ -61,4 +61,11 @@ pub fn bundle(octets: &[u8]) {
 pub fn manifest(octets: &[u8]) {
     // Read or refused: what it says is told only to whoever has the keys.
     let _read_or_refused = Manifest::decode(octets);
+}
+
+/// Manifests on their way, sealed.
+pub fn sealed_manifest(octets: &[u8]) {
+    let Some(read) = SealedManifest::decode(octets) else { return };
+    assert_eq!(read.encode(), octets);
+    assert!(Manifest::decode(octets).is_err(), "one file was read as both");
 }

@@ -20,6 +20,7 @@ pub mod keystore;
 #[cfg(feature = "installation")]
 pub mod memory;
 pub mod process;
+pub mod sealing;
 #[cfg(feature = "installation")]
 pub mod sockets;
 #[cfg(feature = "installation")]

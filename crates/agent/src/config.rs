@@ -2,6 +2,7 @@
 
 use crate::commands::Slots;
 use crate::fault::{Failure, Result};
+use crate::pieces::Pieces;
 use crate::state::Carried;
 use adapters::files;
 use adapters::http::{Files, PATIENCE, Shown};
@@ -37,6 +38,9 @@ pub(crate) struct Config {
     director: Director,
     images: Images,
     tls: Option<Tls>,
+    /// What whoever watches is not to see.
+    #[serde(default)]
+    pub(crate) privacy: Privacy,
     /// What it is made of.
     pub(crate) components: BTreeMap<String, ComponentConfig>,
     /// A file that has other contents after each start of the machine.
@@ -69,6 +73,46 @@ struct Tls {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     patience_s: Option<u64>,
+}
+
+/// What is kept from whoever carries what is asked and reported.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Privacy {
+    pub(crate) manifests: Manifests,
+    pub(crate) padding: Padding,
+}
+
+/// How manifests go to the director.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Manifests {
+    /// Sealed to the key that it announces.
+    #[default]
+    Sealed,
+    /// As they are, to a director that announces none.
+    Plain,
+}
+
+/// How long is what is asked and reported, and in which pieces images are fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Padding {
+    /// In steps, so that it does not follow from what it is.
+    #[default]
+    Steps,
+    /// As short as can be, for lines on which each octet costs.
+    None,
+}
+
+impl Privacy {
+    /// In which pieces an image of so many octets is fetched.
+    pub(crate) fn pieces(self, length: u64) -> Pieces {
+        match self.padding {
+            Padding::Steps => Pieces::hiding(length),
+            Padding::None => Pieces::whole(length),
+        }
+    }
 }
 
 /// A component of the device.
@@ -161,7 +205,7 @@ impl Config {
         };
         let patience_s = self.tls.as_ref().and_then(|tls| tls.patience_s);
         let patience = patience_s.map_or(PATIENCE, Duration::from_secs);
-        match &self.tls {
+        let files = match &self.tls {
             Some(tls) if url.starts_with("https://") => {
                 let anchors = certificates(&tls.anchors)?;
                 let shown = match (&tls.certificate, &tls.key) {
@@ -173,6 +217,10 @@ impl Config {
                 Files::showing(url, &anchors, shown.as_ref(), patience).map_err(|e| bad(&e))
             }
             _ => Files::below(url, &[], patience).map_err(|e| bad(&e)),
+        };
+        match self.privacy.padding {
+            Padding::Steps => files.map(Files::padded),
+            Padding::None => files,
         }
     }
 

@@ -5,6 +5,7 @@
 //! from the medium.
 
 use crate::fault::{Failure, Result};
+use crate::pieces::{Part, Pieces};
 use adapters::files;
 use adapters::http::{Fetching, Files, NotFetched, PACE_LEN};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -32,6 +33,7 @@ pub(crate) struct Download<'a> {
     target: &'a Target,
     place: &'a Path,
     note: PathBuf,
+    pieces: Pieces,
 }
 
 /// An image that lies where it was written, and was verified there. Only [`Download::run`] makes one.
@@ -54,15 +56,22 @@ struct Coming {
     piece: Context,
 }
 
+/// How a server sends a file of which a part was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Parts,
+    Whole,
+}
+
 enum Broken {
     Line(NotFetched),
     Ours(Failure),
 }
 
 impl<'a> Download<'a> {
-    /// Of a target, to a place; `note` is the file where its pieces are noted.
-    pub(crate) const fn new(target: &'a Target, place: &'a Path, note: PathBuf) -> Self {
-        Self { target, place, note }
+    /// Of a target, to a place, asked for in these pieces; `note` is the file where what has come is noted.
+    pub(crate) const fn new(target: &'a Target, place: &'a Path, note: PathBuf, pieces: Pieces) -> Self {
+        Self { target, place, note, pieces }
     }
 
     /// Fetches what is not there yet, and verifies the whole.
@@ -70,24 +79,30 @@ impl<'a> Download<'a> {
         let file = self.open().map_err(|e| Failure::file(self.place, &e))?;
         let (at, note) = self.resume(&file).map_err(|e| Failure::file(&self.note, &e))?;
         let mut coming = Coming { file, note, at, piece: Context::new(&SHA256) };
-        let mut idle = 0;
-        for _ in 0..ATTEMPTS_MAX {
-            if coming.at == self.target.length() {
-                return self.finish(&coming.file);
-            }
+        let (mut idle, mut broken) = (0, 0);
+        let mut source = Source::Parts;
+        while coming.at < self.target.length() {
             let before = coming.at;
             match self.fetch(targets, &mut coming) {
-                Ok(()) => {}
+                Ok(said) => (idle, source) = (0, said),
                 Err(Broken::Ours(failure)) => return Err(failure),
                 Err(Broken::Line(not)) => {
+                    broken += 1;
                     idle = if coming.at - before < PACE_LEN { idle + 1 } else { 0 };
                     if idle == IDLE_MAX || matches!(not, NotFetched::NotThere | NotFetched::TooLong) {
                         return Err(self.not_come(&not));
                     }
+                    if broken == ATTEMPTS_MAX {
+                        let why = format!("the line broke {ATTEMPTS_MAX} times");
+                        return Err(self.not_come(&NotFetched::Unreachable(why)));
+                    }
                 }
             }
         }
-        Err(self.not_come(&NotFetched::Unreachable(format!("the line broke {ATTEMPTS_MAX} times"))))
+        if source == Source::Parts {
+            self.pieces.cover().for_each(|part| self.pretend(targets, part));
+        }
+        self.finish(&coming.file)
     }
 
     /// Forgets what has come.
@@ -140,13 +155,18 @@ impl<'a> Download<'a> {
         Ok((at, OpenOptions::new().append(true).open(&self.note)?))
     }
 
-    // One connection, until it breaks or all is there.
-    fn fetch(&self, targets: &Files, coming: &mut Coming) -> std::result::Result<(), Broken> {
+    // One connection, until it breaks or a piece is there; all, from a server that sends no parts.
+    fn fetch(&self, targets: &Files, coming: &mut Coming) -> std::result::Result<Source, Broken> {
         let length = self.target.length();
-        let mut source = targets.open_rest(&self.target.path(), coming.at, length).map_err(Broken::Line)?;
+        let Part { from, to } = self.pieces.next(coming.at);
+        let mut source = targets.open_part(&self.target.path(), from, to, length).map_err(Broken::Line)?;
+        let (to, said) = if source.is_part() { (to, Source::Parts) } else { (length, Source::Whole) };
         let mut buffer = vec![0; BUFFER_LEN];
-        while coming.at < length {
-            let left = length.min((coming.at / PIECE_LEN + 1) * PIECE_LEN) - coming.at;
+        // What is there already, in a piece that begins before.
+        let mut known = coming.at - from;
+        while coming.at < to {
+            let left = to.min((coming.at / PIECE_LEN + 1) * PIECE_LEN) - coming.at;
+            let left = if known > 0 { known } else { left };
             let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let into = buffer.get_mut(..room).unwrap_or_default();
             let len = match source.read(into) {
@@ -155,6 +175,10 @@ impl<'a> Download<'a> {
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) => return Err(Broken::Line(Fetching::why(&e))),
             };
+            if known > 0 {
+                known -= u64::try_from(len).unwrap_or(u64::MAX);
+                continue;
+            }
             let octets = into.get(..len).unwrap_or_default();
             let written = coming.file.write_all_at(octets, coming.at);
             written.map_err(|e| Broken::Ours(Failure::file(self.place, &e)))?;
@@ -164,7 +188,15 @@ impl<'a> Download<'a> {
                 self.take_note(coming).map_err(|e| Broken::Ours(Failure::file(&self.note, &e)))?;
             }
         }
-        Ok(())
+        Ok(said)
+    }
+
+    // Fetches what is there already, for whoever watches. That it did not come changes nothing.
+    fn pretend(&self, targets: &Files, part: Part) {
+        let Ok(source) = targets.open_part(&self.target.path(), part.from, part.to, self.target.length()) else {
+            return;
+        };
+        let _unheard = io::copy(&mut source.take(part.to - part.from), &mut io::sink());
     }
 
     // The piece is durable before it is noted, and noted at once: whoever is killed leaves a whole line, or none.

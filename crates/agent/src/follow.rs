@@ -7,10 +7,11 @@ use crate::state::State;
 use model::UnixTime;
 use std::collections::BTreeMap;
 use update::tuf::{Client, Limits};
-use update::uptane::{Agreed, Component, Directions, Inventory};
+use update::uptane::{Agreed, Component, Directions, Inventory, ManifestKey};
 
-/// Brings both up to date, and gives what they agree on. One time judges all of it.
-pub(crate) fn follow(config: &Config, places: &Places, state: &State, now: UnixTime) -> Result<Vec<Agreed>> {
+/// Brings both up to date, and gives what they agree on. One time judges all of it. The key to which the director wants reports sealed
+/// is kept.
+pub(crate) fn follow(config: &Config, places: &Places, state: &mut State, now: UnixTime) -> Result<Vec<Agreed>> {
     let inventory = inventory(config, state)?;
     for (name, root) in config.roots() {
         begin_with(&config.data.join(name), root, now)?;
@@ -19,8 +20,14 @@ pub(crate) fn follow(config: &Config, places: &Places, state: &State, now: UnixT
     let mut images_side = Side::new(config.data.join("images"), &places.metadata);
     let mut director = Client::new(Limits::DEFAULT, now);
     director.drive(&mut director_side).map_err(|why| director_side.failed("director", why))?;
-    let directions =
-        Directions::read(&director, &inventory).map_err(|bad| Failure::disagree("director: targets.json", bad))?;
+    let said = |bad| Failure::disagree("director: targets.json", bad);
+    // Also if its directions are refused: that the device carries something else is then what it has to report.
+    let manifest_key = ManifestKey::announced(&director).map_err(said)?;
+    if state.manifest_key != manifest_key {
+        state.manifest_key = manifest_key;
+        state.save(&config.data)?;
+    }
+    let directions = Directions::read(&director, &inventory).map_err(said)?;
     drop(director);
     let mut images = Client::new(Limits::DEFAULT, now);
     images.drive(&mut images_side).map_err(|why| images_side.failed("image repository", why))?;

@@ -14,6 +14,7 @@ mod fault;
 mod follow;
 mod keep;
 mod main_loop;
+mod pieces;
 mod report;
 mod round;
 mod settle;

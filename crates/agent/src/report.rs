@@ -1,10 +1,11 @@
 //! Telling the director what is carried: signed, under the director's nonce, and kept until it has answered.
 
-use crate::config::{Config, Places};
+use crate::config::{Config, Manifests, Padding, Places};
 use crate::fault::{Failure, INCOMPLETE, Result};
 use crate::state::{Carried, Reported, State};
 use adapters::files;
 use adapters::http::NotFetched;
+use adapters::sealing::seal;
 use model::{Nonce, UnixTime};
 use ports::Signer;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use update::Image;
-use update::uptane::{MANIFEST_LEN_MAX, Report, write_manifest, write_report};
+use update::uptane::{
+    MANIFEST_LEN_MAX, ManifestKey, Report, SealedManifest, padded, padded_len, write_manifest, write_report,
+};
 
 const FILE: &str = "report.json";
 /// Longest answer of the director, in octets.
@@ -45,6 +48,40 @@ enum Taken {
     Yes,
     /// Its nonce is used up or too old, or it is not what it should be.
     No(String),
+}
+
+/// How a manifest goes to the director.
+#[derive(Clone, Copy)]
+enum Way {
+    Sealed(ManifestKey),
+    Plain,
+}
+
+impl Way {
+    fn of(config: &Config, state: &State) -> Result<Self> {
+        match (config.privacy.manifests, state.manifest_key) {
+            (Manifests::Plain, _) => Ok(Self::Plain),
+            (Manifests::Sealed, Some(key)) => Ok(Self::Sealed(key)),
+            (Manifests::Sealed, None) => Err(Failure::new(INCOMPLETE, "what is carried was not reported")
+                .because("the director announces no key to which it could be sealed, and others would read it")
+                .next("renew the director, or say manifests = \"plain\" below [privacy]; the next round reports it")),
+        }
+    }
+
+    fn pack(self, config: &Config, manifest: &str) -> std::result::Result<Vec<u8>, adapters::sealing::NotSealed> {
+        let octets = manifest.as_bytes().to_vec();
+        let octets = match config.privacy.padding {
+            Padding::Steps => {
+                let len = padded_len(octets.len(), config.components.len());
+                padded(octets, len)
+            }
+            Padding::None => octets,
+        };
+        let Self::Sealed(to) = self else { return Ok(octets) };
+        let key = to.name();
+        let sealed = seal(&octets, &SealedManifest::info(key, &config.device), to.octets())?;
+        Ok(SealedManifest { key, sealed }.encode())
+    }
 }
 
 fn path(config: &Config) -> PathBuf {
@@ -80,7 +117,9 @@ pub(crate) fn deliver(config: &Config, places: &Places, state: &mut State, now: 
     };
     // One that the medium altered is written anew.
     let Ok(waiting) = serde_json::from_slice::<Waiting>(&octets) else { return let_go(config) };
-    if let Taken::Yes = send(places, &waiting)? {
+    // Without a key it cannot go; with the next one that the director says, it is written anew.
+    let Ok(way) = Way::of(config, state) else { return let_go(config) };
+    if let Taken::Yes = send(config, places, way, &waiting)? {
         note(config, state, &waiting, now)?;
     }
     let_go(config)
@@ -92,6 +131,7 @@ pub(crate) fn report(config: &Config, places: &Places, state: &mut State, now: U
     let failed = |why: String| {
         Failure::new(INCOMPLETE, "what is carried was not reported").because(why).next("the next round reports it")
     };
+    let way = Way::of(config, state)?;
     let said = places.director.fetch("nonce", ANSWER_LEN_MAX).map_err(|not| failed(not.to_string()))?;
     let given: Given =
         serde_json::from_slice(&said).map_err(|e| failed(format!("the director gives no nonce: {e}")))?;
@@ -99,7 +139,7 @@ pub(crate) fn report(config: &Config, places: &Places, state: &mut State, now: U
     let waiting = Waiting { number: given.number, carries, manifest };
     let octets = serde_json::to_vec(&waiting).map_err(|e| failed(e.to_string()))?;
     files::replace(&path(config), &octets).map_err(|e| Failure::file(&path(config), &e))?;
-    match send(places, &waiting)? {
+    match send(config, places, way, &waiting)? {
         Taken::Yes => note(config, state, &waiting, now)?,
         Taken::No(why) => {
             let_go(config)?;
@@ -133,13 +173,14 @@ fn sign(config: &Config, carries: &BTreeMap<String, Carried>, nonce: Nonce) -> R
     String::from_utf8(manifest).map_err(|e| failed(e.to_string()))
 }
 
-fn send(places: &Places, waiting: &Waiting) -> Result<Taken> {
+fn send(config: &Config, places: &Places, way: Way, waiting: &Waiting) -> Result<Taken> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::new(INCOMPLETE, format!("manifest {} was not delivered", waiting.number))
             .because(why)
             .next("it is kept; the next round sends it again")
     };
-    let sent = places.director.send("manifest", "application/json", waiting.manifest.as_bytes(), ANSWER_LEN_MAX);
+    let octets = way.pack(config, &waiting.manifest).map_err(|why| failed(&why))?;
+    let sent = places.director.send("manifest", "application/octet-stream", &octets, ANSWER_LEN_MAX);
     let (status, said) = sent.map_err(|not: NotFetched| failed(&not))?;
     match status {
         200..=299 => Ok(Taken::Yes),
@@ -166,4 +207,50 @@ fn let_go(config: &Config) -> Result {
 
 fn as_u64(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(privacy: &str) -> Config {
+        let config = format!(
+            "device = 'urn:dev:ops:32473-gateway-SN1'\ndata = 'd'\nkey = 'k'\n[director]\nurl = 'https://d'\nroot = 'r'\n\
+             [images]\nmetadata = 'https://m'\ntargets = 'https://t'\nroot = 'r'\n[privacy]\n{privacy}\n\
+             [components.modem]\nhardware_id = 'modem.a'\n[components.modem.slots]\ninstall = ['/i']\n"
+        );
+        toml::from_str(&config).unwrap()
+    }
+    fn key() -> ManifestKey {
+        // The base point of X25519: every reader of RFC 7748 knows it.
+        let mut octets = [0; 32];
+        octets[0] = 9;
+        ManifestKey::new(octets)
+    }
+    // What goes to the director of a manifest.
+    fn packed(privacy: &str, manifest_key: Option<ManifestKey>, manifest: &str) -> Option<Vec<u8>> {
+        let (config, state) = (config(privacy), State { manifest_key, ..State::default() });
+        Way::of(&config, &state).ok().map(|way| way.pack(&config, manifest).unwrap())
+    }
+    #[track_caller]
+    fn check(privacy: &str, manifest_key: Option<ManifestKey>, expected: Option<(bool, usize)>) {
+        let packed = packed(privacy, manifest_key, "{\"a\":1}");
+        let seen = packed.map(|octets| (SealedManifest::decode(&octets).is_some(), octets.len()));
+        assert_eq!(seen, expected);
+    }
+    #[test]
+    fn a_manifest_is_sealed_or_does_not_go() {
+        check("", Some(key()), Some((true, 4096 + 64)));
+        check("", None, None);
+    }
+    #[test]
+    fn unless_it_is_said_that_it_may() {
+        check("manifests = 'plain'", None, Some((false, 4096)));
+        check("manifests = 'plain'\npadding = 'none'", Some(key()), Some((false, 7)));
+        check("padding = 'none'", Some(key()), Some((true, 7 + 64)));
+    }
+    #[test]
+    fn the_same_manifest_never_looks_the_same() {
+        assert_ne!(packed("", Some(key()), "{}"), packed("", Some(key()), "{}"));
+    }
 }

@@ -126,7 +126,7 @@ impl Round<'_> {
     fn ask(&mut self, places: &Places) {
         let delivered = report::deliver(self.config, places, &mut self.state, self.now);
         self.hear(delivered);
-        match follow(self.config, places, &self.state, self.now) {
+        match follow(self.config, places, &mut self.state, self.now) {
             Ok(directed) => self.carry_out(&directed, places),
             Err(failure) => self.hear(Err(failure)),
         }
@@ -344,7 +344,9 @@ impl Round<'_> {
             self.save()?;
         }
         let place = pending.place.clone();
-        let verified = Download::new(agreed.target(), &place, note_of(self.config, name)).run(&places.targets)?;
+        let pieces = self.config.privacy.pieces(agreed.target().length());
+        let download = Download::new(agreed.target(), &place, note_of(self.config, name), pieces);
+        let verified = download.run(&places.targets)?;
         pending.sha256 = Some(verified.sha256());
         pending.before = self.commands(component).current(name)?;
         pending.boot = Some(self.boot.clone());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use update::uptane::ManifestKey;
 
 const FILE: &str = "state.json";
 /// Longest file of what is known: a component takes about a thousand octets.
@@ -105,6 +106,8 @@ pub(crate) struct State {
     pub(crate) components: BTreeMap<String, ComponentState>,
     pub(crate) refused: Option<Refusal>,
     pub(crate) reported: Option<Reported>,
+    /// The key to which the director wants reports sealed, as it said last.
+    pub(crate) manifest_key: Option<ManifestKey>,
 }
 
 impl State {

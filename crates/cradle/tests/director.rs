@@ -12,6 +12,7 @@
 mod common;
 use adapters::clock::SystemClock;
 use adapters::keystore::memory::MemoryKey;
+use adapters::sealing::seal;
 use common::{Box_, foreign, text};
 use ports::{Clock, Signer};
 use std::io::{BufRead, BufReader};
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use update::tuf::write::{Body, Custom, Draft, Key, Top};
 use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
-use update::uptane::{Report, write_manifest, write_report};
+use update::uptane::{ManifestKey, Report, SealedManifest, write_manifest, write_report};
 use update::{Image, Threshold};
 use x509::{KeyType, pem, sha256};
 
@@ -211,7 +212,8 @@ impl House {
         let (body, status) = said.rsplit_once('\n').unwrap();
         (body.to_owned(), status.to_owned())
     }
-    fn manifest(&self, nonce: &str, image: &str, counter: u64) {
+    /// Writes a manifest, sealed to this key.
+    fn manifest(&self, key: ManifestKey, nonce: &str, image: &str, counter: u64) {
         let nonce = nonce.parse().unwrap();
         let report = Report {
             component: "modem".parse().unwrap(),
@@ -223,18 +225,30 @@ impl House {
         let report = write_report(&report, nonce, |message| self.keys[1].sign(message)).unwrap();
         let device = DEVICE.parse().unwrap();
         let manifest = write_manifest(&device, nonce, &[report], |message| self.keys[0].sign(message));
-        self.b.write("manifest.json", manifest.unwrap());
+        let sealed = seal(&manifest.unwrap(), &SealedManifest::info(key.name(), &device), key.octets()).unwrap();
+        self.b.write("manifest", SealedManifest { key: key.name(), sealed }.encode());
+    }
+    /// The keys that the director has: the first is announced.
+    fn sealing_keys(&self, words: &[&str]) -> (ManifestKey, Option<ManifestKey>) {
+        let said = self.json(&[&["manifest-key"], words].concat());
+        let key = |name: &str| said[name].as_str().map(|key| key.to_owned().try_into().unwrap());
+        (key("manifest_key").unwrap(), key("before"))
+    }
+    /// A nonce for the next manifest.
+    fn nonce(&self, served: &Served) -> String {
+        let (said, _) = self.curl(served, "device", &format!("director/{DEVICE}/nonce"), &[]);
+        // Whatever the number is.
+        assert_eq!(said.len(), 128);
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()["nonce"].as_str().unwrap().to_owned()
     }
     /// The device reports what it carries.
     fn report(&self, served: &Served, image: &str, counter: u64) {
-        let (said, _) = self.curl(served, "device", &format!("director/{DEVICE}/nonce"), &[]);
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-        self.manifest(said["nonce"].as_str().unwrap(), image, counter);
+        self.manifest(self.sealing_keys(&[]).0, &self.nonce(served), image, counter);
         let (said, status) = self.send(served);
         assert_eq!(status, "200", "{said}");
     }
     fn send(&self, served: &Served) -> (String, String) {
-        self.curl(served, "device", &format!("director/{DEVICE}/manifest"), &["--data-binary", "@manifest.json"])
+        self.curl(served, "device", &format!("director/{DEVICE}/manifest"), &["--data-binary", "@manifest"])
     }
 }
 
@@ -309,10 +323,32 @@ fn images_come_in_parts_and_manifests_are_not_endless() {
     let target = format!("images/targets/{}.os.img", sha256(IMAGE));
     let (said, status) = house.curl(&served, "device", &target, &["-r", "5-8"]);
     assert_eq!((said.as_bytes(), status.as_str()), (&IMAGE[5..9], "206"));
-    house.b.write("manifest.json", vec![b' '; 600_000]);
+    house.b.write("manifest", vec![b' '; 600_000]);
     assert_eq!(house.send(&served).1, "413");
-    house.b.write("manifest.json", "{}");
-    assert_eq!(house.send(&served).1, "422");
+    house.b.write("manifest", "{}");
+    let (said, status) = house.send(&served);
+    assert!(status == "422" && said.contains("not sealed"), "{status} {said}");
+}
+#[test]
+fn what_was_sealed_to_the_key_before_is_taken_and_to_older_ones_not() {
+    let house = House::new("director-manifest-keys");
+    let (first, none) = house.sealing_keys(&[]);
+    assert_eq!((house.sealing_keys(&[]), none), ((first, None), None));
+    let (second, before) = house.sealing_keys(&["--renew"]);
+    assert_eq!(before, Some(first));
+    let served = house.serve();
+    let send = |served: &Served, key| {
+        house.manifest(key, &house.nonce(served), "os.img", 2);
+        house.send(served)
+    };
+    assert_eq!((send(&served, first).1, send(&served, second).1), ("200".into(), "200".into()));
+    drop(served);
+    let (third, before) = house.sealing_keys(&["--renew"]);
+    assert_eq!(before, Some(second));
+    let served = house.serve();
+    let (said, status) = send(&served, first);
+    assert!(status == "422" && said.contains("a key that the director does not have"), "{status} {said}");
+    assert_eq!((send(&served, second).1, send(&served, third).1), ("200".into(), "200".into()));
 }
 #[test]
 fn a_roll_out_goes_on_when_its_canary_has_reported() {

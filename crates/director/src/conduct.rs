@@ -7,6 +7,7 @@ use crate::documents::{
 };
 use crate::fault::DirectorFault;
 use crate::names::Name;
+use crate::privacy::Privacy;
 use crate::records::{Assignment, Device, Scope};
 use crate::rollout::{Plan, Rollout};
 use crate::telling::{Kept, stale};
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use update::Threshold;
 use update::tuf::Root;
 use update::tuf::write::{Body, Draft, Key, Signers, Top};
-use update::uptane::Offer;
+use update::uptane::{Offer, padded};
 
 /// How long what a device was told holds, in seconds: so long it can be kept from the next, at most. After half of it there is a new one.
 pub const LIFETIME: u64 = 24 * 3600;
@@ -30,6 +31,7 @@ type Done<T = ()> = Result<T, DirectorFault>;
 pub struct Director {
     pub(crate) documents: Documents,
     pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) privacy: Privacy,
     // What was read of all that may be given, and of which generation it is.
     catalogue: Mutex<Option<(u64, Arc<Catalogue>)>>,
     // Held by who reads a whole image.
@@ -103,7 +105,8 @@ impl Director {
 
     fn with(path: &Path, signer: Arc<dyn Signer>) -> Done<Self> {
         let documents = Documents::open(path)?;
-        Ok(Self { documents, signer, catalogue: Mutex::default(), summing: Mutex::default() })
+        let privacy = Privacy::default();
+        Ok(Self { documents, signer, privacy, catalogue: Mutex::default(), summing: Mutex::default() })
     }
 
     fn key(&self) -> Done<Key> {
@@ -341,11 +344,12 @@ impl Director {
                 return Ok(then.get(kind::ROOT, &root_key(version))?);
             }
             let kept: Option<Kept> = load(then, kind::KEPT, &id.to_string())?;
-            if kept.is_none_or(|kept| kept.version != version) {
-                return Ok(None);
-            }
+            let Some(kept) = kept.filter(|kept| kept.version == version) else { return Ok(None) };
             Ok(match role {
-                "targets.json" => then.get(kind::FILE, &format!("{id}/targets"))?,
+                "targets.json" => {
+                    let targets = then.get(kind::FILE, &format!("{id}/targets"))?;
+                    targets.map(|octets| padded(octets, kept.targets_len))
+                }
                 "snapshot.json" => then.get(kind::FILE, &format!("{id}/snapshot"))?,
                 _ => None,
             })

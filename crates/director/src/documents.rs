@@ -63,6 +63,8 @@ pub(crate) fn store_image(now: &Moment<'_>, image: &Image) -> Done {
 
 pub(crate) const GENERATION: &str = "generation";
 pub(crate) const ROLLOUTS: &str = "rollouts";
+/// To which key devices seal, and how long what they are told is made.
+pub(crate) const ANNOUNCED: &str = "announced";
 
 /// What may be given has changed: whoever asks next is told anew.
 pub(crate) fn turn(now: &Moment<'_>) -> Done {

@@ -139,10 +139,13 @@ impl Director {
     /// Takes a manifest into the ledger, once. Gives its number.
     ///
     /// # Errors
-    /// [`DirectorFault::Uptane`]; a manifest with a nonce that was not given, or is used up, is replayed.
+    /// [`DirectorFault::Uptane`]; a manifest with a nonce that was not given, or is used up, is replayed; one that is not sealed to a key
+    /// of this director is not looked at.
     pub fn manifest(&self, id: &DeviceId, octets: &[u8], now: UnixTime) -> Done<u64> {
-        let manifest = Manifest::decode(octets)?;
-        let text = std::str::from_utf8(octets).map_err(|_| DirectorFault::Corrupt("manifest"))?;
+        let opened = self.privacy.open(id, octets)?;
+        let manifest = Manifest::decode(&opened)?;
+        // Without what made it longer.
+        let text = std::str::from_utf8(&opened).map_err(|_| DirectorFault::Corrupt("manifest"))?.trim_end();
         self.documents.change(|then| {
             let (device, key) = (device(then, id)?, id.to_string());
             let asked: Option<Asked> = load(then, kind::NONCE, &key)?;

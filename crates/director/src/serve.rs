@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
-use update::uptane::MANIFEST_LEN_MAX;
+use update::uptane::SEALED_LEN_MAX;
 use x509::extension::{GeneralName, decode_subject_alt_name};
 use x509::{Certificate, oids};
 
@@ -79,7 +79,7 @@ impl Service for Serving {
         let is_manifest = head.method() == "POST" && head.path().ends_with("/manifest");
         match is_manifest {
             true => BodyLimits {
-                len_max: u64::try_from(MANIFEST_LEN_MAX).unwrap_or(u64::MAX),
+                len_max: u64::try_from(SEALED_LEN_MAX).unwrap_or(u64::MAX),
                 within: MANIFEST_WITHIN,
                 taking: Taking::Whole,
             },
@@ -115,14 +115,14 @@ impl Service for Serving {
             Some(Asked::Nonce) => self
                 .director
                 .ask(&device, self.entropy.as_ref(), now)
-                .map(|(nonce, number)| Some(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n").into_bytes())),
+                .map(|(nonce, number)| self.said(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n"))),
             Some(Asked::Manifest) => {
                 let mut octets = Vec::new();
                 if body.read_to_end(&mut octets).is_err() {
                     return Answer::text(400, "The manifest did not come.");
                 }
                 let number = self.director.manifest(&device, &octets, now);
-                number.map(|number| Some(format!("{{\"number\":{number}}}\n").into_bytes()))
+                number.map(|number| self.said(format!("{{\"number\":{number}}}\n")))
             }
         };
         match said {
@@ -134,6 +134,11 @@ impl Service for Serving {
 }
 
 impl Serving {
+    // Of the same length, whatever the number.
+    fn said(&self, answer: String) -> Option<Vec<u8>> {
+        Some(self.director.privacy.answer(answer.into_bytes()))
+    }
+
     fn image(&self, head: &Head, path: &str) -> Answer {
         let media_type = match path.split_once('/') {
             Some(("metadata", _)) => JSON,

@@ -5,6 +5,7 @@ use crate::conduct::{Director, LIFETIME, last_root};
 use crate::documents::{GENERATION, device, kind, load, store};
 use crate::fault::DirectorFault;
 use crate::names::Name;
+use crate::privacy::{Padding, Privacy};
 use crate::records::Device;
 use adapters::documents::Moment;
 use model::{DeviceId, UnixTime};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use update::tuf::write::{Body, Draft, Key, Signers, Top};
 use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
-use update::uptane::{Given, direct};
+use update::uptane::{Given, ManifestKey, direct, padded};
 use x509::sha256;
 
 type Done<T = ()> = Result<T, DirectorFault>;
@@ -28,11 +29,15 @@ pub(crate) struct Kept {
     generation: Option<u64>,
     renew_at_s: u64,
     content: String,
+    // How long its targets metadata is when it is said: it is not kept so long.
+    #[serde(default)]
+    pub(crate) targets_len: usize,
 }
 
 /// Who signs, as the last root knows it.
 struct Signing<'a> {
     signer: &'a dyn Signer,
+    privacy: &'a Privacy,
     targets: Key,
     snapshot: Key,
     timestamp: Key,
@@ -43,6 +48,8 @@ struct Source {
     catalogue: Arc<Catalogue>,
     root: Draft<Root>,
     generation: Option<u64>,
+    manifest_key: Option<ManifestKey>,
+    padding: Padding,
 }
 
 /// What a device is to be told.
@@ -55,6 +62,7 @@ enum Step {
 struct Unsigned {
     device: String,
     targets: Draft<Targets>,
+    components: usize,
     kept: Kept,
 }
 
@@ -63,6 +71,7 @@ struct Signed {
     targets: Vec<u8>,
     snapshot: Vec<u8>,
     timestamp: Vec<u8>,
+    targets_len: usize,
 }
 
 impl Director {
@@ -113,7 +122,9 @@ impl Director {
 
     fn source(&self, then: &Moment<'_>) -> Done<Source> {
         let (catalogue, root) = (self.catalogue_at(then)?, last_root(then)?);
-        Ok(Source { catalogue, root, generation: load(then, kind::STATE, GENERATION)? })
+        let generation = load(then, kind::STATE, GENERATION)?;
+        let (manifest_key, padding) = (self.privacy.announced(), self.privacy.padding);
+        Ok(Source { catalogue, root, generation, manifest_key, padding })
     }
 
     fn signing(&self, root: &Draft<Root>) -> Done<Signing<'_>> {
@@ -122,7 +133,7 @@ impl Director {
             key.ok_or(DirectorFault::Key("the root does not name it"))
         };
         let (targets, snapshot, timestamp) = (key(Top::Targets)?, key(Top::Snapshot)?, key(Top::Timestamp)?);
-        Ok(Signing { signer: self.signer.as_ref(), targets, snapshot, timestamp })
+        Ok(Signing { signer: self.signer.as_ref(), privacy: &self.privacy, targets, snapshot, timestamp })
     }
 }
 
@@ -136,7 +147,8 @@ impl Source {
         }
         let given = given(&device, &choice);
         // Another root may know the key under another name.
-        let content = sha256(format!("{} {given:?}", self.root.version()).as_bytes()).to_string();
+        let (version, manifest_key, padding) = (self.root.version(), self.manifest_key, self.padding);
+        let content = sha256(format!("{version} {given:?} {manifest_key:?} {padding:?}").as_bytes()).to_string();
         let generation = self.generation;
         let kept: Option<Kept> = load(then, kind::KEPT, &key)?;
         // The same, and for long enough still: it is not signed again.
@@ -145,15 +157,16 @@ impl Source {
             && now.s() < kept.renew_at_s
             && let Some(timestamp) = then.get(kind::FILE, &format!("{key}/timestamp"))?
         {
-            let (version, renew_at_s) = (kept.version, kept.renew_at_s);
-            store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content })?;
+            let (version, renew_at_s, targets_len) = (kept.version, kept.renew_at_s, kept.targets_len);
+            store(then, kind::KEPT, &key, &Kept { version, generation, renew_at_s, content, targets_len })?;
             return Ok(Step::Same(timestamp));
         }
         // Also after records were put back from a backup no version is used twice, as long as the clock has not gone back with them.
         let version = kept.map_or(0, |kept| kept.version).saturating_add(1).max(now.s());
-        let targets = direct(&device.id, version, now.plus_s(LIFETIME), &given)?;
-        let kept = Kept { version, generation, renew_at_s: now.plus_s(LIFETIME / 2).s(), content };
-        Ok(Step::New(Box::new(Unsigned { device: key, targets, kept })))
+        let targets = direct(&device.id, version, now.plus_s(LIFETIME), &given, manifest_key)?;
+        let renew_at_s = now.plus_s(LIFETIME / 2).s();
+        let kept = Kept { version, generation, renew_at_s, content, targets_len: 0 };
+        Ok(Step::New(Box::new(Unsigned { device: key, targets, components: device.components.len(), kept })))
     }
 }
 
@@ -163,11 +176,13 @@ impl Signing<'_> {
         let (version, expires) = (unsigned.targets.version(), unsigned.targets.expires());
         let targets = self.signed(&self.targets, unsigned.targets.clone())?;
         let mut snapshot = Body::<Snapshot>::new(expires).in_version(version);
-        snapshot.set(Top::Targets.name(), version, Some(&targets));
+        // What is announced is what is said.
+        let targets_len = self.privacy.targets_len(targets.len(), unsigned.components);
+        snapshot.set(Top::Targets.name(), version, Some(&padded(targets.clone(), targets_len)));
         let snapshot = self.signed(&self.snapshot, snapshot.draft()?)?;
         let timestamp = Body::<Timestamp>::new(expires, version, &snapshot).in_version(version);
         let timestamp = self.signed(&self.timestamp, timestamp.draft()?)?;
-        Ok(Signed { targets, snapshot, timestamp })
+        Ok(Signed { targets, snapshot, timestamp, targets_len })
     }
 
     fn signed<R: Role>(&self, key: &Key, mut draft: Draft<R>) -> Done<Vec<u8>> {
@@ -176,14 +191,21 @@ impl Signing<'_> {
     }
 }
 
+impl Kept {
+    fn said_in(&self, targets_len: usize) -> Self {
+        let Self { version, generation, renew_at_s, .. } = *self;
+        Self { version, generation, renew_at_s, content: self.content.clone(), targets_len }
+    }
+}
+
 impl Unsigned {
     fn keep(&self, then: &Moment<'_>, signed: &Signed) -> Done {
         let Self { device, kept, .. } = self;
-        let Signed { targets, snapshot, timestamp } = signed;
+        let Signed { targets, snapshot, timestamp, targets_len } = signed;
         for (file, octets) in [("targets", targets), ("snapshot", snapshot), ("timestamp", timestamp)] {
             then.put(kind::FILE, &format!("{device}/{file}"), octets)?;
         }
-        store(then, kind::KEPT, device, kept)
+        store(then, kind::KEPT, device, &kept.said_in(*targets_len))
     }
 }
 

@@ -29,3 +29,7 @@ fn bundle() {
 fn manifest() {
     check("manifest", update::manifest);
 }
+#[test]
+fn sealed_manifest() {
+    check("sealed_manifest", update::sealed_manifest);
+}

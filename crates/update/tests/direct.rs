@@ -27,7 +27,7 @@ fn given<'a>(offer: &'a Offer, components: &[(&str, &str)]) -> Given<'a> {
 #[track_caller]
 fn check(given: &[Given<'_>], expected: Result<(), BadDirections>) {
     let device = "urn:dev:ops:32473-gateway-SN1".parse().unwrap();
-    assert_eq!(direct(&device, 7, EXPIRES, given).map(|draft| assert_eq!(draft.version(), 7)), expected);
+    assert_eq!(direct(&device, 7, EXPIRES, given, None).map(|draft| assert_eq!(draft.version(), 7)), expected);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn more_components_than_a_device_has_are_not_written() {
 fn every_hash_and_the_counter_are_repeated() {
     let device = "urn:dev:ops:32473-gateway-SN1".parse().unwrap();
     let a = offer("a");
-    let written = direct(&device, 1, EXPIRES, &[given(&a, &[("modem", "modem.a")])]).unwrap().write();
+    let written = direct(&device, 1, EXPIRES, &[given(&a, &[("modem", "modem.a")])], None).unwrap().write();
     let file: serde_json::Value = serde_json::from_slice(&written).unwrap();
     let (signed, offered): (_, serde_json::Value) = (&file["signed"], serde_json::from_str(&kept("a")).unwrap());
     let target = &signed["targets"]["a"];

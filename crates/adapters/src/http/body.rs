@@ -35,8 +35,8 @@ enum Framing {
 pub(super) enum Wanted {
     /// A file, from its first octet on.
     File,
-    /// A file of `length` octets, from one in the middle on. A server that sends all of it is good enough.
-    Rest { from: u64, length: u64 },
+    /// A part of a file of `length` octets, up to before `to`. A server that sends all of it is good enough.
+    Part { from: u64, to: u64, length: u64 },
     /// Whatever is said.
     Answer,
 }
@@ -75,16 +75,16 @@ impl<R: Paced> Body<R> {
         Self::begin_with(source, len_max, Wanted::File).map(|(body, _)| body)
     }
 
-    /// Reads the head of a file that was asked for from an octet in the middle on, and what comes before that one.
-    pub(super) fn begin_rest(source: R, from: u64, length: u64) -> Result<Self, NotFetched> {
-        let (mut body, code) = Self::begin_with(source, length, Wanted::Rest { from, length })?;
+    /// Reads the head of a file of which a part was asked for, and what comes before that part. Gives whether nothing comes behind it.
+    pub(super) fn begin_part(source: R, from: u64, to: u64, length: u64) -> Result<(Self, bool), NotFetched> {
+        let (mut body, code) = Self::begin_with(source, length, Wanted::Part { from, to, length })?;
         if code != 206 {
             let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|e| fault(&e))?;
             if skipped < from {
                 return Err(NotFetched::Unreachable("it is shorter than it was".into()));
             }
         }
-        Ok(body)
+        Ok((body, code == 206))
     }
 
     /// Reads the head of an answer, and gives its status.
@@ -92,8 +92,8 @@ impl<R: Paced> Body<R> {
         let framing = Framing::UntilClose;
         let mut body = Self { source, buffer: Vec::new(), at: 0, framing, allowed: len_max, paced: 0 };
         let (code, framing, head_len) = body.head(wanted)?;
-        if let (206, Wanted::Rest { from, length }) = (code, wanted) {
-            body.allowed = length.saturating_sub(from);
+        if let (206, Wanted::Part { from, to, .. }) = (code, wanted) {
+            body.allowed = to.saturating_sub(from);
         }
         if matches!(framing, Framing::Length(len) if len > body.allowed) {
             return Err(NotFetched::TooLong);
@@ -111,8 +111,8 @@ impl<R: Paced> Body<R> {
                 Ok(httparse::Status::Complete(len)) if len <= HEAD_LEN_MAX => {
                     return match (response.code.unwrap_or_default(), wanted) {
                         (code @ (200..=203 | 400..=599), Wanted::Answer) => Ok((code, framing(&response)?, len)),
-                        (206, Wanted::Rest { from, length }) => {
-                            is_rest(&response, from, length)?;
+                        (206, Wanted::Part { from, to, length }) => {
+                            is_part(&response, from, to, length)?;
                             Ok((206, framing(&response)?, len))
                         }
                         (200, _) => Ok((200, framing(&response)?, len)),
@@ -248,13 +248,16 @@ fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched>
     }
 }
 
-// The part that comes is the one that was asked for, to the end, of a file of the length that it should have; otherwise its
+// The part that comes is the one that was asked for, of a file of the length that it should have; otherwise its
 // octets would be put in the wrong place. Source: RFC 9110 §14.4.
-fn is_rest(response: &httparse::Response<'_, '_>, from: u64, length: u64) -> Result<(), NotFetched> {
+fn is_part(response: &httparse::Response<'_, '_>, from: u64, to: u64, length: u64) -> Result<(), NotFetched> {
     let mut said = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("content-range"));
-    let expected = format!("bytes {from}-{}/{length}", length.saturating_sub(1));
+    let expected = format!("bytes {from}-{}/", to.saturating_sub(1));
+    let whole =
+        |said: &[u8]| std::str::from_utf8(said.trim_ascii().strip_prefix(expected.as_bytes())?).ok()?.parse().ok();
     match (said.next(), said.next()) {
-        (Some(only), None) if only.value.trim_ascii() == expected.as_bytes() => Ok(()),
+        (Some(only), None) if whole(only.value) == Some(length) => Ok(()),
+        (Some(only), None) if whole(only.value).is_some_and(|said| said > length) => Err(NotFetched::TooLong),
         _ => Err(NotFetched::Unreachable("it sends another part than was asked for".into())),
     }
 }
@@ -391,7 +394,7 @@ mod tests {
     fn check_rest(answer: &str, expected: Result<&str, NotFetched>) {
         for piece in [1, 3, 10_000] {
             let line = Line { octets: answer.as_bytes(), piece, patience: usize::MAX, left: usize::MAX };
-            let read = Body::begin_rest(line, 4, 10).and_then(|mut body| {
+            let read = Body::begin_part(line, 4, 10, 10).and_then(|(mut body, _)| {
                 let mut all = String::new();
                 body.read_to_string(&mut all).map_err(|e| fault(&e))?;
                 Ok(all)
@@ -403,6 +406,28 @@ mod tests {
     fn the_rest_of_a_file() {
         check_rest("HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789", Ok("456789"));
     }
+    #[track_caller]
+    fn check_middle(answer: &str, expected: Result<(&str, bool), NotFetched>) {
+        let line = Line { octets: answer.as_bytes(), piece: 3, patience: usize::MAX, left: usize::MAX };
+        let read = Body::begin_part(line, 4, 7, 10).and_then(|(mut body, is_part)| {
+            let mut all = String::new();
+            body.read_to_string(&mut all).map_err(|e| fault(&e))?;
+            Ok((all, is_part))
+        });
+        assert_eq!(read, expected.map(|(text, is_part)| (text.to_owned(), is_part)));
+    }
+    #[test]
+    fn the_middle_of_a_file() {
+        check_middle(
+            "HTTP/1.1 206 X\r\nContent-Range: bytes 4-6/10\r\nContent-Length: 3\r\n\r\n456",
+            Ok(("456", true)),
+        );
+        check_middle("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok(("456789", false)));
+        let other = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\n456789";
+        check_middle(other, Err(NotFetched::Unreachable("it sends another part than was asked for".into())));
+        let more = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-6/10\r\nContent-Length: 4\r\n\r\n4567";
+        check_middle(more, Err(NotFetched::TooLong));
+    }
     #[test]
     fn all_of_a_file_from_a_server_that_sends_no_parts() {
         check_rest("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("456789"));
@@ -412,7 +437,7 @@ mod tests {
     }
     #[test]
     fn another_part_than_was_asked_for() {
-        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/11", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
+        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/9", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
             let answer = format!("HTTP/1.1 206 X\r\nContent-Range: {range}\r\nContent-Length: 6\r\n\r\n456789");
             check_rest(&answer, unreachable("it sends another part than was asked for"));
         }
@@ -420,6 +445,11 @@ mod tests {
         let other = || unreachable("it sends another part than was asked for");
         check_rest(&format!("HTTP/1.1 206 X\r\n{twice}\r\n\r\n456789"), other());
         check_rest("HTTP/1.1 206 X\r\nContent-Length: 6\r\n\r\n456789", other());
+    }
+    #[test]
+    fn a_part_of_a_file_that_is_too_long() {
+        let answer = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/11\r\nContent-Length: 6\r\n\r\n456789";
+        check_rest(answer, Err(NotFetched::TooLong));
     }
     #[test]
     fn a_rest_that_is_too_long() {

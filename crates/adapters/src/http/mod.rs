@@ -25,6 +25,11 @@ use zeroize::Zeroizing;
 
 /// How many octets have to come within the patience of a line, if there are as many.
 pub const PACE_LEN: u64 = 64 * 1024;
+/// Requests are made a multiple of so many octets long, if they are padded: a name of a hundred octets more or less is not seen.
+const HEAD_STEP: usize = 512;
+/// What makes a head longer, but for the octets in it.
+const PADDING: &str = "Padding: ";
+const ENDS: &str = "\r\n\r\n";
 /// How long a line waits unless it is said otherwise: for the head of an answer, and for each [`PACE_LEN`] octets.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -49,6 +54,7 @@ pub struct Files {
     base: String,
     tls: Option<Arc<ClientConfig>>,
     patience: Duration,
+    padded: bool,
 }
 
 impl Files {
@@ -78,7 +84,14 @@ impl Files {
             (false, true) => None,
             (false, false) => return Err(BadAddress("there are certificates for TLS, but the address says http")),
         };
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), tls, patience })
+        Ok(Self { base: base.trim_end_matches('/').to_owned(), tls, patience, padded: false })
+    }
+
+    /// The same way, on which the heads of all requests have one length, or a few: whoever watches does not tell them apart by the
+    /// names of files.
+    #[must_use]
+    pub fn padded(self) -> Self {
+        Self { padded: true, ..self }
     }
 
     /// Begins to fetch a file; `path` is percent-encoded and not absolute.
@@ -86,20 +99,18 @@ impl Files {
     /// # Errors
     /// [`NotFetched`]
     pub fn open(&self, path: &str, len_max: u64) -> Result<Fetching, NotFetched> {
-        Ok(Fetching(Body::begin(self.ask("GET", path, "", &[])?, len_max)?))
+        Ok(Fetching { body: Body::begin(self.ask("GET", path, "", &[])?, len_max)?, is_part: false })
     }
 
-    /// Begins to fetch the rest of a file of `length` octets, from octet `from` on. From a server that sends no parts all of it
-    /// comes, and what is before `from` is passed over.
+    /// Begins to fetch a part of a file of `length` octets, from octet `from` on and up to before `to`, at least one. From a server
+    /// that sends no parts all of it comes, and what is before `from` is passed over: [`Fetching::is_part`] says which.
     ///
     /// # Errors
     /// [`NotFetched`], also if another part comes, or the file has another length.
-    pub fn open_rest(&self, path: &str, from: u64, length: u64) -> Result<Fetching, NotFetched> {
-        if from == 0 {
-            return self.open(path, length);
-        }
-        let source = self.ask("GET", path, &format!("Range: bytes={from}-\r\n"), &[])?;
-        Ok(Fetching(Body::begin_rest(source, from, length)?))
+    pub fn open_part(&self, path: &str, from: u64, to: u64, length: u64) -> Result<Fetching, NotFetched> {
+        let source = self.ask("GET", path, &format!("Range: bytes={from}-{}\r\n", to.saturating_sub(1)), &[])?;
+        let (body, is_part) = Body::begin_part(source, from, to, length)?;
+        Ok(Fetching { body, is_part })
     }
 
     /// Sends octets, and gives the status and the body that are answered.
@@ -127,10 +138,11 @@ impl Files {
         let mut connection =
             Connection::open(&address, self.tls.as_ref(), self.patience).map_err(|e| unreachable(e.to_string()))?;
         let head = format!(
-            "{method} {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n{fields}Connection: close\r\n\r\n",
+            "{method} {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nAccept-Encoding: identity\r\n{fields}Connection: close\r\n",
             address.path(),
             address.authority(),
         );
+        let head = ended(head, self.padded);
         let asked = [head.as_bytes(), octets].concat();
         connection.write_all(&asked).and_then(|()| connection.flush()).map_err(|e| body::fault(&e))?;
         Ok(Patient { connection, patience: self.patience })
@@ -155,9 +167,17 @@ impl fmt::Debug for Files {
 }
 
 /// A file that is coming. [`Fetching::why`] says what an error of reading means.
-pub struct Fetching(Body<Patient>);
+pub struct Fetching {
+    body: Body<Patient>,
+    is_part: bool,
+}
 
 impl Fetching {
+    /// Whether only the part comes that was asked for, or also what is behind it.
+    #[must_use]
+    pub const fn is_part(&self) -> bool {
+        self.is_part
+    }
     /// What an error of [`Read::read`] means.
     #[must_use]
     pub fn why(fault: &io::Error) -> NotFetched {
@@ -167,7 +187,7 @@ impl Fetching {
 
 impl Read for Fetching {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
+        self.body.read(into)
     }
 }
 
@@ -175,6 +195,17 @@ impl fmt::Debug for Fetching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fetching")
     }
+}
+
+// The head of a request, to its end.
+fn ended(mut head: String, padded: bool) -> String {
+    if padded {
+        let len = head.len() + PADDING.len() + ENDS.len();
+        head.push_str(PADDING);
+        head.push_str(&"0".repeat(len.next_multiple_of(HEAD_STEP).saturating_sub(len)));
+        head.push_str("\r\n");
+    }
+    head + "\r\n"
 }
 
 struct Patient {
@@ -190,5 +221,23 @@ impl Read for Patient {
 impl Paced for Patient {
     fn renew(&mut self) {
         self.connection.renew(self.patience);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(head_len: usize, expected: usize) {
+        let head = ended("x".repeat(head_len - 2) + "\r\n", true);
+        assert_eq!((head.len(), head.ends_with("\r\n\r\n")), (expected, true));
+        assert_eq!(ended("x\r\n".to_owned(), false), "x\r\n\r\n");
+    }
+    #[test]
+    fn requests_go_up_in_steps() {
+        check(100, 512);
+        check(512 - ENDS.len() - PADDING.len(), 512);
+        check(513 - ENDS.len() - PADDING.len(), 1024);
     }
 }

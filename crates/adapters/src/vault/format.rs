@@ -18,11 +18,11 @@
 //! - Recipients are not named. A reader tries its key on each of them.
 
 use super::key::{KEY_LEN, VaultPrivateKey, VaultPublicKey};
+use crate::sealing::HPKE;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use ports::clock::Entropy;
 use ports::vault::VaultFault;
-pub(super) use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256 as HPKE;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use std::io::{self, ErrorKind, Read, Write};
 use zeroize::Zeroizing;

@@ -1,9 +1,9 @@
 //! A secret that goes to one reader: HPKE, base mode, with the suite of the vault. Source: RFC 9180 §6.1.
 
-use super::format::HPKE;
 use super::key::{KEY_LEN, VaultPrivateKey, VaultPublicKey};
+use crate::sealing::{HPKE, seal};
 use ports::vault::VaultFault;
-use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
+use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey};
 use zeroize::Zeroizing;
 
 /// Seals a secret for one who reads, bound to `info`: the encapsulated key, then the sealed octets.
@@ -11,14 +11,11 @@ use zeroize::Zeroizing;
 /// # Errors
 /// [`VaultFault::Medium`] if that is no X25519 key.
 pub fn seal_secret(secret: &[u8], info: &[u8], to: &VaultPublicKey) -> Result<Vec<u8>, VaultFault> {
-    let to = HpkePublicKey(to.octets().to_vec());
-    let sealed = HPKE.seal(info, &[], secret, &to);
-    let (encapsulated, sealed) = sealed.map_err(|_| VaultFault::Medium("a secret cannot be sealed for this key"))?;
-    Ok([encapsulated.0, sealed].concat())
+    seal(secret, info, to.octets()).map_err(|_| VaultFault::Medium("a secret cannot be sealed for this key"))
 }
 
 impl VaultPrivateKey {
-    /// Opens what [`seal_secret`] sealed.
+    /// Opens what [`seal_secret`] or [`seal`] sealed.
     ///
     /// # Errors
     /// [`VaultFault::Unreadable`] if it was altered, sealed for another, or bound to something else.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use x509::pem;
 
-/// A line that counts what comes from the server, and cuts or holds a connection that has brought so much.
+/// A line that counts what comes from the server, and is cut or held when so much has come.
 pub struct Line {
     pub port: u16,
     state: Arc<State>,
@@ -20,7 +20,9 @@ struct State {
     fetched: AtomicU64,
     cut_after: AtomicU64,
     cuts: AtomicU64,
+    since_cut: AtomicU64,
     hold_after: AtomicU64,
+    since_hold: AtomicU64,
     held: Mutex<bool>,
     changed: Condvar,
 }
@@ -44,16 +46,18 @@ impl Line {
         });
         Self { port: own, state }
     }
-    /// So many connections are cut once they have brought this much.
+    /// It is cut so often, each time after this much has come since.
     pub fn cut(&self, cuts: u64, after: u64) {
+        self.state.since_cut.store(0, SeqCst);
         self.state.cut_after.store(after, SeqCst);
         self.state.cuts.store(cuts, SeqCst);
     }
     pub fn cuts_left(&self) -> u64 {
         self.state.cuts.load(SeqCst)
     }
-    /// A connection that has brought this much goes no further.
+    /// Once this much has come, nothing goes any further.
     pub fn hold(&self, after: u64) {
+        self.state.since_hold.store(0, SeqCst);
         self.state.hold_after.store(after, SeqCst);
     }
     /// Waits until a connection is held.
@@ -72,20 +76,22 @@ impl Line {
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, state: Option<&State>) {
-    let (mut buffer, mut passed) = (vec![0; 16 * 1024], 0);
+    let mut buffer = vec![0; 16 * 1024];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }
         let Some(state) = state else { continue };
-        passed += u64::try_from(len).unwrap();
-        state.fetched.fetch_add(u64::try_from(len).unwrap(), SeqCst);
-        let is_cut = state.cuts.load(SeqCst) > 0 && passed >= state.cut_after.load(SeqCst);
-        if is_cut {
+        let len = u64::try_from(len).unwrap();
+        state.fetched.fetch_add(len, SeqCst);
+        let passed = state.since_cut.fetch_add(len, SeqCst) + len;
+        if state.cuts.load(SeqCst) > 0 && passed >= state.cut_after.load(SeqCst) {
+            state.since_cut.store(0, SeqCst);
             state.cuts.fetch_sub(1, SeqCst);
             break;
         }
         let hold_after = state.hold_after.load(SeqCst);
+        let passed = state.since_hold.fetch_add(len, SeqCst) + len;
         if hold_after > 0 && passed >= hold_after {
             *state.held.lock().unwrap() = true;
             state.changed.notify_all();
@@ -108,29 +114,44 @@ pub enum Fate {
     Unanswered,
 }
 
+/// A request: its head, and its body.
+pub type Whole = (String, Vec<u8>);
+
 /// Plain HTTP in front of a director, with the certificate of a device, so that a test sees what is asked.
 pub struct Front {
     pub port: u16,
     pub asked: Arc<Mutex<Vec<String>>>,
+    /// All of each request.
+    pub read: Arc<Mutex<Vec<Whole>>>,
 }
 
 impl Front {
     pub fn of(dir: &Path, upstream: &str, fate: impl Fn(&str, usize) -> Fate + Send + 'static) -> Self {
+        Self::of_device("device", dir, upstream, fate)
+    }
+    pub fn of_device(
+        name: &str,
+        dir: &Path,
+        upstream: &str,
+        fate: impl Fn(&str, usize) -> Fate + Send + 'static,
+    ) -> Self {
         let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
         let shown = Shown {
-            chain: pem::blocks(&read("device.pem")).unwrap(),
-            key: pem::decode(&read("device.key")).unwrap().1.into(),
+            chain: pem::blocks(&read(&format!("{name}.pem"))).unwrap(),
+            key: pem::decode(&read(&format!("{name}.key"))).unwrap().1.into(),
         };
         let anchors = pem::blocks(&read("ca.pem")).unwrap();
         let files = Files::showing(upstream, &anchors, Some(&shown), Duration::from_secs(30)).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::<String>::new()));
-        let seen = Arc::clone(&asked);
+        let (seen, all) = (Arc::clone(&asked), Arc::new(Mutex::new(Vec::new())));
+        let read = Arc::clone(&all);
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let mut client = client.unwrap();
-                let (line, body) = request(&client);
+                let (line, head, body) = request(&client);
+                all.lock().unwrap().push((head, body.clone()));
                 let times = {
                     let mut seen = seen.lock().unwrap();
                     seen.push(line.clone());
@@ -156,17 +177,17 @@ impl Front {
                 }
             }
         });
-        Self { port, asked }
+        Self { port, asked, read }
     }
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 }
 
-// The method and path, and the body.
-fn request(client: &TcpStream) -> (String, Vec<u8>) {
+// The method and path, the head, and the body.
+fn request(client: &TcpStream) -> (String, String, Vec<u8>) {
     let mut reader = BufReader::new(client);
-    let (mut first, mut len) = (String::new(), 0);
+    let (mut first, mut head, mut len) = (String::new(), String::new(), 0);
     reader.read_line(&mut first).unwrap();
     loop {
         let mut field = String::new();
@@ -177,8 +198,9 @@ fn request(client: &TcpStream) -> (String, Vec<u8>) {
         if field.trim().is_empty() {
             break;
         }
+        head += &field;
     }
     let mut body = vec![0; len];
     reader.read_exact(&mut body).unwrap();
-    (first.rsplit_once(' ').unwrap().0.to_owned(), body)
+    (first.rsplit_once(' ').unwrap().0.to_owned(), first + &head, body)
 }

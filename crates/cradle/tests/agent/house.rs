@@ -16,6 +16,8 @@ pub const ARGUMENTS: &str = "CRADLE_AGENT_ARGUMENTS";
 /// If this is set, it is the program that is run, in place of the tests' own.
 pub const PROGRAM: &str = "CRADLE_AGENT";
 pub const DEVICE: &str = "urn:dev:ops:32473-gateway-SN%2D1";
+/// One whose name is as long.
+pub const SECOND: &str = "urn:dev:ops:32473-gateway-SN%2D2";
 /// As much as is noted at once.
 pub const PIECE: usize = 1024 * 1024;
 
@@ -67,15 +69,19 @@ const INSTALL: &str = "#!/bin/sh\nset -e\ncd \"$(dirname \"$0\")\"\necho install
 const CONFIRM: &str = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho confirm \"$@\" >>did\n[ ! -e unwell ] || { echo no network >&2; exit 1; }\n";
 const REVERT: &str = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho revert >>did\necho A >next\n";
 
-const SLOTS: &str = "install = ['DIR/device/install', '{image}']\ncurrent = ['/bin/cat', 'DIR/device/slot']\n\
+pub const SLOTS: &str = "install = ['DIR/device/install', '{image}']\ncurrent = ['/bin/cat', 'DIR/device/slot']\n\
     confirm = ['DIR/device/confirm', '{component}', '{release_counter}', '{sha256}']\n";
 
 impl House {
     /// A device that carries what the factory gave it, release counter 1, and a director who knows it.
     pub fn new(name: &str) -> Self {
+        Self::with_keys(name, "EC -pkeyopt ec_paramgen_curve:P-256")
+    }
+    /// The same, with certificates for keys of another algorithm, as OpenSSL calls it.
+    pub fn with_keys(name: &str, algorithm: &str) -> Self {
         let house = Self { b: Box_::empty(name), key: MemoryKey::generate(KeyType::Ed25519) };
         house.publish(1, &[]);
-        house.certify();
+        house.certify(algorithm);
         let b = &house.b;
         b.write("pass", "a passphrase");
         b.write("device.toml", format!("device = \"{DEVICE}\"\nkey = \"device.pem\"\ngroups = [\"canary\"]\n[components.modem]\nhardware_id = \"modem.a\"\nkey = \"device.pem\"\n"));
@@ -160,11 +166,11 @@ impl House {
     pub fn assign(&self, name: &str) {
         self.director(&["assign", name, "--component", "modem", "--device", DEVICE]);
     }
-    /// An authority, a server, and the certificates of two devices, by OpenSSL.
-    fn certify(&self) {
+    /// An authority, a server, and the certificates of three devices, by OpenSSL.
+    fn certify(&self, algorithm: &str) {
         let dir = &self.b.dir;
         let openssl = |line: &str| foreign(dir, "openssl", &line.split(' ').collect::<Vec<_>>());
-        let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
+        let key = format!("genpkey -algorithm {algorithm} -out");
         openssl(&format!("{key} ca.key"));
         openssl(
             "req -x509 -new -key ca.key -subj /CN=ca -days 9 -out ca.pem -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -addext subjectKeyIdentifier=hash",
@@ -173,6 +179,7 @@ impl House {
             ("server", "DNS:localhost", "serverAuth"),
             ("device", &format!("URI:{DEVICE}"), "clientAuth"),
             ("other", "URI:urn:dev:ops:32473-gateway-SN2", "clientAuth"),
+            ("second", &format!("URI:{SECOND}"), "clientAuth"),
         ];
         for (n, (name, san, usage)) in names.into_iter().enumerate() {
             std::fs::write(dir.join("ext"), format!("subjectAltName={san}\nextendedKeyUsage={usage}\n")).unwrap();
@@ -195,10 +202,15 @@ impl House {
         self.b.json(&Self::words(words))
     }
     pub fn serve(&self) -> Served {
-        let words = Self::words(&["serve", "--listen", "127.0.0.1:0", "--images", "images"]);
+        self.serve_with(&[])
+    }
+    /// What it logs is in `served.log`.
+    pub fn serve_with(&self, more: &[&str]) -> Served {
+        let words = Self::words(&[&["serve", "--listen", "127.0.0.1:0", "--images", "images"], more].concat());
+        let log = std::fs::File::create(self.b.dir.join("served.log")).unwrap();
         let tls = ["--tls-certificate", "server.pem", "--tls-key", "server.key", "--device-anchors", "ca.pem"];
         let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
-        let child = child.args(words).args(tls).current_dir(&self.b.dir).stdout(Stdio::piped());
+        let child = child.args(words).args(tls).current_dir(&self.b.dir).stdout(Stdio::piped()).stderr(log);
         let mut child = child.spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
@@ -207,7 +219,11 @@ impl House {
     }
     /// A command of the agent, by the program in `before` if there is one.
     pub fn agent(&self, before: &[&str], arguments: &[&str]) -> Command {
-        let arguments = [arguments, &["--config", "agent.toml"]].concat();
+        self.agent_of("agent.toml", before, arguments)
+    }
+    /// The same of another device.
+    pub fn agent_of(&self, config: &str, before: &[&str], arguments: &[&str]) -> Command {
+        let arguments = [arguments, &["--config", config]].concat();
         let own = std::env::current_exe().unwrap();
         let own = [own.to_str().unwrap(), "--exact", "the_agent", "--ignored", "--nocapture"];
         let other = std::env::var_os(PROGRAM).map(|program| program.into_string().unwrap());

@@ -54,7 +54,7 @@ impl House {
 
 #[test]
 fn a_line_that_is_cut_ten_times_brings_each_octet_about_once() {
-    let (house, _served, line, os) = behind_a_line("agent-cuts", 4 * PIECE + 12_345);
+    let (house, _served, line, os) = behind_a_line("agent-cuts", 4 * PIECE + 500_000);
     line.cut(10, 350_000);
     assert_eq!(house.update(), "modem: os.img, release counter 2, is installed\n");
     let fetched = line.fetched();

@@ -13,6 +13,7 @@
 mod common;
 mod front;
 mod house;
+mod leak;
 mod lines;
 mod refusals;
 mod reports;

@@ -3,8 +3,8 @@
 use super::said::Feedback;
 use super::side::{Heard, Side};
 use crate::{
-    Assignment, Audience, Begun, Component, Device, Director, Interface, Name, Outcome, Plan, Rollout, Scope, Stage,
-    Standing, State, Word,
+    Assignment, Audience, Begun, Component, Device, Director, Interface, Manifests, Name, Outcome, Plan, Privacy,
+    Rollout, Scope, Stage, Standing, State, Word,
 };
 use adapters::clock::SystemEntropy;
 use adapters::http::serve::Beneath;
@@ -48,6 +48,7 @@ impl House {
             (tempfile::tempdir().unwrap(), || -> Arc<dyn Signer> { Arc::new(MemoryKey::generate(KeyType::Ed25519)) });
         let begun = Begun { root_keys: &[key()], expires: NOW.plus_s(86_400) };
         let director = Director::begin(&dir.path().join("director.db"), key(), &begun).unwrap();
+        let director = director.keeping(Privacy { manifests: Manifests::AlsoPlain, ..Privacy::default() });
         director.serve_type(&"gateway".parse().unwrap(), Interface::Ddi).unwrap();
         images.iter().for_each(|(image, counter)| director.take(offer(image, *counter)).unwrap());
         Self { director, key: key(), _dir: dir }

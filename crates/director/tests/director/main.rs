@@ -10,5 +10,6 @@
 mod choices;
 mod directions;
 mod manifests;
+mod privacy;
 mod rollouts;
 mod support;

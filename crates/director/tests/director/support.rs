@@ -2,7 +2,7 @@
 
 use adapters::clock::SystemEntropy;
 use adapters::keystore::memory::MemoryKey;
-use director::{Audience, Begun, Component, Device, Director, DirectorFault, Name, Plan, Stage};
+use director::{Audience, Begun, Component, Device, Director, DirectorFault, Manifests, Name, Plan, Privacy, Stage};
 use model::{DeviceId, Nonce, UnixTime};
 use ports::Signer;
 use std::collections::BTreeMap;
@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use update::Image;
 use update::tuf::{Answer, Client, Limits, NotDone, Outside, Refused};
-use update::uptane::{self, BadDirections, Directions, Inventory, Offer, Report, write_manifest, write_report};
+use update::uptane::{
+    self, BadDirections, Directions, Inventory, ManifestKey, Offer, Report, write_manifest, write_report,
+};
 use x509::{KeyType, sha256};
 
 pub(crate) const NOW: UnixTime = UnixTime::from_s(1_790_000_000);
@@ -84,6 +86,10 @@ impl Unit {
     pub(crate) fn install(&mut self, component: &str, image: &str, counter: u64) {
         self.carries.insert(name(component), (image.to_owned(), counter));
     }
+    /// How long each file is that it was told.
+    pub(crate) fn lengths(&self) -> Vec<usize> {
+        self.kept.values().map(Vec::len).collect()
+    }
     fn inventory(&self) -> Inventory {
         let components = self.device.components.iter().map(|(id, component)| {
             let hardware_id = component.hardware_id.clone();
@@ -134,6 +140,7 @@ impl House {
         let (dir, root, online) = (tempfile::tempdir().unwrap(), key(), key());
         let begun = Begun { root_keys: &[Arc::clone(&root)], expires: NOW.plus_s(86_400 * 365) };
         let director = Director::begin(&dir.path().join("director.db"), Arc::clone(&online), &begun).unwrap();
+        let director = director.keeping(Privacy { manifests: Manifests::AlsoPlain, ..Privacy::default() });
         Self { director, dir, root, online }
     }
     pub(crate) fn path(&self) -> PathBuf {
@@ -151,19 +158,25 @@ impl House {
 
     /// What a device is told, as its own client understands it: the names of targets.
     pub(crate) fn follow(&self, unit: &mut Unit, now: UnixTime) -> Result<Vec<String>, String> {
+        let client = self.client(unit, now)?;
+        let directions = Directions::read(&client, &unit.inventory()).map_err(|bad: BadDirections| bad.to_string())?;
+        Ok(directions.targets().map(str::to_owned).collect())
+    }
+    /// The key that a device is told to seal to.
+    pub(crate) fn announced(&self, unit: &mut Unit) -> Option<ManifestKey> {
+        ManifestKey::announced(&self.client(unit, NOW).unwrap()).unwrap()
+    }
+    fn client(&self, unit: &mut Unit, now: UnixTime) -> Result<Client, String> {
         if unit.kept.is_empty() {
             unit.kept.insert("root.json".into(), self.director.roots().unwrap()[0].1.clone());
         }
         let mut client = Client::new(Limits::DEFAULT, now);
-        let inventory = unit.inventory();
         let mut line = Line { kept: &mut unit.kept, director: &self.director, id: &unit.device.id, now };
         match client.drive(&mut line) {
-            Ok(()) => {}
-            Err(NotDone::Refused(Refused { file, bad })) => return Err(format!("{file}: {bad}")),
+            Ok(()) => Ok(client),
+            Err(NotDone::Refused(Refused { file, bad })) => Err(format!("{file}: {bad}")),
             Err(NotDone::Outside(())) => unreachable!(),
         }
-        let directions = Directions::read(&client, &inventory).map_err(|bad: BadDirections| bad.to_string())?;
-        Ok(directions.targets().map(str::to_owned).collect())
     }
     #[track_caller]
     pub(crate) fn tells(&self, unit: &mut Unit, expected: &[&str]) {

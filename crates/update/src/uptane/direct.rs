@@ -3,6 +3,7 @@
 use super::directions::{COMPONENTS_MAX, ComponentId};
 use super::fault::BadDirections;
 use super::manifest::Report;
+use super::sealed::ManifestKey;
 use crate::fault::BadRelease;
 use crate::json::Json;
 use crate::metadata::{Object, SPEC_VERSION, number, object, read_hardware_ids, text};
@@ -125,7 +126,8 @@ impl Offer {
     }
 }
 
-/// The targets metadata of a director for one device, to be signed; it names the device also if it gets nothing.
+/// The targets metadata of a director for one device, to be signed; it names the device also if it gets nothing, and the key to which
+/// it is to seal what it reports.
 ///
 /// # Errors
 /// [`BadDirections`] as [`Directions::read`](super::Directions::read): what its device would refuse is not signed.
@@ -134,6 +136,7 @@ pub fn direct(
     version: u64,
     expires: UnixTime,
     given: &[Given<'_>],
+    manifest_key: Option<ManifestKey>,
 ) -> Result<Draft<Targets>, BadDirections> {
     let (mut targets, mut served) = (Object::new(), BTreeMap::new());
     for one in given {
@@ -155,13 +158,15 @@ pub fn direct(
     if served.len() > COMPONENTS_MAX {
         return Err(BadDirections::TooMany);
     }
+    let named = ("device".to_owned(), Json::Text(device.to_string()));
+    let announced = manifest_key.map(|key| key.json()).map(|(field, key)| (field.to_owned(), key));
     let signed = Json::of([
         ("_type", "targets".into()),
         ("spec_version", SPEC_VERSION.into()),
         ("version", Json::Number(version)),
         ("expires", Json::Text(expires.whole_second().to_string())),
         ("targets", Json::Object(targets)),
-        ("custom", Json::of([("device", Json::Text(device.to_string()))])),
+        ("custom", Json::Object([named].into_iter().chain(announced).collect())),
     ]);
     let file = Json::of([("signatures", Json::List(Vec::new())), ("signed", signed)]);
     Draft::decode(&file.canonical()).map_err(|bad| match bad {

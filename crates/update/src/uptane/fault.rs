@@ -42,6 +42,10 @@ pub enum BadDirections {
     Replayed,
     /// A component does not report.
     ComponentMissing,
+    /// The manifest is not sealed.
+    NotSealed,
+    /// The manifest is sealed to another key, for another device, or was altered.
+    OtherSeal,
 }
 
 impl BadDirections {
@@ -56,7 +60,7 @@ impl BadDirections {
             Self::WrongHardware => Attack::WrongHardware,
             Self::RolledBack | Self::Replayed => Attack::Rollback,
             Self::TooMany | Self::Shape(BadRelease::TooDeep | BadRelease::TooLong) => Attack::EndlessData,
-            Self::Shape(_) | Self::NoComponent => return None,
+            Self::Shape(_) | Self::NoComponent | Self::NotSealed | Self::OtherSeal => return None,
         })
     }
 
@@ -79,6 +83,10 @@ impl BadDirections {
             Self::NotTheComponent => "a report is not signed by its component",
             Self::Replayed => "it does not have the nonce that was asked for",
             Self::ComponentMissing => "a component of the device does not report",
+            Self::NotSealed => "the manifest is not sealed to the director, so others have read it",
+            Self::OtherSeal => {
+                "the manifest is sealed to a key that the director does not have, or for another device, or was altered"
+            }
         }
     }
 }

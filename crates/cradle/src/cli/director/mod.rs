@@ -1,6 +1,7 @@
 //! `cradle director`: what each device gets. Another party's process, with a data directory of its own.
 
 mod files;
+mod privacy;
 mod serve;
 mod shown;
 
@@ -103,6 +104,12 @@ enum Verb {
     },
     /// Say how many devices there are, how many have reported, what is missing, and how roll-outs stand.
     Status,
+    /// Show the key to which devices seal what they report.
+    ManifestKey {
+        /// Make another one first. What is sealed to the one before is still opened, until there is the next.
+        #[arg(long)]
+        renew: bool,
+    },
     /// Answer devices over TLS: directions, nonces and manifests, and the files of the image repository.
     Serve(serve::Arguments),
 }
@@ -222,6 +229,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Recall { image } => stand(common, &image, Standing::Recalled),
         Verb::WhoHas { image } => shown::who_has(common, &open(common)?, &image),
         Verb::Status => shown::status(common),
+        Verb::ManifestKey { renew } => privacy::manifest_key(common, renew),
         Verb::Serve(arguments) => serve::run(common, &arguments),
     }
 }
@@ -290,6 +298,7 @@ fn init(common: &Common, root_keys: &Path, images_root: &Path, root: &Path, days
     };
     let own = keystore(common, &common.data.join("keys"))?;
     let (_, signer) = own.generate(LABEL, KeyType::Ed25519).map_err(key_failed)?;
+    privacy::make(&own)?;
     let expires = SystemClock.now().plus_s(days.saturating_mul(86_400));
     let begun = Begun { root_keys: &[root_signer], expires };
     let director = Director::begin(&records(common), signer, &begun).map_err(failed("the director was not begun"))?;

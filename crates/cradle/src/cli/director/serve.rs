@@ -1,13 +1,13 @@
 //! `cradle director serve`: the server that devices ask.
 
-use super::{failed, open};
+use super::{failed, privacy};
 use crate::cli::Common;
 use crate::fault::{Exit, Failure, Result};
 use crate::serve::host::ending;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::files;
 use adapters::http::serve::{Beneath, ByAnchors, Clients, Identity, Limits, Server};
-use director::{DirectorFault, Name, SLEEP_S_MAX, Serving, Settings};
+use director::{DirectorFault, Manifests, Name, Padding, SLEEP_S_MAX, Serving, Settings};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,10 +57,29 @@ pub(crate) struct Arguments {
     /// How many seconds pass until these lists are read again. While one cannot be used, those before count.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     crl_every: u64,
+    /// Take manifests too that are not sealed, while there are agents that do not seal. Whoever ends their line reads them.
+    #[arg(long)]
+    plain_manifests: bool,
+    /// How long answers are made.
+    #[arg(long, value_name = "HOW", default_value = "steps")]
+    padding: Length,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Length {
+    /// As long as any that a device with so many components gets: whoever watches learns nothing from it.
+    Steps,
+    /// No longer than they must be, for lines on which each octet costs.
+    None,
 }
 
 pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
-    let director = Arc::new(open(common)?);
+    let manifests = if arguments.plain_manifests { Manifests::AlsoPlain } else { Manifests::Sealed };
+    let padding = match arguments.padding {
+        Length::Steps => Padding::Steps,
+        Length::None => Padding::Off,
+    };
+    let director = Arc::new(privacy::keeping(common, manifests, padding)?);
     let images = arguments.images.as_deref();
     let images = images.map(|dir| Beneath::open(dir).map_err(|e| Failure::file(dir, &e))).transpose()?;
     let devices = Arc::new(devices(arguments)?);
