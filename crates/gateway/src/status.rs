@@ -34,14 +34,23 @@ const LISTS_MAX: usize = 256;
 pub struct Status {
     km: Arc<dyn Km>,
     clock: Arc<dyn Clock>,
-    lists: Mutex<BTreeMap<(AuthorityName, u32), Arc<Kept>>>,
+    lists: Mutex<Lists>,
 }
 
-/// A list, and when km told it.
+/// By authority and shard.
+type Lists = BTreeMap<(AuthorityName, u32), Arc<Mutex<Known>>>;
+
+/// What is known of a list: what km told last, and when it was asked last.
+#[derive(Default)]
+struct Known {
+    kept: Option<Arc<Kept>>,
+    asked: Option<UnixTime>,
+}
+
+/// A list.
 struct Kept {
     list: CurrentCrlShown,
     etag: String,
-    at: UnixTime,
 }
 
 /// What a path asks for.
@@ -160,32 +169,45 @@ impl Status {
             .with("cache-control", &format!("max-age={max_age}, public, no-transform, must-revalidate"))
     }
 
-    /// The list that km told last, if that was just now; if km does not answer, as long as the list holds.
+    /// The list that km told last, if that was just now; if km does not answer, as long as the list holds. Who asks for one list
+    /// waits for nobody who asks for another.
     fn kept(&self, authority: AuthorityName, shard: u32, now: UnixTime) -> Result<Arc<Kept>, Fault> {
-        let key = (authority, shard);
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lists.get(&key).map(Arc::clone).filter(|kept| now <= kept.list.next_update && now >= kept.at);
-        if let Some(kept) = known.as_ref().filter(|kept| now.s().saturating_sub(kept.at.s()) < LIST_KEPT_S) {
+        let key = (authority.clone(), shard);
+        let known = self.known(&key);
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_now = known.asked.is_some_and(|asked| now >= asked && now.s().saturating_sub(asked.s()) < LIST_KEPT_S);
+        let went_back = known.asked.is_some_and(|asked| now < asked);
+        let before = known.kept.as_ref().map(Arc::clone).filter(|kept| now <= kept.list.next_update && !went_back);
+        if let Some(kept) = before.as_ref().filter(|_| is_now) {
             return Ok(Arc::clone(kept));
         }
-        let (authority, shard) = key.clone();
         let told = self.km.current_crl(&CurrentCrl { authority, shard });
+        known.asked = Some(now);
         let is_away = matches!(told, Err(Fault::Unavailable(_)));
-        match (told, known) {
-            (Ok(list), known) if known.as_ref().is_none_or(|known| known.list.number <= list.number) => {
+        let kept = match (told, before) {
+            (Ok(list), before) if before.as_ref().is_none_or(|before| before.list.number <= list.number) => {
                 let etag = format!("\"{}\"", sha256(list.crl.as_ref()));
-                let kept = Arc::new(Kept { list, etag, at: now });
-                if lists.len() >= LISTS_MAX {
-                    lists.clear();
-                }
-                lists.insert(key, Arc::clone(&kept));
-                Ok(kept)
+                Ok(Arc::new(Kept { list, etag }))
             }
-            (Ok(_), Some(known)) => Ok(known),
-            (Err(_), Some(known)) if is_away => Ok(known),
+            (Ok(_), Some(before)) => Ok(before),
+            (Err(_), Some(before)) if is_away => Ok(before),
             (Ok(_), None) => Err(Fault::unavailable("no list")),
             (Err(fault), _) => Err(fault),
+        };
+        known.kept = kept.as_ref().ok().map(Arc::clone);
+        if kept.is_err() {
+            // Names of authorities that are none are without number.
+            self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         }
+        kept
+    }
+
+    fn known(&self, key: &(AuthorityName, u32)) -> Arc<Mutex<Known>> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if lists.len() >= LISTS_MAX && !lists.contains_key(key) {
+            lists.clear();
+        }
+        Arc::clone(lists.entry(key.clone()).or_default())
     }
 
     fn certificate(&self, head: &Head, authority: AuthorityName) -> Answer {

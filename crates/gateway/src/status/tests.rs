@@ -6,12 +6,12 @@ use model::contract::enrolment::{CaCertificatesShown, CertifyServer, Enrol, Enro
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// km, with a list of this number; none if it is 0.
-struct Lists {
+struct Teller {
     number: AtomicU64,
     asked: AtomicU64,
 }
 
-impl Km for Lists {
+impl Km for Teller {
     fn enrol(&self, _: &Enrol) -> Result<Enrolled, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
@@ -50,7 +50,7 @@ impl Clock for Still {
 /// One list is asked for at these seconds, while km has these; what is told, and how often km was asked.
 #[track_caller]
 fn check(steps: &[(u64, u64, Option<u64>)], asked: u64) {
-    let km = Arc::new(Lists { number: AtomicU64::new(0), asked: AtomicU64::new(0) });
+    let km = Arc::new(Teller { number: AtomicU64::new(0), asked: AtomicU64::new(0) });
     let asked_of: Arc<dyn Km> = km.clone();
     let status = Status::new(asked_of, Arc::new(Still));
     for (s, number, expected) in steps {
@@ -80,6 +80,60 @@ fn under_a_clock_that_goes_back_km_is_asked() {
 #[test]
 fn what_is_not_there_is_asked_again() {
     check(&[(0, 0, None), (0, 1, Some(1))], 2);
+}
+
+#[test]
+fn while_km_is_away_it_is_not_asked_for_each_who_asks() {
+    check(&[(0, 1, Some(1)), (10, 0, Some(1)), (12, 0, Some(1)), (14, 0, Some(1)), (15, 2, Some(2))], 3);
+}
+
+/// km, which tells a list when the one who asks for another has it.
+struct OneAfterTheOther {
+    status: std::sync::OnceLock<Arc<Status>>,
+}
+impl Km for OneAfterTheOther {
+    fn enrol(&self, _: &Enrol) -> Result<Enrolled, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn ca_certificates(&self, _: &CaCertificates) -> Result<CaCertificatesShown, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_ocsp(&self, _: &AnswerOcsp) -> Result<OcspAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn certify_server(&self, _: &CertifyServer) -> Result<ServerCertified, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault> {
+        if call.authority == name("slow") {
+            let status = Arc::clone(self.status.get().unwrap());
+            let (tell, told) = std::sync::mpsc::channel();
+            std::thread::spawn(move || tell.send(status.kept(name("factory"), 0, NOW).is_ok()));
+            let has_it = told.recv_timeout(Duration::from_secs(5));
+            if has_it != Ok(true) {
+                return Err(Fault::unavailable("another list was waited for"));
+            }
+        }
+        let (this_update, next_update) = (NOW, NOW.plus_s(100));
+        Ok(CurrentCrlShown { crl: vec![1].into(), number: 1, this_update, next_update })
+    }
+}
+#[test]
+fn who_asks_for_one_list_waits_for_nobody_who_asks_for_another() {
+    let km = Arc::new(OneAfterTheOther { status: std::sync::OnceLock::new() });
+    let asked: Arc<dyn Km> = km.clone();
+    let status = Arc::new(Status::new(asked, Arc::new(Still)));
+    let _once = km.status.set(Arc::clone(&status));
+    assert!(status.kept(name("slow"), 0, NOW).is_ok());
+}
+#[test]
+fn names_that_are_none_take_no_room() {
+    let km: Arc<dyn Km> = Arc::new(Teller { number: AtomicU64::new(0), asked: AtomicU64::new(0) });
+    let status = Status::new(km, Arc::new(Still));
+    for n in 0..10 {
+        assert!(status.kept(name(&format!("none-{n}")), 0, NOW).is_err());
+    }
+    assert!(status.lists.lock().unwrap().is_empty());
 }
 
 #[track_caller]
