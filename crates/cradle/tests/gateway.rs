@@ -27,6 +27,8 @@ label = \"devices\"
 profile = \"ldevid\"
 [gateway.est.servers]
 profile = \"tls-server\"
+[gateway.est.one-line]
+profile = \"ldevid\"
 base64_line = 0
 ";
 
@@ -229,8 +231,6 @@ fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
     let shown = foreign(&site.b.dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "ca.p7", "-print_certs"]);
     assert_eq!(shown.matches("BEGIN CERTIFICATE").count(), 2, "{shown}");
     assert_eq!(up.est(&["/.well-known/est/csrattrs"]).status, 204);
-    let one_line = up.est(&["/.well-known/est/servers/cacerts"]);
-    assert!(one_line.status == 404 || !text(&one_line.body).contains('\n'), "strongSwan reads one line only");
     // With nothing, and with the secret.
     let got = up.enrol("one", "simpleenroll", &[]);
     assert!(got.status == 401 && got.head.contains("www-authenticate: basic"), "{}", got.head);
@@ -399,6 +399,22 @@ fn a_profile_that_does_not_name_est_is_not_had_over_it() {
     let refused = up.enrol("a", "simpleenroll", &["-u", &secret]).refused();
     up.down();
     site.why(&refused, "caller-not-allowed");
+}
+
+#[test]
+fn base64_is_wrapped_or_one_line_as_the_clients_of_a_label_read_it() {
+    let site = Site::new("est-lines");
+    let up = site.up();
+    let lines = |path: &str| {
+        let got = up.est(&[path]);
+        assert_eq!(got.status, 200, "{}", text(&got.body));
+        text(&got.body).split_inclusive('\n').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (wrapped, one) = (lines("/.well-known/est/cacerts"), lines("/.well-known/est/one-line/cacerts"));
+    up.down();
+    let trimmed = |lines: &[String]| lines.iter().map(|line| line.trim_end()).collect::<String>();
+    assert!(wrapped.len() > 5 && wrapped.iter().all(|line| line.len() <= 65 && line.ends_with('\n')), "{wrapped:?}");
+    assert_eq!((one.len(), trimmed(&one)), (1, trimmed(&wrapped)));
 }
 
 #[test]

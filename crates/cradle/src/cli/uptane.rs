@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use update::tuf::{Client, Limits};
-use update::uptane::{Agreed, BadDirections, Component, Directions, Inventory};
+use update::uptane::{Agreed, BadDirections, Component, Directions, Inventory, ManifestKey};
 
 /// Follow a director and an image repository, and download what both say that this device gets. Exit status 0 or 1.
 #[derive(clap::Args)]
@@ -144,16 +144,18 @@ fn follow(arguments: &Arguments) -> Result<Vec<Agreed>> {
     let director_url = needed(arguments.director_url.as_ref(), "--director-url")?;
     let images_url = needed(arguments.images_url.as_ref(), "--images-url")?;
     let director = Side::new(&director, arguments.line.below(director_url)?);
-    agreed(&inventory, (director, Side::new(&images, arguments.line.below(images_url)?)), SystemClock.now())
+    let images = Side::new(&images, arguments.line.below(images_url)?);
+    Ok(agreed(&inventory, (director, images), SystemClock.now())?.0)
 }
 
-/// The same with two repositories wherever they are: a director and an image repository.
+/// The same with two repositories wherever they are: a director and an image repository. And to which key reports are sealed.
 pub(crate) fn agreed(
     inventory: &Inventory,
     (mut director, mut images): (Side, Side),
     now: UnixTime,
-) -> Result<Vec<Agreed>> {
+) -> Result<(Vec<Agreed>, Option<ManifestKey>)> {
     let directed = refreshed(now, &mut director)?;
+    let key = ManifestKey::announced(&directed).map_err(|bad| disagree("the director's targets", bad))?;
     let directions = Directions::read(&directed, inventory).map_err(|bad| disagree("the director's targets", bad))?;
     let mut client = refreshed(now, &mut images)?;
     let mut all = Vec::new();
@@ -163,7 +165,7 @@ pub(crate) fn agreed(
         let target = client.found().map_err(|refused| failed(&refused))?;
         all.push(directions.agree(&target).map_err(|bad| disagree(name, bad))?);
     }
-    Ok(all)
+    Ok((all, key))
 }
 
 fn refreshed(now: UnixTime, side: &mut Side) -> Result<Client> {

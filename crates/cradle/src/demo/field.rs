@@ -9,7 +9,9 @@ use adapters::clock::{Stopwatch, SystemEntropy};
 use adapters::files;
 use adapters::flasher::simulated::{Simulated, SimulatedConfig};
 use adapters::keystore::memory::MemoryKey;
-use director::{Assignment, Begun, Component, Device, Director, Name, Scope, Spki};
+use adapters::sealing::seal;
+use adapters::vault::VaultPrivateKey;
+use director::{Assignment, Begun, Component, Device, Director, Name, Privacy, Scope, Spki};
 use model::{DeviceId, DeviceType, Digest, UnixTime};
 use ports::Signer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use update::Image;
 use update::tuf::{Client, HashFunction, Limits};
-use update::uptane::{self, Agreed, Inventory, Offer, Report, write_manifest, write_report};
+use update::uptane::{
+    self, Agreed, Inventory, ManifestKey, Offer, Report, SealedManifest, write_manifest, write_report,
+};
 use x509::KeyType;
 
 /// Which board.
@@ -43,6 +47,13 @@ struct Board {
     key: MemoryKey,
 }
 
+/// What a board took.
+struct Taken {
+    agreed: Agreed,
+    /// To which its reports are sealed.
+    key: Option<ManifestKey>,
+}
+
 /// Who tells boards what they get.
 struct Desk {
     dir: PathBuf,
@@ -57,13 +68,13 @@ impl Demo {
         let (board, dir) = (self.board()?, self.dir.join("field"));
         let desk = Desk::begin(&dir, &board, maker, now)?;
         let before = desk.give(FACTORY, &board, (maker, SAID[0]), now)?;
-        let carried = board.take(&before, maker, 0, now)?.counter();
+        let carried = board.take(&before, maker, 0, now)?.agreed.counter();
         maker.publish(NEWER, ("1.5.0", 8), &image(8), now)?;
         let after = desk.give(NEWER, &board, (maker, SAID[1]), now)?;
         let newer = board.take(&after, maker, carried, now)?;
         desk.hear(&board, &newer, now)?;
         self.step("field", watch, &format!("{SERIAL} follows its director: {NEWER} verified, installed, reported"))?;
-        match board.take(&before, maker, newer.counter(), now) {
+        match board.take(&before, maker, newer.agreed.counter(), now) {
             Err(refused) if refused.why.contains("rollback") => {
                 self.more("what the director said before, played back: refused, rollback");
                 Ok("rollback")
@@ -98,6 +109,8 @@ impl Desk {
         let key = || -> Arc<dyn Signer> { Arc::new(MemoryKey::generate(KeyType::Ed25519)) };
         let begun = Begun { root_keys: &[key()], expires: now.plus_s(ROOT_S) };
         let director = Director::begin(&dir.join("director.db"), key(), &begun).map_err(failed)?;
+        let keys = vec![VaultPrivateKey::generate(&SystemEntropy::default()).map_err(failed)?];
+        let director = director.keeping(Privacy { keys, ..Privacy::default() });
         let spki = || Spki::from(board.key.public_key().clone());
         let component = Component { hardware_id: board.device_type.clone(), key: spki() };
         let device = Device {
@@ -144,30 +157,34 @@ impl Desk {
     }
 
     /// Takes what the board reports into its ledger.
-    fn hear(&self, board: &Board, agreed: &Agreed, now: UnixTime) -> Result {
+    fn hear(&self, board: &Board, taken: &Taken, now: UnixTime) -> Result {
         let (nonce, _) = self.director.ask(&board.id, &SystemEntropy::default(), now).map_err(failed)?;
-        let report = board.report(agreed)?;
+        let report = board.report(&taken.agreed)?;
         let sign = |message: &[u8]| board.key.sign(message);
         let report = write_report(&report, nonce, sign).map_err(failed)?;
         let manifest = write_manifest(&board.id, nonce, &[report], sign).map_err(failed)?;
-        self.director.manifest(&board.id, &manifest, now).map_err(failed)?;
+        let key = taken.key.ok_or_else(|| failed("the director announces no key to seal to"))?;
+        let sealed = seal(&manifest, &SealedManifest::info(key.name(), &board.id), key.octets()).map_err(failed)?;
+        let sealed = SealedManifest { key: key.name(), sealed }.encode();
+        self.director.manifest(&board.id, &sealed, now).map_err(failed)?;
         Ok(())
     }
 }
 
 impl Board {
     /// Follows what its director says, and keeps the image on which director and maker agree once all of it is right.
-    fn take(&self, directions: &Path, maker: &Maker, floor: u64, now: UnixTime) -> Result<Agreed> {
+    fn take(&self, directions: &Path, maker: &Maker, floor: u64, now: UnixTime) -> Result<Taken> {
         let component = uptane::Component { hardware_id: self.device_type.clone(), floor };
         let components = BTreeMap::from([(COMPONENT.parse().map_err(failed)?, component)]);
         let inventory = Inventory { device: self.id.clone(), components };
         let director = Side::of_folder(&self.dir.join("director"), directions);
         let images = Side::of_folder(&self.dir.join("images"), &maker.metadata());
-        let agreed = agreed(&inventory, (director, images), now)?.pop().ok_or_else(|| failed("it gets nothing"))?;
+        let (mut all, key) = agreed(&inventory, (director, images), now)?;
+        let agreed = all.pop().ok_or_else(|| failed("it gets nothing"))?;
         let from = maker.target(&agreed.target().path());
         let source = std::fs::File::open(&from).map_err(|e| Failure::file(&from, &e))?;
         keep(agreed.target(), source, &self.dir.join("slot"))?;
-        Ok(agreed)
+        Ok(Taken { agreed, key })
     }
 
     fn report(&self, agreed: &Agreed) -> Result<Report> {
