@@ -15,7 +15,6 @@ pub mod files;
 #[cfg(feature = "installation")]
 pub mod flasher;
 pub mod http;
-#[cfg(feature = "installation")]
 pub mod keystore;
 #[cfg(feature = "installation")]
 pub mod memory;
