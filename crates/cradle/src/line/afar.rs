@@ -87,9 +87,9 @@ fn provisioned_since(workshop: &Workshop, report: &BoardReport, since: UnixTime)
     found.certificate.filter(|_| is_it && found.at >= since)
 }
 
-/// Whether it may be otherwise in a moment: something is not there.
+/// Whether it may be otherwise in a moment: something is not there, or a server still holds the place of a process that it lost.
 fn is_passing(failure: &Failure) -> bool {
-    matches!(failure.exit, Exit::Unavailable) && failure.code != "sealed"
+    matches!(failure.exit, Exit::Unavailable | Exit::TryAgain) && failure.code != "sealed"
 }
 
 fn one_run(
@@ -223,6 +223,12 @@ mod tests {
         BoardOutcome::Left { fault: Fault::Refused(Reason::AlreadyProvisioned), detail: String::new() }
     }
 
+    #[test]
+    fn it_is_waited_for_what_passes_and_for_nothing_else() {
+        let passes = |exit, code| is_passing(&Failure::new(exit, code, "no"));
+        assert!(passes(Exit::Unavailable, "unavailable") && passes(Exit::TryAgain, "in-use"));
+        assert!(!passes(Exit::Unavailable, "sealed") && !passes(Exit::Refused, "module-off"));
+    }
     #[test]
     fn what_a_lost_process_provisioned_is_told_as_such() {
         check(1, Some("1a"), &BoardOutcome::Provisioned { certificate: "1a".into() });
