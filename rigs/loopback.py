@@ -221,7 +221,7 @@ def words_of(pid):
 class Deaths:
     """Which processes ended by a signal or a panic since this was made, as the supervisor says in its log, or the supervisor itself."""
 
-    ENDED = "a process ended that should run"
+    ENDED = ("a process ended that should run", "a process ended otherwise than it was told to")
 
     def __init__(self, box):
         self.log = box.room / "up.log"
@@ -233,7 +233,7 @@ class Deaths:
             return file.read().decode(errors="replace").splitlines()
 
     def found(self):
-        ended = lambda line: self.ENDED in line and ("signal" in line or "exit status: 101" in line)
+        ended = lambda line: any(how in line for how in self.ENDED) and ("signal" in line or "exit status: 101" in line)
         return [line for line in self.said() if ended(line) or "panicked at" in line or "cradle: fatal" in line]
 
     def finds(self, box, module):

@@ -126,6 +126,8 @@ impl Process {
 
     /// Ends it at once: what it has begun is closed by its next start.
     pub(super) fn kill(&mut self) {
+        // How it ends is no news then.
+        self.is_told = true;
         let _ended_already = self.child.kill();
     }
 }
@@ -136,6 +138,12 @@ impl Drop for Process {
         if self.ended.recv_timeout(DRAIN_WITHIN) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             self.kill();
         }
-        let _ended = self.child.wait();
+        // What it had begun may not have been answered.
+        if let Ok(status) = self.child.wait()
+            && !status.success()
+            && !self.is_told
+        {
+            tracing::warn!(process = %self.name, how = %status, "a process ended otherwise than it was told to");
+        }
     }
 }
