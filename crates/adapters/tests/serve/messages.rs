@@ -117,6 +117,25 @@ fn ten_octets_and_eleven() {
     assert!(house.events.try_recv().is_err(), "a handler was asked");
 }
 #[test]
+fn who_still_sends_what_is_refused_reads_why() {
+    let house = House::new(limits());
+    let mut stream = house.connect();
+    stream.write_all(b"POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 600000\r\n\r\n").unwrap();
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"HTTP/1.1 413");
+    // It is answered, and told the end; a socket that is closed would be reset by the first octet more.
+    let mut last = Vec::new();
+    stream.read_to_end(&mut last).unwrap();
+    (0..60).for_each(|_| stream.write_all(&[b'x'; 10_000]).unwrap());
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    // It does not go on for ever.
+    let mut stream = house.connect();
+    stream.write_all(b"POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 60000000\r\n\r\n").unwrap();
+    let failed = (0..6_000).any(|_| stream.write_all(&[b'x'; 10_000]).is_err());
+    assert!(failed, "sixty million octets were taken");
+}
+#[test]
 fn a_body_has_to_come_in_time() {
     let house = House::new(limits());
     status(&house.ask("POST /whole", "Content-Length: 5\r\n\r\nab"), 408);

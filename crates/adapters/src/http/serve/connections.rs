@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -120,9 +121,10 @@ pub(super) async fn carry(listener: TcpListener, shared: Arc<Shared>, ended: imp
 async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
     let (shared, address) = (&place.shared, place.peer);
     let _kernel_would_wait_for_more = stream.set_nodelay(true);
-    let stream = Paced::new(stream, shared.limits.pace_within);
+    let lingers = Arc::new(AtomicBool::new(false));
+    let stream = Paced::new(stream, shared.limits.pace_within, Arc::clone(&lingers));
     let Some(acceptor) = &shared.acceptor else {
-        return http(stream, shared, Peer { address, certificate: None }, told).await;
+        return http(stream, shared, (Peer { address, certificate: None }, lingers), told).await;
     };
     let shaken = tokio::select! {
         shaken = timeout(shared.limits.handshake_within, acceptor.accept(stream)) => shaken,
@@ -132,15 +134,19 @@ async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let certificate = shown.map(|der| Arc::from(der.as_ref()));
-            http(stream, shared, Peer { address, certificate }, told).await;
+            http(stream, shared, (Peer { address, certificate }, lingers), told).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a connection was refused: TLS"),
         Err(_) => tracing::debug!("a connection was refused: TLS did not shake hands in time"),
     }
 }
 
-async fn http<S>(stream: S, shared: &Arc<Shared>, peer: Peer, mut told: watch::Receiver<()>)
-where
+async fn http<S>(
+    stream: S,
+    shared: &Arc<Shared>,
+    (peer, lingers): (Peer, Arc<AtomicBool>),
+    mut told: watch::Receiver<()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limits = &shared.limits;
@@ -152,8 +158,8 @@ where
         .serve_connection(
             TokioIo::new(stream),
             service_fn(|request| {
-                let (shared, peer) = (Arc::clone(shared), peer.clone());
-                async move { Ok::<_, Infallible>(response(&shared, peer, request).await) }
+                let (shared, peer, lingers) = (Arc::clone(shared), peer.clone(), Arc::clone(&lingers));
+                async move { Ok::<_, Infallible>(response(&shared, peer, request, &lingers).await) }
             }),
         );
     let mut connection = pin!(connection);
@@ -177,7 +183,12 @@ enum Afterwards {
     Close,
 }
 
-async fn response(shared: &Shared, peer: Peer, request: hyper::Request<Incoming>) -> Response<Outgoing> {
+async fn response(
+    shared: &Shared,
+    peer: Peer,
+    request: hyper::Request<Incoming>,
+    lingers: &AtomicBool,
+) -> Response<Outgoing> {
     let (answer, afterwards) = match admitted(shared, peer, &request) {
         Ok(head) => answered(shared, head, request.into_body()).await,
         Err(refused) => (refused, Afterwards::Close),
@@ -191,6 +202,8 @@ async fn response(shared: &Shared, peer: Peer, request: hyper::Request<Incoming>
     }
     if afterwards == Afterwards::Close {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        // What comes behind it is read by nobody.
+        lingers.store(true, Ordering::Relaxed);
     }
     response
 }
