@@ -25,9 +25,26 @@ struct Kept {
     fetched: bool,
 }
 
+/// What may be in the vault already: what bundles name, and what an interruption left there.
+struct There {
+    known: Vec<BundleRow>,
+    left: Vec<BlobName>,
+}
+
+impl Stopped {
+    /// Whether the same source may be good another time: something failed or did not come, and nothing was found bad.
+    fn may_go_on(&self) -> bool {
+        match self {
+            Self::Fault(_) => true,
+            Self::Bad(bad) => is_incomplete(bad),
+        }
+    }
+}
+
 impl Software {
     /// Follows the repositories to what this box gets, compares each image while it goes encrypted into the vault, and keeps all
-    /// of it as a bundle. Images that are in the vault already are read there again and not fetched.
+    /// of it as a bundle. Images that are in the vault already are read there again and not fetched, also those that an
+    /// interruption left there.
     ///
     /// What verifies of the metadata is kept before anything else is asked for, whatever becomes of the rest. A refusal is recorded and
     /// answered; the bundle from before stands.
@@ -63,11 +80,13 @@ impl Software {
         let followed = Followed::by(self.parts.store.as_ref(), primary, repositories, (&inventory, now))?;
         let director = primary.director_root.is_some().then_some(&followed.director);
         let collected = collect(&inventory, now, primary.roots(), &followed.images, director)?;
-        let known = self.parts.store.bundles().map_err(Fault::from)?;
+        let there = There { known: self.parts.store.bundles().map_err(Fault::from)?, left: self.unnamed()? };
         let mut kept = Vec::new();
         for chosen in collected.chosen() {
-            match self.image(chosen, &known, repositories) {
+            match self.image(chosen, &there, repositories) {
                 Ok(image) => kept.push(image),
+                // What came until then is found in the vault when the rest comes.
+                Err(stopped) if stopped.may_go_on() => return Err(stopped),
                 Err(stopped) => {
                     self.forget(kept.into_iter().filter(|kept| kept.fetched).map(|kept| kept.blob));
                     return Err(stopped);
@@ -79,17 +98,18 @@ impl Software {
         let made = collected.close(kept.into_iter().map(|kept| kept.checked).collect())?;
         self.store_made(&made, primary, rows, now)?;
         // What no row names any more is swept up now or later.
-        let _swept_up_later = self.sweep_now();
+        let _swept_up_later = self.sweep();
         Ok(Updated::Kept { bundle: made.digest(), releases })
     }
 
-    fn image(&self, chosen: &Chosen, known: &[BundleRow], from: &Repositories) -> Result<Kept, Stopped> {
+    fn image(&self, chosen: &Chosen, there: &There, from: &Repositories) -> Result<Kept, Stopped> {
         let target = chosen.target();
         let same = |row: &&BundledRow| row.target == target.name() && row.length == target.length();
-        if let Some(row) = known.iter().flat_map(|bundle| &bundle.releases).find(same)
-            && let Some(checked) = self.intact_image(chosen, &row.image)?
-        {
-            return Ok(Kept { checked, blob: row.image.clone(), fetched: false });
+        let known = there.known.iter().flat_map(|bundle| &bundle.releases).find(same);
+        for blob in known.map(|row| &row.image).into_iter().chain(&there.left) {
+            if let Some(checked) = self.intact_image(chosen, blob)? {
+                return Ok(Kept { checked, blob: blob.clone(), fetched: false });
+            }
         }
         let source = from.targets.open(&target.path(), target.length());
         let source = source.map_err(|not| crate::follow::not_come(target.name(), &not))?;

@@ -15,28 +15,22 @@ impl Software {
         }
     }
 
-    /// Removes blobs that no bundle names: an interruption between image and row leaves them. Says which.
-    ///
-    /// If the store names no bundle at all, nothing is removed: it is rather the wrong store than a vault of orphans.
-    /// # Errors
-    /// [`Fault::Unavailable`]
-    pub fn sweep(&self) -> Result<Vec<BlobName>, Fault> {
-        let _turn = self.turn();
-        self.sweep_now()
-    }
-
-    /// The same, for who has the turn.
-    pub(crate) fn sweep_now(&self) -> Result<Vec<BlobName>, Fault> {
+    /// What is in the vault, and no bundle names.
+    pub(crate) fn unnamed(&self) -> Result<Vec<BlobName>, Fault> {
         let mut named: HashSet<BlobName> = HashSet::new();
         for bundle in self.parts.store.bundles()? {
             named.insert(bundle.blob);
             named.extend(bundle.releases.into_iter().map(|row| row.image));
         }
-        if named.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut orphans = self.parts.vault.list()?;
-        orphans.retain(|blob| !named.contains(blob));
+        let mut blobs = self.parts.vault.list()?;
+        blobs.retain(|blob| !named.contains(blob));
+        Ok(blobs)
+    }
+
+    /// Removes blobs that no bundle names: what an interruption left and the import that went on did not need. For who has
+    /// the turn.
+    pub(crate) fn sweep(&self) -> Result<(), Fault> {
+        let orphans = self.unnamed()?;
         for blob in &orphans {
             self.parts.vault.remove(blob)?;
         }
@@ -45,7 +39,7 @@ impl Software {
             let at = self.parts.clock.now();
             self.parts.store.append(vec![Entry { at, by: Module::Software, event: Event::Repaired { what } }])?;
         }
-        Ok(orphans)
+        Ok(())
     }
 
     /// Verifies every stored bundle again, with its images. Says which are damaged; importing again repairs them.

@@ -168,7 +168,6 @@ fn what_repositories_say_is_kept_as_a_bundle_that_a_station_verifies() {
     assert_eq!(images, BTreeMap::from([("gateway".into(), GATEWAY.to_vec()), ("sensor".into(), SENSOR.to_vec())]));
     assert_eq!(world.blob_names().len(), 3, "two images and the bundle");
     assert_eq!(sm.scrub().unwrap(), [""; 0]);
-    assert_eq!(sm.sweep().unwrap(), []);
 }
 #[test]
 fn a_director_decides_what_the_box_gets() {
@@ -213,25 +212,18 @@ fn a_new_key_countersigns_again() {
     assert_eq!(new.scrub().unwrap(), [""; 0]);
 }
 #[test]
-fn what_no_bundle_names_is_swept_up() {
+fn what_no_bundle_names_is_swept_up_by_the_next_import() {
     let (world, maker) = (world(), Maker::new());
     let sm = maker.sm(&world);
     kept(sm.update(&maker.stick(&world, "stick")).unwrap());
-    let (named, told) = (world.blob_names(), world.log.lock().unwrap().len());
+    let told = || world.log.lock().unwrap().iter().map(|entry| entry.event.clone()).collect::<Vec<_>>();
+    let repaired = |n| Event::Repaired { what: format!("{n} blobs that no bundle names were removed") };
+    let before = told();
     world.blobs.lock().unwrap().insert("orphan".into(), vec![]);
-    assert_eq!(sm.sweep().unwrap().iter().map(|blob| blob.0.as_str()).collect::<Vec<_>>(), ["orphan"]);
-    assert_eq!(world.blob_names(), named);
-    let log: Vec<_> = world.log.lock().unwrap().iter().skip(told).map(|entry| entry.event.clone()).collect();
-    assert_eq!(log, [Event::Repaired { what: "1 blobs that no bundle names were removed".into() }]);
-    assert_eq!(sm.sweep().unwrap(), []);
-    assert_eq!(world.log.lock().unwrap().len(), told + 1);
-}
-#[test]
-fn a_store_without_bundles_sweeps_nothing() {
-    let (world, maker) = (world(), Maker::new());
-    world.blobs.lock().unwrap().insert("orphan".into(), vec![]);
-    assert_eq!(maker.sm(&world).sweep().unwrap(), []);
-    assert_eq!(world.blob_names(), ["orphan"]);
+    kept(sm.update(&maker.stick(&world, "stick")).unwrap());
+    assert_eq!(world.blob_names().len(), 3);
+    // With it goes the bundle from before, in whose place the same bundle of later is.
+    assert_eq!(told().split_off(before.len()).iter().filter(|event| **event == repaired(2)).count(), 1, "{:?}", told());
 }
 #[test]
 fn calls_over_the_bus() {
@@ -322,7 +314,7 @@ fn an_image_that_is_not_the_one_which_was_signed_does_not_stay() {
     maker.files.retain(|name, _| !name.ends_with(".sensor-1.img"));
     let missing = sm.update(&maker.stick(&world, "stick"));
     assert_eq!(missing, Err(Fault::Unavailable("images/sensor-1.img: it is not there".into())));
-    assert!(world.blob_names().is_empty());
+    assert_eq!(world.blob_names().len(), 1, "what came is there when the rest comes");
 }
 #[test]
 fn what_is_damaged_at_rest_is_found_and_replaced() {
@@ -350,6 +342,29 @@ fn what_is_damaged_at_rest_is_found_and_replaced() {
     check(&|| world.bundles.lock().unwrap()[0].releases[1].counter = 0, "the image of sensor-1.img 1 for sensor");
 }
 #[test]
+fn what_was_kept_before_an_interruption_is_not_fetched_again() {
+    let maker = Maker::new();
+    let mut spared = 0;
+    for n in 1.. {
+        let world = world();
+        let stick = maker.stick(&world, "stick");
+        world.fail_from.store(n, Ordering::SeqCst);
+        let done = maker.sm(&world).update(&stick).is_ok();
+        world.fail_from.store(0, Ordering::SeqCst);
+        let is_there = |image: &&&[u8]| world.blobs.lock().unwrap().values().any(|blob| blob == **image);
+        let there = [GATEWAY, SENSOR].iter().filter(is_there).count();
+        world.opened.lock().unwrap().clear();
+        let releases = kept(maker.sm(&world).update(&stick).unwrap());
+        assert_eq!(world.opened.lock().unwrap().len(), 2 - there, "{n}");
+        assert_eq!(releases.iter().filter(|release| !release.fetched).count(), there, "{n}");
+        if done {
+            break;
+        }
+        spared += there;
+    }
+    assert!(spared > 2, "{spared} images");
+}
+#[test]
 fn an_interruption_anywhere_is_continued() {
     let maker = Maker::new();
     let mut last = 0;
@@ -363,7 +378,6 @@ fn an_interruption_anywhere_is_continued() {
         kept(sm.update(&stick).unwrap());
         assert_eq!(sm.scrub().unwrap(), [""; 0], "{n}");
         assert_eq!(station(&world, &maker).unwrap().len(), 2, "{n}");
-        sm.sweep().unwrap();
         assert_eq!(world.blob_names().len(), 3, "{n}");
         last = n;
         if done {

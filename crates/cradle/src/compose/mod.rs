@@ -274,15 +274,8 @@ impl Workshop {
         Abroad { store: self.store.clone(), lines: Arc::new(lines) }
     }
 
-    /// sm, on what is stored. What an interruption left in the vault is swept up first.
+    /// sm, on what is stored.
     pub(crate) fn software(&self) -> Result<Software> {
-        let software = self.software_as_it_is()?;
-        software.sweep().or_fail("tidying the vault")?;
-        Ok(software)
-    }
-
-    /// sm beside another one that may be at work: nothing is swept up.
-    pub(crate) fn software_as_it_is(&self) -> Result<Software> {
         Ok(Software::new(software::Parts {
             store: self.store.clone(),
             vault: self.vault(Module::Software)?,

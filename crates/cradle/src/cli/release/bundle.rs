@@ -152,7 +152,7 @@ pub(super) fn scrub(common: &Common) -> Result {
     if !binding.permits(Module::Software) {
         return Err(module_off(Module::Software, binding, "verifying what is kept"));
     }
-    let damaged = installation.workshop.software_as_it_is()?.scrub().or_fail("verifying what is kept")?;
+    let damaged = installation.workshop.software()?.scrub().or_fail("verifying what is kept")?;
     if damaged.is_empty() {
         return common.out().one(&json!({"damaged": damaged}), || "all that is kept is whole\n".to_owned());
     }
