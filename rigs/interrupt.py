@@ -9,10 +9,11 @@ to a board) they have done. Only then everything ends. A race between an answer 
 commit, and a run with the same N says the same each time.
 
 Two ways to end: `kill` is SIGKILL; what was written stays, synchronised or not, because the kernel lives on. `cut` also
-takes back what was written since the last fsync of each file, as a power cut may; names count as durable. Power goes
-off also after a run that came to its own end.
+takes back what was written since the last fsync of each file, as a power cut may; names count as durable, unless the disk
+undoes them. Power goes off also after a run that came to its own end.
 
-Needs Linux 5.3 on x86-64, ARM64 or RISC-V; may not run under a tracer itself. Library; `rigs/kill9` is its program.
+Needs Linux 5.3 on x86-64, ARM64 or RISC-V; may not run under a tracer itself. Library; `rigs/kill9` and `rigs/intake`
+are its programs.
 """
 import ctypes
 import errno
@@ -53,6 +54,13 @@ TABLES = {"x86_64": X86_64, "aarch64": GENERIC, "riscv64": GENERIC}
 PATHS = {"rename": 0, "truncate": 0, "mkdir": 0, "rmdir": 0, "link": 0, "unlink": 0, "symlink": 1, "renameat": 1,
          "renameat2": 1, "linkat": 1, "unlinkat": 1, "symlinkat": 2, "mkdirat": 1}
 NO_FILE = ("sync", "msync")
+# What calls do with names, and which arguments these are: the directory's descriptor, if there is one, and the text.
+NAMED = {
+    "rename": ("renamed", (None, 0), (None, 1)), "renameat": ("renamed", (0, 1), (2, 3)),
+    "renameat2": ("renamed", (0, 1), (2, 3)), "link": ("linked", (None, 0), (None, 1)),
+    "linkat": ("linked", (0, 1), (2, 3)), "unlink": ("removed", (None, 0)), "unlinkat": ("removed", (0, 1)),
+}
+AT_FDCWD = -100
 
 # ---- ptrace and seccomp, by their numbers. Source: ptrace(2), seccomp(2), linux/filter.h ----
 
@@ -102,41 +110,75 @@ def run(argv, kind, at=None, cut=None, env=None):
 
 class Cut:
     """Takes back what was not synchronised in `root`, which was a copy of `before`. `outside` is another's memory. A
-    disk that forgets says that it synchronised, and did not."""
+    disk that forgets says that it synchronised, and did not. One that undoes takes names back, too: those that files were
+    given or lost since their directory was synchronised last."""
 
-    def __init__(self, root, before, outside, forgets=False):
+    def __init__(self, root, before, outside, forgets=False, undoes=False):
         self.root, self.before, self.outside = Path(root), Path(before), Path(outside)
-        self.forgets = forgets
-        self.written, self.durable = set(), {}
+        self.forgets, self.undoes = forgets, undoes
+        # What was written, what of it is on the disk, and names that are not: directory, name, what it stood for before.
+        self.written, self.durable, self.names = set(), {}, []
 
     def covers(self, path):
         return path.is_relative_to(self.root) and not path.is_relative_to(self.outside)
 
     def wrote(self, path):
-        if self.covers(path):
+        if self.covers(path) and path not in self.written:
+            if not self.on_disk_before(path):
+                self.names.append((path.parent, path, None))
             self.written.add(path)
 
-    def renamed(self, path):
-        # What a name holds after a cut depends on the file system; the rig would say something that it does not know.
-        if self.covers(path):
-            raise Broken(f"{path.name} is renamed or linked, and what a power cut makes of that is not known here")
+    def renamed(self, old, new):
+        self.linked(old, new)
+        self.removed(old)
+
+    def linked(self, old, new):
+        if self.covers(new):
+            octets = self.on_disk(old)
+            self.names.append((new.parent, new, self.on_disk(new) if new.exists() else None))
+            self.written.add(new)
+            # The name is there, and what was not synchronised is not.
+            self.durable[new] = b"" if octets is None else octets
+
+    def removed(self, path):
+        if self.covers(path) and path.exists():
+            self.names.append((path.parent, path, self.on_disk(path)))
+            self.written.discard(path)
+            self.durable.pop(path, None)
+
+    def on_disk_before(self, path):
+        return (self.before / path.relative_to(self.root)).exists()
+
+    def on_disk(self, path):
+        """What a file would hold if the power went now; None if that is nothing."""
+        if path in self.durable:
+            return self.durable[path]
+        if path not in self.written:
+            return path.read_bytes() if path.is_file() else None
+        before = self.before / path.relative_to(self.root)
+        return before.read_bytes() if before.exists() else None
 
     def synchronised(self, path, octets):
-        if not self.forgets:
+        if self.forgets:
+            return
+        if octets is None:
+            self.names = [name for name in self.names if name[0] != path]
+        else:
             self.durable[path] = octets
 
     def power_off(self):
         for path in self.written:
-            before = self.before / path.relative_to(self.root)
+            octets = self.on_disk(path)
             # Shared memory is memory; and a file that was removed does not come back.
-            if path.name.endswith("-shm") or not path.exists():
+            if path.name.endswith("-shm") or not path.exists() or octets is None:
                 path.unlink(missing_ok=True)
-            elif path in self.durable:
-                path.write_bytes(self.durable[path])
-            elif before.exists():
-                path.write_bytes(before.read_bytes())
             else:
+                path.write_bytes(octets)
+        for _, path, octets in reversed(self.names if self.undoes else []):
+            if octets is None:
                 path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(octets)
 
 
 class _Session:
@@ -270,10 +312,10 @@ class _Session:
             return CONT
         if name in KINDS["write"]:
             self.cut.wrote(path)
-        if name.startswith(("rename", "link")):
-            self.cut.renamed(path.resolve())
-        if name in ("fsync", "fdatasync") and self.cut.covers(path) and path.is_file():
-            self.syncing[tid] = (path, path.read_bytes())
+        if name in NAMED:
+            self.renames(tid, name, arguments)
+        if name in ("fsync", "fdatasync") and self.cut.covers(path) and path.exists():
+            self.syncing[tid] = (path, path.read_bytes() if path.is_file() else None)
             return SYSCALL  # It is durable when the call returns.
         return CONT
 
@@ -297,6 +339,22 @@ class _Session:
             return Path(os.readlink(link))
         except OSError:
             return None  # A descriptor that is not open: the call fails by itself.
+
+    def renames(self, tid, name, arguments):
+        change, *places = NAMED[name]
+        try:
+            paths = [self.path_of(tid, arguments, place) for place in places]
+        except (Gone, OSError):
+            return  # The call fails by itself, or is not made.
+        getattr(self.cut, change)(*paths)
+
+    def path_of(self, tid, arguments, place):
+        """The name that a call gives, from the root on."""
+        directory, text = place
+        fd = AT_FDCWD if directory is None else ctypes.c_int(arguments[directory] & 0xFFFFFFFF).value
+        base = os.readlink(f"/proc/{self.pid}/cwd" if fd == AT_FDCWD else f"/proc/{self.pid}/fd/{fd}")
+        path = Path(base, text_at(tid, arguments[text]))
+        return path.parent.resolve() / path.name
 
     def others_wait(self):
         """Whether all threads but the held one have been asleep for a while."""
