@@ -13,7 +13,7 @@ pub(crate) use passphrase::{new_passphrase, passphrase};
 use put_back::log_mark;
 
 use crate::config::{Config, Places};
-use crate::fault::{Exit, Failure, Result, While, exit_of};
+use crate::fault::{Exit, Failure, Result, exit_of};
 use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::cmp::{CmpLines, TIMEOUT};
