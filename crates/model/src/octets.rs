@@ -1,9 +1,16 @@
 //! Small fixed strings of octets, and octets as JSON writes them.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
+
+/// Base64 with padding, by the vector instructions that the processor has: messages are base64 for the most part.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static STANDARD: std::sync::LazyLock<base64::engine::Simd> =
+    std::sync::LazyLock::new(|| base64::engine::Simd::standard(base64::engine::general_purpose::PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use base64::engine::general_purpose::STANDARD;
 
 /// Octets were not written as they should have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,6 +34,7 @@ mod quarantine;
 mod read;
 mod recall;
 mod received;
+mod settling;
 mod software;
 mod standing;
 pub mod survey;

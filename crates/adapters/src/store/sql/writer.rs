@@ -8,6 +8,7 @@
 use super::engine::Connection;
 use super::held::{Room, full_or};
 use super::keys::Tail;
+use super::settling::Settling;
 use super::transaction::{Known, Learnt, Log, Tx};
 use super::{OpenFault, Opening, Place, WENT_BACK, WriteFault, fault};
 use crate::store::log_mark::LogMark;
@@ -78,6 +79,8 @@ struct Queue {
 
 /// What it takes to write: held by one thread at a time.
 struct Pen {
+    // Ends before the connection: the last one takes the rest of the log into the database.
+    settling: Option<Settling>,
     // Given back before the connection is closed, which takes the log into the database.
     room: Option<Room>,
     connection: Connection,
@@ -100,15 +103,15 @@ impl Writer {
         (known.open, known.highest) = super::issuance::restore(&connection).map_err(|e| OpenFault::of(&e))?;
         known.keys = Tail::restore(&connection).map_err(|e| OpenFault::of(&e))?;
         let log = Log { name: opening.log_name.clone(), key: Arc::clone(&opening.audit_key) };
-        let room = match place {
-            Place::File(path) => Some(Room::open(path, marks.as_ref(), opening.reserve)),
-            // What the server's disk holds, the server knows.
-            Place::Server(_) => None,
+        let (room, settling) = match place {
+            Place::File(path) => (Some(Room::open(path, marks.as_ref(), opening.reserve)), Some(Settling::of(path))),
+            // What the server's disk holds, and when its log goes into its tables, the server knows.
+            Place::Server(_) => (None, None),
         };
         let room = room.transpose().map_err(|e| OpenFault::of_file(&e))?;
         let log_mark = opening.server.as_ref().and_then(|server| server.log_mark.clone());
         super::audit::note_reached(log_mark.as_ref(), &known.edge);
-        let pen = Mutex::new(Pen { room, connection, known, log, marks, log_mark });
+        let pen = Mutex::new(Pen { settling, room, connection, known, log, marks, log_mark });
         Ok(Self { queue: Mutex::default(), ended: Condvar::new(), pen })
     }
 
@@ -252,6 +255,9 @@ impl Pen {
         }
         committed?;
         let learnt = tx.learnt;
+        if let Some(settling) = &mut self.settling {
+            settling.committed(self.connection.total_changes() - before);
+        }
         if learnt.edge.size() > self.known.edge.size() {
             super::audit::note_reached(self.log_mark.as_ref(), &learnt.edge);
         }
