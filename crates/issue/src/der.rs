@@ -41,6 +41,15 @@ pub(crate) fn each(octets: &[u8]) -> Option<Values<'_>> {
     rest.is_empty().then_some(Values { octets })
 }
 
+/// The values in `octets`, if there are so many.
+pub(crate) fn exactly<const N: usize>(mut octets: &[u8]) -> Option<[Value<'_>; N]> {
+    let mut values = [Value { tag: 0, contents: &[], all: &[] }; N];
+    for value in &mut values {
+        *value = first(&mut octets)?;
+    }
+    octets.is_empty().then_some(values)
+}
+
 /// Values one after another, all of them DER. They are looked up in the octets each time, and kept nowhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
@@ -51,14 +60,6 @@ impl<'a> Values<'a> {
     /// Whether there is none.
     pub(crate) const fn is_empty(&self) -> bool {
         self.octets.is_empty()
-    }
-    /// The values, if there are so many.
-    pub(crate) fn exactly<const N: usize>(mut self) -> Option<[Value<'a>; N]> {
-        let mut values = [Value { tag: 0, contents: &[], all: &[] }; N];
-        for value in &mut values {
-            *value = self.next()?;
-        }
-        self.is_empty().then_some(values)
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
     }
     #[track_caller]
     fn check_two(octets: &[u8], expected: Option<[usize; 2]>) {
-        let lens = each(octets).and_then(Values::exactly::<2>).map(|values| values.map(|v| v.contents.len()));
+        let lens = exactly::<2>(octets).map(|values| values.map(|v| v.contents.len()));
         assert_eq!(lens, expected);
     }
     #[test]

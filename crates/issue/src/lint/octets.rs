@@ -28,7 +28,7 @@ pub(super) fn check(tbs: &[u8], found: &mut Found) -> Option<()> {
     let (_version, serial, _signature) = (parts.next()?, parts.next()?, parts.next()?);
     let (issuer, validity, subject, _key) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     serial_number(&serial, found);
-    let times = der::each(validity.contents)?.exactly::<2>();
+    let times = der::exactly::<2>(validity.contents);
     found.add(Finding::TimeEncoding, !times.is_some_and(|times| times.iter().all(is_time)));
     name(&issuer, found)?;
     name(&subject, found)?;
@@ -66,33 +66,36 @@ fn name(name: &Value<'_>, found: &mut Found) -> Option<()> {
         let attributes = der::each(set.contents)?;
         found.add(Finding::EmptySequence, attributes.is_empty());
         for attribute in attributes {
-            let [kind, value] = der::each(attribute.contents)?.exactly()?;
-            let kind = ObjectIdentifier::from_bytes(kind.contents).ok()?;
-            types.push(kind);
-            attribute_value(kind, &value, found);
+            let [kind, value] = der::exactly(attribute.contents)?;
+            types.push(kind.contents);
+            attribute_value(kind.contents, &value, found);
         }
     }
     let may_repeat = [oids::ORGANIZATIONAL_UNIT, oids::DOMAIN_COMPONENT];
-    let twice = |(n, kind): (usize, &ObjectIdentifier)| {
-        !may_repeat.contains(kind) && types.iter().skip(n + 1).any(|other| other == kind)
+    let twice = |(n, kind): (usize, &&[u8])| {
+        types.iter().skip(n + 1).any(|other| other == kind) && may_repeat.iter().all(|oid| oid.as_bytes() != *kind)
     };
     found.add(Finding::AttributeTwice, types.iter().enumerate().any(twice));
     Some(())
 }
 
-fn attribute_value(kind: ObjectIdentifier, value: &Value<'_>, found: &mut Found) {
+// Whether its type is written as one is not asked here: who decodes it finds that.
+fn attribute_value(kind: &[u8], value: &Value<'_>, found: &mut Found) {
+    let is = |oid: ObjectIdentifier| kind == oid.as_bytes();
     let text = std::str::from_utf8(value.contents).unwrap_or_default();
-    let bound = UPPER_BOUNDS.iter().find(|(bounded, _)| *bounded == kind).map_or(usize::MAX, |(_, bound)| *bound);
-    found.add(Finding::AttributeTooLong, text.chars().count() > bound);
-    let of_its_type = match kind {
-        oids::COUNTRY | oids::SERIAL_NUMBER => value.tag == tag::PRINTABLE_STRING,
-        oids::DOMAIN_COMPONENT => value.tag == tag::IA5_STRING && text.is_ascii(),
-        _ => value.tag == tag::UTF8_STRING || value.tag == tag::PRINTABLE_STRING,
+    let bound = UPPER_BOUNDS.iter().find(|(bounded, _)| is(*bounded)).map_or(usize::MAX, |(_, bound)| *bound);
+    found.add(Finding::AttributeTooLong, text.len() > bound && text.chars().count() > bound);
+    let of_its_type = if is(oids::COUNTRY) || is(oids::SERIAL_NUMBER) {
+        value.tag == tag::PRINTABLE_STRING
+    } else if is(oids::DOMAIN_COMPONENT) {
+        value.tag == tag::IA5_STRING && text.is_ascii()
+    } else {
+        value.tag == tag::UTF8_STRING || value.tag == tag::PRINTABLE_STRING
     };
     let printable = value.tag != tag::PRINTABLE_STRING || crate::text::is_printable_string(text);
     let visible = !text.is_empty() && crate::text::is_visible(text);
     found.add(Finding::AttributeString, !of_its_type || !printable || !visible);
-    let country = kind != oids::COUNTRY || (text.len() == 2 && text.bytes().all(|c| c.is_ascii_uppercase()));
+    let country = !is(oids::COUNTRY) || (text.len() == 2 && text.bytes().all(|c| c.is_ascii_uppercase()));
     found.add(Finding::Country, !country);
 }
 
@@ -102,10 +105,9 @@ fn extensions(wrapped: &Value<'_>, found: &mut Found) -> Option<()> {
     found.add(Finding::EmptySequence, list.is_empty());
     let mut types = Vec::with_capacity(16);
     for extension in list {
-        let parts = der::each(extension.contents)?;
-        let [kind, value] = match parts.exactly::<3>() {
+        let [kind, value] = match der::exactly(extension.contents) {
             Some([kind, _, value]) => [kind, value],
-            None => parts.exactly()?,
+            None => der::exactly(extension.contents)?,
         };
         let is_empty = der::only(value.contents).is_some_and(|v| v.tag == tag::SEQUENCE && v.contents.is_empty());
         // Only basicConstraints has nothing to say when it says no.

@@ -51,10 +51,8 @@ fn is_name(name: &GeneralName) -> bool {
         GeneralName::Rfc822(text) => text::is_email(text),
         GeneralName::Ip(octets) => matches!(octets.len(), 4 | 16),
         GeneralName::Directory(_) => false,
-        GeneralName::Other(der) => der::only(der).is_some_and(|value| {
-            value.tag == encode::OTHER_NAME
-                && der::each(value.contents).is_some_and(|parts| parts.exactly::<2>().is_some())
-        }),
+        GeneralName::Other(der) => der::only(der)
+            .is_some_and(|value| value.tag == encode::OTHER_NAME && der::exactly::<2>(value.contents).is_some()),
     }
 }
 
@@ -142,7 +140,7 @@ fn access_points(value: &[u8]) -> Option<bool> {
     let descriptions = der::each(der::only(value)?.contents)?;
     let mut right = !descriptions.is_empty();
     for description in descriptions {
-        let [_method, location] = der::each(description.contents)?.exactly()?;
+        let [_method, location] = der::exactly(description.contents)?;
         right &= is_address(&location);
     }
     Some(right)
