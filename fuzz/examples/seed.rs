@@ -50,6 +50,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, der) in golden("rfc9810/openssl-3.0")? {
         if !name.ends_with("-certificate") {
             seeds.put("cmp_message", &name, &der)?;
+            let body = wire::cmp::Message::decode(&der).map(|message| message.body);
+            if let Ok(wire::cmp::Body::Ir(messages) | wire::cmp::Body::Cr(messages) | wire::cmp::Body::Kur(messages)) = body {
+                seeds.put("cmp_controls", &name, messages)?;
+            }
         }
     }
     for (name, octets) in golden("tuf/repository")? {

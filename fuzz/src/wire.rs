@@ -115,6 +115,32 @@ pub fn status_filter(octets: &[u8]) {
     assert_eq!(Filter::parse(read.signed), Some((read.filter, [].as_slice())));
 }
 
+/// Paths of CMP.
+pub fn cmp_path(octets: &[u8]) {
+    use ::wire::cmp::server::{PREFIX, decode_path};
+    let Ok(path) = std::str::from_utf8(octets) else { return };
+    let Ok(read) = decode_path(path) else { return };
+    let part = |word: &str, part: Option<String>| part.map(|part| format!("{word}/{part}")).unwrap_or_default();
+    let label = part("/p", read.label.as_ref().map(ToString::to_string));
+    let operation = part("", read.operation.map(str::to_owned));
+    let written = format!("{PREFIX}{label}{operation}");
+    assert_eq!(decode_path(&written), Ok(read), "what we write, we read");
+    let without = |path: &str| path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    assert_eq!(without(path), without(&written), "nothing but slashes is left out");
+}
+
+/// Controls of certificate requests.
+pub fn cmp_controls(octets: &[u8]) {
+    use ::wire::cmp::server::old_cert_id;
+    let read = old_cert_id(octets);
+    if ::x509::CertReqMsg::decode_only(octets).is_ok()
+        && let Ok(Some((issuer, serial))) = read
+    {
+        // A certificate is named: it can be compared with another.
+        assert!(Name::decode(issuer.der()).is_ok() && SerialNumber::new(serial.octets()) == Ok(serial));
+    }
+}
+
 /// CMP messages.
 pub fn cmp_message(octets: &[u8]) {
     use ::wire::cmp::{Body, Message, ProtectionAlgorithm, message, template};

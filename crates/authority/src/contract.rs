@@ -1,6 +1,7 @@
 //! What km answers on the bus.
 
 use crate::ca::Setting;
+use crate::cmp::Cmp;
 use crate::foreign::Abroad;
 use crate::hierarchy;
 use crate::ra::Ra;
@@ -10,7 +11,9 @@ use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
     Verdict,
 };
-use model::contract::enrolment::{AllowEnrolment, CaCertificates, CertifyServer, CurrentCrl, Enrol};
+use model::contract::enrolment::{
+    AllowEnrolment, AnswerCmp, CaCertificates, CertifyServer, CurrentCrl, Enrol, ShowSealingKey,
+};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
@@ -35,22 +38,24 @@ impl Authority {
     /// # Errors
     /// [`Fault`] if the store cannot be read or written.
     pub fn start(setting: Setting) -> Result<Self, Fault> {
-        Self::start_with(setting, None)
+        Self::start_with(setting, None, None)
     }
 
-    /// The same, with lines to foreign authorities. What an earlier process asked them for and did not end is left as
-    /// not settled: no line is used at the start.
+    /// The same, with lines to foreign authorities, and for clients that come over CMP. What an earlier process asked the former
+    /// for and did not end is left as not settled: no line is used at the start.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_with(setting: Setting, abroad: Option<Abroad>) -> Result<Self, Fault> {
+    pub fn start_with(setting: Setting, abroad: Option<Abroad>, cmp: Option<Cmp>) -> Result<Self, Fault> {
         let now = setting.clock.now();
         let repaired = setting.store.close_left_open(now)?;
         if let Some(abroad) = &abroad {
             abroad.store.leave_all_foreign(now)?;
         }
         hierarchy::finish_left_open(&setting, now)?;
-        Ok(Self { ra: Ra::new(setting)?.with_lines(abroad), repaired })
+        let ra = Ra::new(setting)?.with_lines(abroad).with_cmp(cmp);
+        ra.end_overdue();
+        Ok(Self { ra, repaired })
     }
 
     /// The RA, for who runs in the same process and needs no bus.
@@ -181,6 +186,10 @@ impl Service for Answering {
             Subject::AuthorityAllowEnrolment => answer(body, |call: AllowEnrolment| km.ra.allow_enrolment(&call)),
             Subject::AuthorityCaCertificates => answer(body, |call: CaCertificates| km.ra.ca_certificates(&call)),
             Subject::AuthorityCurrentCrl => answer(body, |call: CurrentCrl| km.ra.current_crl(&call)),
+            Subject::AuthorityCmp => {
+                answer(body, |call: AnswerCmp| Ok(km.ra.answer_cmp(caller, &self.link.caller(), &call)))
+            }
+            Subject::AuthoritySealingKey => answer(body, |call: ShowSealingKey| km.ra.sealing_key(&call)),
             Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
             Subject::IdentityImportList
             | Subject::IdentityTrust

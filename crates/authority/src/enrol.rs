@@ -1,8 +1,8 @@
-//! Who comes over EST: what was shown, whom it proves, and what may be had on it. Then the same door as for all others.
+//! Who comes over the network: what was shown, whom it proves, and what may be had on it. Then the same door as for all others.
 //!
 //! Prevents: a certificate for another than whoever is proved; two certificates on one secret or one renewal; a way in for
 //! who is revoked, expired, stolen or on no list.
-//! Source: RFC 7030, RFC 8951.
+//! Source: RFC 7030, RFC 8951. What CMP does otherwise stands in [`crate::cmp`].
 
 use crate::ca::Ca;
 use crate::ra::Ra;
@@ -14,20 +14,20 @@ use model::contract::enrolment::{AllowEnrolment, Enrol, Enrolled, EnrolmentKind,
 use model::{Base64, DeviceId, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
 use ports::clock::random;
 use ports::directory::Caller;
-use ports::store::authority::{CertificateFilter, CertificateRow, EnrolmentDraft, LeftBy, Registered, Standing};
+use ports::store::authority::{CertificateFilter, CertificateRow, EnrolmentDraft, Grant, LeftBy, Registered, Standing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use x509::csr::CertificationRequest;
+use x509::crmf::ProofOfPossession;
 use x509::extension::decode_subject_alt_name;
 use x509::path::{Demands, PathFault, validate};
-use x509::{Certificate, oids};
+use x509::{CertReqMsg, Certificate, CertificationRequest, Extension, Name, PublicKey, oids};
 
 /// How long the leave of a renewal lasts: only a process that dies in the middle needs more than a moment.
 const RENEWAL_S: u64 = 86_400;
 /// How often one certificate is renewed, if each certificate that took its place was revoked.
 const RENEWALS_MAX: u8 = 16;
 /// Certificates of one device under one profile that are looked at.
-const HELD_MAX: u32 = 1000;
+pub(crate) const HELD_MAX: u32 = 1000;
 /// Longest certificate that is looked at, in octets; ours with the largest keys have 8 KiB.
 const CERTIFICATE_LEN_MAX: usize = 16 * 1024;
 
@@ -48,28 +48,83 @@ pub(crate) struct Offered {
     pub(crate) profile: Arc<Profile>,
 }
 
-/// Who was proved to ask.
-struct Proved {
-    device: DeviceId,
-    /// The certificate that was shown.
-    certificate: Option<Shown>,
-    /// The digest of the secret that was shown.
-    secret: Option<Digest>,
+/// What is asked for, and how it came.
+pub(crate) struct Wish<'a> {
+    pub(crate) protocol: Protocol,
+    pub(crate) kind: EnrolmentKind,
+    pub(crate) offered: &'a Offered,
+    pub(crate) evidence: &'a Evidence,
 }
 
-struct Shown {
-    row: CertificateRow,
-    read: Certificate,
+/// Who was proved to ask.
+pub(crate) struct Proved {
+    pub(crate) device: DeviceId,
+    /// The certificate that was shown.
+    pub(crate) certificate: Option<Shown>,
+    /// The digest of the secret that was shown.
+    pub(crate) secret: Option<Digest>,
+}
+
+/// A certificate of ours that holds.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) row: CertificateRow,
+    pub(crate) read: Certificate,
+}
+
+/// The secret that was left for a device.
+pub(crate) struct Left {
+    pub(crate) device: DeviceId,
+    /// SHA-256 of it.
+    pub(crate) digest: Digest,
+    grant: Grant,
 }
 
 /// What is asked at the one door.
-struct Admission {
-    transaction_id: TransactionId,
-    subject: Entity,
+pub(crate) struct Admission {
+    pub(crate) transaction_id: TransactionId,
+    pub(crate) subject: Entity,
     /// What was shown, in words.
-    shown: String,
+    pub(crate) shown: String,
     /// Whether this very transaction was answered before.
-    is_repeated: bool,
+    pub(crate) is_repeated: bool,
+}
+
+/// A request, as far as it is looked at before the door. Its sender was seen to hold the key.
+struct Looked {
+    /// The name that it asks for; a template may leave it out.
+    subject: Option<Name>,
+    key: PublicKey,
+    extensions: Vec<Extension>,
+}
+
+impl Looked {
+    fn at(evidence: &Evidence) -> Result<Self, Fault> {
+        match evidence {
+            Evidence::Pkcs10(der) => {
+                let request = CertificationRequest::decode(der.as_ref())?;
+                request.verify().map_err(|_| Reason::ProofOfPossession)?;
+                let CertificationRequest { subject, public_key: key, extensions, .. } = request;
+                Ok(Self { subject: Some(subject), key, extensions })
+            }
+            Evidence::Crmf(der) => {
+                let message = CertReqMsg::decode_only(der.as_ref())?;
+                match message.proof_of_possession {
+                    ProofOfPossession::Signature { .. } => {
+                        message.verify().map_err(|_| Reason::ProofOfPossession)?;
+                    }
+                    // Who comes over the network vouches for nobody.
+                    ProofOfPossession::RaVerified => return Err(Reason::RightMissing.into()),
+                    ProofOfPossession::Absent => return Err(Reason::ProofMissing.into()),
+                }
+                let template = message.cert_template;
+                if template.sets_reserved {
+                    return Err(Reason::TemplateNotAllowed.into());
+                }
+                Ok(Self { subject: template.subject, key: template.public_key, extensions: template.extensions })
+            }
+        }
+    }
 }
 
 impl Ra {
@@ -86,41 +141,47 @@ impl Ra {
     #[must_use]
     pub fn enrol(&self, caller: &Caller, call: &Enrol) -> Enrolled {
         let fresh = TransactionId::at(self.now(), random(self.setting().entropy.as_ref()));
-        let admission = match self.inspect(call) {
-            Ok(admission) => admission,
+        let evidence = Evidence::Pkcs10(call.request.clone());
+        let (offered, admission) = match self.inspect(call, &evidence) {
+            Ok(inspected) => inspected,
             Err((who, fault)) => {
                 self.remember_stranger(caller, who, fresh, &fault);
                 return Enrolled { transaction_id: fresh, outcome: Err(fault) };
             }
         };
-        let outcome = self.let_in(caller, call, &admission);
+        let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence: &evidence };
+        let outcome = self.let_in(caller, &wish, &admission);
         Enrolled { transaction_id: admission.transaction_id, outcome }
     }
 
     /// Through the door that all requests come through.
-    fn let_in(&self, caller: &Caller, call: &Enrol, admission: &Admission) -> Result<Base64, Fault> {
+    pub(crate) fn let_in(&self, caller: &Caller, wish: &Wish<'_>, admission: &Admission) -> Result<Base64, Fault> {
         let Admission { transaction_id, subject, shown, is_repeated } = admission;
-        let Offered { label, profile } = self.offered(call.label.as_ref())?;
+        let Offered { label, profile } = wish.offered;
         let request = CertifyRequest {
             transaction_id: *transaction_id,
             subject: subject.clone(),
             profile: profile.name().clone(),
-            evidence: Evidence::Pkcs10(call.request.clone()),
+            evidence: wish.evidence.clone(),
         };
-        let mut certified = self.admit_by(Protocol::Est, caller, &Certify { requests: vec![request] })?;
+        let mut certified = self.admit_by(wish.protocol, caller, &Certify { requests: vec![request] })?;
         match certified.answers.pop() {
             Some(Answer::Issued { certificate, .. }) => {
                 if !is_repeated {
-                    let (subject, label) = (subject.to_string(), label.to_string());
-                    let event =
-                        Event::Enrolled { subject, transaction: *transaction_id, label, shown: shown.to_owned() };
+                    let event = Event::Enrolled {
+                        subject: subject.to_string(),
+                        transaction: *transaction_id,
+                        label: label.to_string(),
+                        shown: shown.to_owned(),
+                        protocol: (wish.protocol == Protocol::Cmp).then(|| "CMP".to_owned()),
+                    };
                     self.setting().store.append(vec![Entry { at: self.now(), by: Module::Authority, event }])?;
                 }
                 Ok(certificate)
             }
             Some(Answer::Failed(fault)) => {
                 let is_other = fault == Fault::Refused(Reason::TransactionConflict);
-                Err(match call.kind {
+                Err(match wish.kind {
                     EnrolmentKind::Renewal if is_other => Reason::AlreadyRenewed.into(),
                     EnrolmentKind::New if is_other => Reason::SecretUsed.into(),
                     EnrolmentKind::Renewal | EnrolmentKind::New => fault,
@@ -130,17 +191,21 @@ impl Ra {
         }
     }
 
-    /// Everything that is asked of who comes over the network and of nobody else. With a fault, whom it is about.
-    fn inspect(&self, call: &Enrol) -> Result<Admission, (String, Fault)> {
+    /// Everything that is asked of who comes over EST. With a fault, whom it is about.
+    fn inspect(&self, call: &Enrol, evidence: &Evidence) -> Result<(Offered, Admission), (String, Fault)> {
         let name = || call.label.as_ref().map_or_else(|| "est".to_owned(), |label| format!("est/{label}"));
         let stranger = |fault: Fault| (format!("somebody unknown at {}", name()), fault);
         let offered = self.offered(call.label.as_ref()).map_err(stranger)?;
         let proved = self.prove(call, &offered).map_err(stranger)?;
         let device = proved.device.clone();
-        self.asked(call, &offered, proved).map_err(|fault| (device.to_string(), fault))
+        let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence };
+        let admission = self.asked(&wish, proved).map_err(|fault| (device.to_string(), fault))?;
+        Ok((offered, admission))
     }
 
-    fn asked(&self, call: &Enrol, offered: &Offered, proved: Proved) -> Result<Admission, Fault> {
+    /// Everything that is asked of who comes over the network, was proved to be somebody, and of nobody else.
+    pub(crate) fn asked(&self, wish: &Wish<'_>, proved: Proved) -> Result<Admission, Fault> {
+        let Wish { protocol, kind, offered, evidence } = wish;
         let profile = &offered.profile;
         let Proved { device, certificate, secret } = proved;
         match self.setting().store.registered(&device)? {
@@ -148,14 +213,13 @@ impl Ra {
             Registered::No => return Err(Reason::NotOnList.into()),
             Registered::Held => return Err(Reason::BoardHeld.into()),
         }
-        profile.admit(Requester::Device, Protocol::Est)?;
-        let request = CertificationRequest::decode(call.request.as_ref())?;
-        request.verify().map_err(|_| Reason::ProofOfPossession)?;
+        profile.admit(Requester::Device, *protocol)?;
+        let request = Looked::at(evidence)?;
         let subject = Entity::Device(device);
         let held = self.held(&subject, profile.name())?;
         let begun = |id: &TransactionId| held.iter().find(|row| row.transaction_id == *id);
         let of = |parts: &[&[u8]]| transaction(offered, parts);
-        if call.kind == EnrolmentKind::Renewal {
+        if *kind == EnrolmentKind::Renewal {
             let shown = certificate.ok_or(Reason::ClientUnproved)?;
             is_renewal(&request, &shown, profile)?;
             // A certificate that took its place and was revoked since did not come into use, or not for long.
@@ -176,12 +240,13 @@ impl Ra {
         let (transaction_id, shown) = match (&secret, &certificate) {
             (Some(secret), _) => (of(&[b"secret", secret.octets()]), "a one-time secret".to_owned()),
             (None, Some(shown)) => {
-                let key = request.public_key.digest();
+                let key = request.key.digest();
                 (of(&[b"certificate", shown.read.der(), key.octets()]), format!("certificate {}", shown.row.serial))
             }
             (None, None) => return Err(Reason::ClientUnproved.into()),
         };
-        let before = begun(&transaction_id);
+        // One that nobody confirmed is revoked, and its use of the grant was given back; the door knows that.
+        let before = held.iter().find(|row| row.transaction_id == transaction_id && row.revoked.is_none());
         if before.is_some_and(|row| !is_for(row, &request)) {
             return Err(Reason::SecretUsed.into());
         }
@@ -222,26 +287,36 @@ impl Ra {
 
     /// The device whose secret it is.
     fn opens(&self, secret: &ShownSecret, other: Option<&DeviceId>, offered: &Offered) -> Result<DeviceId, Fault> {
-        let store = &self.setting().store;
         let device = self.device_named(&secret.user)?.ok_or(Reason::SecretUnknown)?;
         if other.is_some_and(|other| *other != device) {
             return Err(Reason::ClientsDiffer.into());
         }
+        let left = self.left_for(device, offered)?;
+        if !is_same(&left.digest, &secret.digest) {
+            return Err(Reason::SecretUnknown.into());
+        }
+        self.is_in_time(&left)?;
+        Ok(left.device)
+    }
+
+    /// The secret that was left for a device under a label.
+    pub(crate) fn left_for(&self, device: DeviceId, offered: &Offered) -> Result<Left, Fault> {
+        let store = &self.setting().store;
         let subject = Entity::Device(device.clone());
         let grant =
             store.grants(&[(&subject, offered.profile.name())])?.pop().flatten().ok_or(Reason::SecretUnknown)?;
-        let wanted = store.secret_that_opens(grant.id)?.ok_or(Reason::SecretUnknown)?;
-        if !is_same(&wanted, &secret.digest) {
-            return Err(Reason::SecretUnknown.into());
-        }
-        // One that was used opens nothing anew; that its own transaction is repeated does not depend on time.
-        if self.now() > grant.until && grant.used < grant.quota {
-            return Err(Reason::SecretExpired.into());
-        }
-        Ok(device)
+        let digest = store.secret_that_opens(grant.id)?.ok_or(Reason::SecretUnknown)?;
+        Ok(Left { device, digest, grant })
     }
 
-    fn device_named(&self, user: &str) -> Result<Option<DeviceId>, Fault> {
+    /// Whether a secret, which was shown, opens anything still.
+    pub(crate) fn is_in_time(&self, left: &Left) -> Result<(), Fault> {
+        let Grant { until, used, quota, .. } = left.grant;
+        // One that was used opens nothing anew; that its own transaction is repeated does not depend on time.
+        if self.now() > until && used < quota { Err(Reason::SecretExpired.into()) } else { Ok(()) }
+    }
+
+    pub(crate) fn device_named(&self, user: &str) -> Result<Option<DeviceId>, Fault> {
         match user.parse::<DeviceId>() {
             Ok(device) => Ok(Some(device)),
             Err(_) => match user.parse() {
@@ -252,7 +327,7 @@ impl Ra {
     }
 
     /// A certificate that was shown: one of ours, octet for octet, that holds now, as those above it do.
-    fn shown(&self, der: &[u8]) -> Result<Shown, Fault> {
+    pub(crate) fn shown(&self, der: &[u8]) -> Result<Shown, Fault> {
         if der.len() > CERTIFICATE_LEN_MAX {
             return Err(Reason::ClientUnknown.into());
         }
@@ -331,11 +406,18 @@ impl Ra {
             left_by: LeftBy::Operator(call.secret),
             at: self.now(),
         })?;
+        self.keep_sealed(call)?;
         Ok(Done {})
     }
 
     /// A refusal before the door leaves its reason too; a flood of them leaves no more than so many.
-    fn remember_stranger(&self, caller: &Caller, subject: String, transaction: TransactionId, fault: &Fault) {
+    pub(crate) fn remember_stranger(
+        &self,
+        caller: &Caller,
+        subject: String,
+        transaction: TransactionId,
+        fault: &Fault,
+    ) {
         let Fault::Refused(reason) = fault else { return };
         if !self.may_note(caller) {
             return;
@@ -358,22 +440,23 @@ fn transaction(offered: &Offered, parts: &[&[u8]]) -> TransactionId {
 }
 
 /// Whether a certificate has the key of this request.
-fn is_for(row: &CertificateRow, request: &CertificationRequest) -> bool {
-    Certificate::decode(&row.der).is_ok_and(|read| read.tbs().subject_public_key == request.public_key)
+fn is_for(row: &CertificateRow, request: &Looked) -> bool {
+    Certificate::decode(&row.der).is_ok_and(|read| read.tbs().subject_public_key == request.key)
 }
 
 /// In a time that does not depend on where they differ.
-fn is_same(one: &Digest, other: &Digest) -> bool {
+pub(crate) fn is_same(one: &Digest, other: &Digest) -> bool {
     one.octets().iter().zip(other.octets()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// RFC 7030 §4.2.2: the same subject and the same alternative names as in the certificate that is renewed.
-fn is_renewal(request: &CertificationRequest, shown: &Shown, profile: &Profile) -> Result<(), Reason> {
+fn is_renewal(request: &Looked, shown: &Shown, profile: &Profile) -> Result<(), Reason> {
     if shown.row.profile != *profile.name() {
         return Err(Reason::LabelMismatch);
     }
     let old = shown.read.tbs();
-    if !request.subject.matches(&old.subject) {
+    // RFC 9483 §4.1.3: a template without a name asks for the one that there is.
+    if request.subject.as_ref().is_some_and(|subject| !subject.matches(&old.subject)) {
         return Err(Reason::NameMismatch);
     }
     let asked = request.extensions.iter().find(|extension| extension.oid == oids::SUBJECT_ALT_NAME);

@@ -2,7 +2,9 @@
 //!
 //! [`ra`] is the one conductor: every request for a certificate, from wherever it comes, goes through [`Ra::admit`].
 
+mod approval;
 pub mod ca;
+pub mod cmp;
 mod contract;
 pub mod enrol;
 pub mod foreign;
@@ -15,6 +17,7 @@ pub mod ra;
 pub mod va;
 
 pub use ca::{Ca, Setting};
+pub use cmp::{Cmp, CmpLabel};
 pub use contract::Authority;
 pub use enrol::Est;
 pub use foreign::Abroad;

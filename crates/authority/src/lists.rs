@@ -30,6 +30,7 @@ impl Ra {
     /// [`Reason::IssuerUnknown`]; [`Reason::ClockBackwards`] if the last list is from later; [`Fault::Malformed`] if
     /// there is no such shard, or no list that could be the base of a difference; [`Fault::Unavailable`].
     pub fn issue_crl(&self, call: &IssueCrl) -> Result<CrlIssued, Fault> {
+        self.end_overdue();
         let ca = self.cas().find(&call.authority)?;
         let certificate = ca.certificate().ok_or(Reason::IssuerUnknown)?;
         if ca.is_foreign() {
@@ -129,6 +130,7 @@ impl Ra {
     /// [`Reason::IssuerUnknown`]; [`Fault::Malformed`] if no list was issued yet, or it cannot be made into a filter;
     /// [`Fault::Unavailable`].
     pub fn issue_filter(&self, call: &IssueFilter) -> Result<FilterIssued, Fault> {
+        self.end_overdue();
         let ca = self.cas().find(&call.authority)?;
         let certificate = ca.certificate().ok_or(Reason::IssuerUnknown)?;
         let store = &self.setting().store;

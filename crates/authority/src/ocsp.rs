@@ -26,6 +26,8 @@ use x509::{Certificate, KeyType, Name, SerialNumber, csr};
 
 /// The profile of a responder's certificate. Without it an authority signs its answers itself.
 const PROFILE: &str = "ocsp";
+/// Its key in the keystore, before the name of the authority.
+const KEY: &str = "ocsp";
 /// How long an answer holds: a day, so that one that was signed before serves for as long.
 const VALIDITY_S: u64 = 86_400;
 /// Clients whose clocks are late: as certificates are dated back.
@@ -89,6 +91,7 @@ impl Ra {
         if call.requests.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more requests than a batch may have"));
         }
+        self.end_overdue();
         let requests: Vec<_> = call.requests.iter().collect();
         let responses = in_parallel(requests, |request| self.answer_one(caller, request.as_ref()).into());
         Ok(OcspAnswered { responses })
@@ -197,7 +200,7 @@ impl Ra {
             let identity = Identity::by_key(signer.public_key());
             return Ok(Responder { identity, signer, certificate: None, ends: certificate.tbs().not_after });
         };
-        let signer = self.responder_key(ca)?;
+        let signer = self.responder_key(KEY, ca)?;
         let subject = Entity::Responder(ca.row().name.clone());
         let own = match self.present_certificate(&subject, &signer, certificate, now)? {
             Some(own) => own,
@@ -209,10 +212,10 @@ impl Ra {
         Ok(Responder { identity, signer, certificate: Some(own), ends })
     }
 
-    /// The responder's key, beside the authority's; made at the first answer.
-    fn responder_key(&self, ca: &Ca) -> Result<Arc<dyn Signer>, Fault> {
+    /// The key of who speaks for an authority in something, beside the authority's; made at the first answer.
+    pub(crate) fn responder_key(&self, kind: &str, ca: &Ca) -> Result<Arc<dyn Signer>, Fault> {
         let keystore = &self.setting().keystore;
-        let wanted = KeyUri(format!("file:ocsp.{}", ca.row().name));
+        let wanted = KeyUri(format!("file:{kind}.{}", ca.row().name));
         match keystore.open(&wanted) {
             Err(KeyFault::Missing) => Ok(keystore.generate_at(&wanted, KeyType::P256)?.1),
             opened => Ok(opened?),
@@ -241,7 +244,7 @@ impl Ra {
     }
 
     /// Has the responder certified by the authority that it answers for, through the same door as any other.
-    fn certify_responder(
+    pub(crate) fn certify_responder(
         &self,
         caller: &Caller,
         subject: &Entity,

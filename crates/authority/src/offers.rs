@@ -50,6 +50,7 @@ impl Ra {
 
     /// The list in force; a new one if there is none, half its time is over, or something was revoked since.
     pub(crate) fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault> {
+        self.end_overdue();
         let ca = self.cas().find(&call.authority)?;
         let scope = CrlScope { authority: ca.row().id, shard: call.shard };
         // Who asks while a list is made takes that one.

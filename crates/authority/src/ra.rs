@@ -1,6 +1,7 @@
 //! The one conductor: takes requests for certificates from wherever they come, and answers each.
 
 use crate::ca::{Ca, Cas, Setting};
+use crate::cmp::{Cmp, Front};
 use crate::foreign::{Abroad, Wanted};
 use crate::limits::{Limiter, Limits};
 use crate::ocsp::Memory;
@@ -9,11 +10,11 @@ use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
 use model::audit::{Entry, Event};
 use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, Evidence};
-use model::{Base64, DeviceType, Digest, Fault, Module, Reason, UnixTime};
+use model::{Base64, DeviceType, Fault, Module, Reason, UnixTime};
 use ports::DurableIntent;
 use ports::clock::random;
 use ports::directory::Caller;
-use ports::store::authority::{Approval, Grant, IntentDraft, IntentOutcome, PendingDraft, RecordDraft, Right};
+use ports::store::authority::{Grant, IntentDraft, IntentOutcome, RecordDraft, Right};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,9 +22,6 @@ use x509::SerialNumber;
 
 /// Batches shorter than this are worked off on the caller's own thread: handing them over costs more than it brings.
 const PARALLEL_LEN_MIN: usize = 4;
-
-/// How long a request waits for operators: a week, so that a week-end does not end it.
-const APPROVAL_S: u64 = 7 * 86_400;
 
 /// The registration authority.
 pub struct Ra {
@@ -34,6 +32,7 @@ pub struct Ra {
     listing: Mutex<()>,
     ocsp: Memory,
     abroad: Option<Abroad>,
+    cmp: Option<Front>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -69,7 +68,8 @@ impl Ra {
     /// [`Fault`] if the authorities cannot be read.
     pub fn new(setting: Setting) -> Result<Self, Fault> {
         let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
-        Ok(Self { cas, setting, limiter, notes: Limiter::default(), listing: Mutex::default(), ocsp, abroad: None })
+        let (notes, listing) = (Limiter::default(), Mutex::default());
+        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None })
     }
 
     /// The same, with lines to foreign authorities.
@@ -78,6 +78,15 @@ impl Ra {
         Self { abroad, ..self }
     }
 
+    /// The same, for clients that come over CMP.
+    #[must_use]
+    pub fn with_cmp(self, cmp: Option<Cmp>) -> Self {
+        Self { cmp: cmp.map(Front::new), ..self }
+    }
+
+    pub(crate) const fn cmp(&self) -> Option<&Front> {
+        self.cmp.as_ref()
+    }
     pub(crate) const fn abroad(&self) -> Option<&Abroad> {
         self.abroad.as_ref()
     }
@@ -98,6 +107,7 @@ impl Ra {
     /// Reads all authorities again, because they changed.
     pub(crate) fn reload(&self) -> Result<(), Fault> {
         self.ocsp.forget_authorities();
+        self.cmp.iter().for_each(Front::forget_authorities);
         self.cas.reload()
     }
     pub(crate) fn now(&self) -> UnixTime {
@@ -251,33 +261,6 @@ impl Ra {
             return Ok(Inspected::Wanted(Box::new(Wanted::new(&linted, ca, draft)?)));
         }
         Ok(Inspected::Prepared(Box::new(Prepared { linted, ca, draft })))
-    }
-
-    /// Asks for the approval of as many operators as the profile wants, or finds that they gave it.
-    fn approved(
-        &self,
-        caller: &Caller,
-        call: &CertifyRequest,
-        profile: &Profile,
-        key: Digest,
-        now: UnixTime,
-    ) -> Result<(), Fault> {
-        let wanted = format!("{key} {} {}", call.subject, profile.digest());
-        let draft = PendingDraft {
-            transaction_id: call.transaction_id,
-            requester: caller.clone(),
-            subject: call.subject.clone(),
-            profile: call.profile.clone(),
-            request: x509::sha256(wanted.as_bytes()),
-            needed: u32::from(profile.approvals()),
-            at: now,
-            until: now.plus_s(APPROVAL_S),
-        };
-        match self.setting.store.await_approval(&draft, self.setting.limits.waiting_max)? {
-            Approval::Given => Ok(()),
-            Approval::Awaited => Err(Reason::AwaitingApproval.into()),
-            Approval::Refused(reason) => Err(reason.into()),
-        }
     }
 
     /// Intends, signs, records and releases what was prepared; says why of what was not.

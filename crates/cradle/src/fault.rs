@@ -163,19 +163,16 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         R::ModuleOff | R::Sealed | R::WrongMode | R::Quarantined | R::KeyOffline => Exit::Unavailable,
         #[rustfmt::skip]
         R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer | R::SecretUnknown
-        | R::SecretExpired | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
+        | R::SecretExpired | R::ProtectionInvalid | R::ProtectionWeak | R::OtherCertificate | R::UnknownCaller
+        | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
         | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
             Exit::NotAuthorised,
-        R::SerialUnknown
-        | R::ProfileUnknown
-        | R::IssuerUnknown
-        | R::TransactionUnknown
-        | R::ReleaseUnknown
-        | R::SignerUnknown
-        | R::SupplierUnknown
-        | R::LabelUnknown => Exit::NotFound,
         #[rustfmt::skip]
-        R::SecretUsed | R::AlreadyRenewed | R::NameTaken | R::ForeignUnsettled | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
+        R::SerialUnknown | R::ProfileUnknown | R::IssuerUnknown | R::TransactionUnknown | R::ReleaseUnknown | R::SignerUnknown
+        | R::SupplierUnknown | R::LabelUnknown => Exit::NotFound,
+        #[rustfmt::skip]
+        R::SecretUsed | R::AlreadyRenewed | R::AlreadyConfirmed | R::ConfirmationWrong | R::NameTaken | R::ForeignUnsettled
+        | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
         | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         R::ListInvalid => Exit::Failed,

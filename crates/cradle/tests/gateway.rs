@@ -529,5 +529,6 @@ fn settings_that_contradict_each_other_are_named() {
     check("[gateway]\ntls_key = \"k\"\n", "go together");
     check("[gateway]\nlabel = \"a\"\n", "gateway.label");
     check("[gateway.est.a]\nprofile = \"ldevid\"\nbase64_line = 76\n", "base64_line");
+    check("[gateway.cmp.a]\nprofile = \"ldevid\"\nconfirm_within_s = 1\n", "confirm_within_s");
     check("[gateway.est.\"../a\"]\nprofile = \"ldevid\"\n", "EST label");
 }

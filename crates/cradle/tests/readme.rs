@@ -93,8 +93,9 @@ fn the_lines_of_the_chapter_on_the_gateway_work_as_they_stand() {
         // The box ends even if a line before that fails.
         format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}")
     });
-    assert_eq!(out.matches("pem: OK").count(), 2, "{out}");
+    assert_eq!(out.matches("pem: OK").count(), 3, "{out}");
     assert!(out.contains("next.pem: good") && out.contains("which it renews"), "{out}");
+    assert!(out.contains("it came over CMP") && out.contains("superseded"), "{out}");
 }
 
 /// The board stops even if a line before that fails.

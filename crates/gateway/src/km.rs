@@ -3,7 +3,8 @@
 use model::Fault;
 use model::contract::authority::{AnswerOcsp, OcspAnswered};
 use model::contract::enrolment::{
-    CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, Enrol, Enrolled, ServerCertified,
+    AnswerCmp, CaCertificates, CaCertificatesShown, CertifyServer, CmpAnswered, CurrentCrl, CurrentCrlShown, Enrol,
+    Enrolled, ServerCertified,
 };
 use ports::Link;
 use std::sync::Arc;
@@ -15,6 +16,11 @@ pub trait Km: Send + Sync + 'static {
     /// # Errors
     /// [`Fault`]
     fn enrol(&self, call: &Enrol) -> Result<Enrolled, Fault>;
+    /// Has a message of CMP answered.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn answer_cmp(&self, call: &AnswerCmp) -> Result<CmpAnswered, Fault>;
     /// The certificates of an authority.
     ///
     /// # Errors
@@ -42,6 +48,9 @@ pub struct OverTheBus(pub Arc<Link>);
 
 impl Km for OverTheBus {
     fn enrol(&self, call: &Enrol) -> Result<Enrolled, Fault> {
+        self.0.call(call)
+    }
+    fn answer_cmp(&self, call: &AnswerCmp) -> Result<CmpAnswered, Fault> {
         self.0.call(call)
     }
     fn ca_certificates(&self, call: &CaCertificates) -> Result<CaCertificatesShown, Fault> {

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! Est::answer     path and method -> body in whatever form -> km: Enrol{what was shown} -> certificates, or an identifier
+//! Cmp::answer     path, method and size -> km: AnswerCmp{the message as it came} -> a message, errors too
 //! Status::answer  OCSP, lists and certificates of authorities, in the clear: all of it is signed, and for anybody
 //! Gateway::open   the sockets; dropped, they are gone
 //! ```
 //! It keeps no key but that of its own TLS certificate, and no record.
 
+mod cmp;
 mod est;
 mod identity;
 mod km;
 mod open;
 mod status;
 
+pub use cmp::{Cmp, WithCmp};
 pub use est::{Est, LabelStyle};
 pub use identity::{Certified, certified};
 pub use km::{Km, OverTheBus};

@@ -61,6 +61,8 @@ impl Service for Identity {
             | Subject::AuthorityAllowEnrolment
             | Subject::AuthorityCaCertificates
             | Subject::AuthorityCurrentCrl
+            | Subject::AuthorityCmp
+            | Subject::AuthoritySealingKey
             | Subject::AuthorityCertifyServer
             | Subject::SoftwareUpdate
             | Subject::ProvisioningRun

@@ -18,6 +18,8 @@ pub(crate) mod oids {
     pub(crate) const EMAIL_PROTECTION: O = O::new_unwrap("1.3.6.1.5.5.7.3.4");
     /// Source: RFC 5280 §4.2.1.12.
     pub(crate) const TIME_STAMPING: O = O::new_unwrap("1.3.6.1.5.5.7.3.8");
+    /// Source: RFC 6402 §2.10 (`id-kp-cmcCA`).
+    pub(crate) const CMC_CA: O = O::new_unwrap("1.3.6.1.5.5.7.3.27");
     /// Source: RFC 6402 §2.10 (`id-kp-cmcRA`).
     pub(crate) const CMC_RA: O = O::new_unwrap("1.3.6.1.5.5.7.3.28");
     /// Source: RFC 9810 §4.5 (`id-kp-cmKGA`).

@@ -52,6 +52,7 @@ pub struct Request<S> {
 /// What the requester asks for.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    issuer: Option<Name>,
     pub(crate) subject: Option<Name>,
     pub(crate) public_key: PublicKey,
     key: Digest,
@@ -108,6 +109,7 @@ impl Request<Parsed> {
                 let template = &message.cert_template;
                 let subject = template.subject.clone().filter(|name| !name.is_empty());
                 let asked = Asked::new(subject, &template.public_key, &template.extensions);
+                let asked = Asked { issuer: template.issuer.clone().filter(|name| !name.is_empty()), ..asked };
                 let sets_reserved = template.sets_reserved;
                 Ok(Self { asked, state: Parsed { proof: Octets::Crmf(Box::new(message)), sets_reserved } })
             }
@@ -308,9 +310,12 @@ impl Request<Authorised> {
     /// Writes the certificate that is to be signed.
     ///
     /// # Errors
-    /// [`Reason::IssuerNotAllowed`] if the profile does not name this issuer, or its path length forbids it;
-    /// [`Reason::OutlivesIssuer`].
+    /// [`Reason::TemplateNotAllowed`] if another issuer is asked for; [`Reason::IssuerNotAllowed`] if the profile does not name this
+    /// issuer, or its path length forbids it; [`Reason::OutlivesIssuer`].
     pub fn prepare(self, issuer: &Issuer, serial: SerialNumber, now: UnixTime) -> Result<ToBeSigned<Drafted>, Fault> {
+        if self.asked.issuer.as_ref().is_some_and(|asked| !issuer.is_named(asked)) {
+            return Err(Reason::TemplateNotAllowed.into());
+        }
         let Authorised { key, conferred, profile, .. } = self.state;
         ToBeSigned::draft(issuer, serial, now, profile, conferred, key)
     }
@@ -318,7 +323,13 @@ impl Request<Authorised> {
 
 impl Asked {
     fn new(subject: Option<Name>, public_key: &PublicKey, extensions: &[Extension]) -> Self {
-        Self { subject, key: public_key.digest(), public_key: public_key.clone(), extensions: extensions.to_vec() }
+        Self {
+            issuer: None,
+            subject,
+            key: public_key.digest(),
+            public_key: public_key.clone(),
+            extensions: extensions.to_vec(),
+        }
     }
     /// Who asks for nothing but a certificate.
     #[cfg(test)]

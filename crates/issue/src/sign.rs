@@ -24,6 +24,10 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// Whether this is its name.
+    pub(crate) fn is_named(&self, name: &Name) -> bool {
+        self.name.as_ref().is_some_and(|own| own.matches(name))
+    }
     /// An authority with a certificate; `None` if the certificate is not that of an authority.
     #[must_use]
     pub fn of(authority: AuthorityName, certificate: &Certificate) -> Option<Self> {

@@ -36,7 +36,15 @@ pub enum Event {
     /// A device may come over the network for one certificate.
     EnrolmentAllowed { subject: String, profile: String, until: UnixTime, left_by: String },
     /// A device that came over the network was certified: what it showed, under which label.
-    Enrolled { subject: String, transaction: TransactionId, label: String, shown: String },
+    Enrolled {
+        subject: String,
+        transaction: TransactionId,
+        label: String,
+        shown: String,
+        /// By which protocol; none stands for EST.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        protocol: Option<String>,
+    },
     /// A station may vouch for devices.
     Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
     /// A certificate was revoked.

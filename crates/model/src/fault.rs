@@ -146,6 +146,16 @@ reasons! {
         "make another one with `cradle device allow --secret`; if the device did not use it, somebody else did",
     AlreadyRenewed = "already-renewed": "another certificate took the place of the one that was shown";
         "use that one; if the device lost it, revoke it as superseded, and the older one renews once more",
+    ProtectionInvalid = "protection-invalid": "the protection of the message does not hold: it was altered, or made with another key or secret";
+        "nothing, if you did not send it; otherwise compare the secret with that of `cradle device allow --secret`",
+    ProtectionWeak = "protection-weak": "the message is protected by an algorithm, or with numbers, that are not taken";
+        "use SHA-256 or better, 8 octets of salt or more, and from 100 to 100000 iterations",
+    ConfirmationWrong = "confirmation-wrong": "the confirmation is of another certificate than the one that was issued, which was revoked";
+        "start a new transaction; compare what the device received with `cradle cert show`",
+    AlreadyConfirmed = "already-confirmed": "the certificate was confirmed before";
+        "nothing: it is in force",
+    OtherCertificate = "other-certificate": "the message is about a certificate that is not its sender's own";
+        "sign it with the device's own certificate; operators revoke others' with `cradle cert revoke`",
     // The authority.
     LintFailed = "lint-failed": "the certificate would break a rule, so it was not signed";
         "see the finding in the log; correct the profile and run `cradle profile check`",

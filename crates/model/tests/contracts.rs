@@ -13,7 +13,9 @@ use model::Fault;
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Deposit, Entitle, IssueCrl, IssueFilter, Release, Revoke,
 };
-use model::contract::enrolment::{AllowEnrolment, CaCertificates, CertifyServer, CurrentCrl, Enrol};
+use model::contract::enrolment::{
+    AllowEnrolment, AnswerCmp, CaCertificates, CertifyServer, CurrentCrl, Enrol, ShowSealingKey,
+};
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
@@ -141,6 +143,14 @@ fn authority_ca_certificates() {
 #[test]
 fn authority_current_crl() {
     check::<CurrentCrl>();
+}
+#[test]
+fn authority_cmp() {
+    check::<AnswerCmp>();
+}
+#[test]
+fn authority_sealing_key() {
+    check::<ShowSealingKey>();
 }
 #[test]
 fn authority_certify_server() {

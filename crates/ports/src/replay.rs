@@ -39,6 +39,7 @@ pub(crate) const fn is_harmless_again(subject: Subject) -> bool {
             | Subject::AuthorityFilter
             | Subject::AuthorityEnrol
             | Subject::AuthorityCaCertificates
+            | Subject::AuthoritySealingKey
             | Subject::AuthorityCurrentCrl
             | Subject::ProvisioningWatch
             | Subject::ModeLease

@@ -22,6 +22,14 @@ fn cmp_message() {
     check("cmp_message", wire::cmp_message);
 }
 #[test]
+fn cmp_path() {
+    check("cmp_path", wire::cmp_path);
+}
+#[test]
+fn cmp_controls() {
+    check("cmp_controls", wire::cmp_controls);
+}
+#[test]
 fn est_path() {
     check("est_path", wire::est_path);
 }

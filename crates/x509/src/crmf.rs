@@ -32,14 +32,16 @@ pub struct CertReqMsg {
 /// What a `CertTemplate` asks for. Source: RFC 4211 §5.
 #[derive(Clone, Debug)]
 pub struct CertTemplate {
+    /// The authority that is to issue, if the requester names one.
+    pub issuer: Option<Name>,
     /// The name that the requester writes.
     pub subject: Option<Name>,
     /// The key.
     pub public_key: PublicKey,
     /// The extensions that the requester asks for.
     pub extensions: Vec<Extension>,
-    /// Whether a field is present that only the authority may set: serialNumber, signingAlg, issuer, validity,
-    /// issuerUID, subjectUID.
+    /// Whether a field is present that only the authority may set: serialNumber, signingAlg, validity, issuerUID,
+    /// subjectUID.
     pub sets_reserved: bool,
 }
 
@@ -162,10 +164,17 @@ fn cert_template(reader: &mut SliceReader<'_>) -> Result<CertTemplate> {
         return bad(reader);
     }
     let mut sets_reserved = false;
-    // serialNumber, signingAlg, issuer, validity
-    for (n, constructed) in [(1, false), (2, true), (3, true), (4, true)] {
+    // serialNumber, signingAlg
+    for (n, constructed) in [(1, false), (2, true)] {
         sets_reserved |= read::optional(reader, n, constructed)?.is_some();
     }
+    let issuer = match read::optional(reader, 3, true)? {
+        // Name is a CHOICE, so its tag is explicit.
+        Some(contents) => Some(read::inside(contents, Name::read)?),
+        None => None,
+    };
+    // validity
+    sets_reserved |= read::optional(reader, 4, true)?.is_some();
     let subject = match read::optional(reader, 5, true)? {
         // Name is a CHOICE, so its tag is explicit.
         Some(contents) => Some(read::inside(contents, Name::read)?),
@@ -186,7 +195,7 @@ fn cert_template(reader: &mut SliceReader<'_>) -> Result<CertTemplate> {
         }
         None => Vec::new(),
     };
-    Ok(CertTemplate { subject, public_key, extensions, sets_reserved })
+    Ok(CertTemplate { issuer, subject, public_key, extensions, sets_reserved })
 }
 
 /// Writes a `CertRequest` for a subject and a key: the octets that a proof of possession by signature covers.

@@ -9,12 +9,16 @@ mod connection;
 mod line;
 #[cfg(feature = "installation")]
 mod lines;
+#[cfg(feature = "installation")]
+mod secrets;
 
 pub use address::{Address, BadAddress};
 #[cfg(feature = "installation")]
 pub use line::{HttpLine, TIMEOUT, fetch};
 #[cfg(feature = "installation")]
 pub use lines::{CmpLines, keep_secret};
+#[cfg(feature = "installation")]
+pub use secrets::SecretKey;
 
 use crate::http::Shown;
 pub(crate) use connection::Connection;

@@ -214,7 +214,8 @@ fn records_of_schema_2_come_up_to_date() {
     drop(store);
     b.sql(
         "DROP TABLE foreign_intent; DROP TABLE foreign_authority; DROP TABLE received; DROP TABLE invitation; \
-           DROP TABLE bundle_release; DROP TABLE bundle; DROP TABLE trusted_file",
+           DROP TABLE bundle_release; DROP TABLE bundle; DROP TABLE trusted_file; \
+           DROP TABLE cmp_exchange; DROP TABLE cmp_secret",
     );
     b.sql(if b.server.is_some() {
         "UPDATE schema_version SET value = 2"

@@ -11,6 +11,7 @@
 mod authority;
 mod batch;
 mod checks;
+mod cmp;
 mod decision;
 mod fill;
 mod foreign;

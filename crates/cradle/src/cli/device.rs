@@ -2,12 +2,13 @@
 
 use super::Common;
 use crate::compose::Installation;
-use crate::fault::{Exit, Failure, Result};
+use crate::fault::{Exit, Failure, Result, While};
 use adapters::store::SqlStore;
-use model::contract::enrolment::AllowEnrolment;
+use adapters::vault::{VaultPublicKey, seal_secret};
+use model::contract::enrolment::{AllowEnrolment, ShowSealingKey, secret_info};
 use model::contract::identity::Mark;
 use model::lifecycle::Custody;
-use model::{DeviceId, DeviceSerial, Entity, ProfileName};
+use model::{Base64, DeviceId, DeviceSerial, Entity, Fault, ProfileName};
 use ports::Entropy;
 use ports::clock::random;
 use ports::store::authority::CertificateFilter;
@@ -176,11 +177,17 @@ fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64,
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     let workshop = &installation.workshop;
     let secret = with_secret.then(|| secret_of(workshop.entropy.as_ref()));
+    let (subject, profile) = (Entity::Device(found.id.clone()), profile.unwrap_or_else(|| found.profile.clone()));
+    let sealed = match &secret {
+        Some(secret) => sealed_to_km(&installation, secret, &secret_info(&subject, &profile))?,
+        None => None,
+    };
     let call = AllowEnrolment {
-        subject: Entity::Device(found.id.clone()),
-        profile: profile.unwrap_or_else(|| found.profile.clone()),
+        subject,
+        profile,
         until: workshop.clock.now().plus_s(days.saturating_mul(86_400)),
         secret: secret.as_ref().map(|secret| x509::sha256(secret.as_bytes())),
+        sealed,
     };
     installation.ask(&call, &format!("allowing {} to enrol", found.id))?;
     let (serial, until) = (&found.id.serial, call.until.to_string());
@@ -192,6 +199,17 @@ fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64,
         Some(secret) => format!("user    {serial}\nsecret  {secret}\nuntil   {until}\n"),
         None => format!("{} may enrol under {} until {until}\n", found.id, call.profile),
     })
+}
+
+/// A secret, for km alone to read, if it answers CMP: a MAC is verified with nothing less.
+fn sealed_to_km(installation: &Installation, secret: &str, info: &[u8]) -> Result<Option<Base64>> {
+    const DOING: &str = "sealing the secret to km";
+    let Some(key) = installation.ask(&ShowSealingKey {}, DOING)?.key else { return Ok(None) };
+    let key =
+        <[u8; 32]>::try_from(key.0).map_err(|_| Fault::malformed("the key of one-time secrets")).or_fail(DOING)?;
+    let sealed = seal_secret(secret.as_bytes(), info, &VaultPublicKey::new(key));
+    let sealed = sealed.map_err(|_| Fault::unavailable("the secret cannot be sealed")).or_fail(DOING)?;
+    Ok(Some(sealed.into()))
 }
 
 fn all(store: &SqlStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row>> {

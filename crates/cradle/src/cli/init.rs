@@ -301,7 +301,7 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
 }
 
 /// The shipped profiles.
-const PROFILES: [(&str, &str); 17] = [
+const PROFILES: [(&str, &str); 18] = [
     ("root", include_str!("../../../../profiles/root.toml")),
     ("issuing", include_str!("../../../../profiles/issuing.toml")),
     ("factory", include_str!("../../../../profiles/factory.toml")),
@@ -311,6 +311,7 @@ const PROFILES: [(&str, &str); 17] = [
     ("tls-client", include_str!("../../../../profiles/tls-client.toml")),
     ("service", include_str!("../../../../profiles/service.toml")),
     ("ocsp", include_str!("../../../../profiles/ocsp.toml")),
+    ("cmp", include_str!("../../../../profiles/cmp.toml")),
     ("gateway", include_str!("../../../../profiles/gateway.toml")),
     ("ra", include_str!("../../../../profiles/ra.toml")),
     ("module-root", include_str!("../../../../profiles/module-root.toml")),

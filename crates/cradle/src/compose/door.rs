@@ -4,7 +4,8 @@ use super::Workshop;
 use crate::config::GatewayConfig;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
-use gateway::{Certified, Est, Gateway, Km, LabelStyle, OverTheBus, Setting, Status, Tls, certified};
+use adapters::http::serve::Service;
+use gateway::{Certified, Cmp, Est, Gateway, Km, LabelStyle, OverTheBus, Setting, Status, Tls, WithCmp, certified};
 use model::Module;
 use ports::{Clock, Link};
 use std::net::SocketAddr;
@@ -71,14 +72,12 @@ impl Door {
                 let styles =
                     config.est.iter().map(|(label, config)| (label.clone(), LabelStyle { lines: config.lines() }));
                 let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
-                let service: Arc<dyn adapters::http::serve::Service> = Arc::new(est);
-                Some((address, self.tls(km.as_ref())?, service))
+                Some((address, self.tls(km.as_ref())?, self.with_cmp(&km, Arc::new(est))))
             }
         };
         let http = config.http.map(|address| {
-            let service: Arc<dyn adapters::http::serve::Service> =
-                Arc::new(Status::new(Arc::clone(&km), Arc::clone(&self.clock)));
-            (address, service)
+            let status = Status::new(Arc::clone(&km), Arc::clone(&self.clock));
+            (address, self.with_cmp(&km, Arc::new(status)))
         });
         // The sockets of the one before are closed first: both have the same addresses.
         self.open = None;
@@ -90,6 +89,14 @@ impl Door {
         tracing::info!(https = ?open.https(), http = ?open.http(), "the gateway listens");
         self.open = Some(open);
         Ok(())
+    }
+
+    /// CMP beside a service, if the settings say that it is answered.
+    fn with_cmp(&self, km: &Arc<dyn Km>, other: Arc<dyn Service>) -> Arc<dyn Service> {
+        if self.config.cmp.is_empty() {
+            return other;
+        }
+        Arc::new(WithCmp { cmp: Cmp { km: Arc::clone(km) }, other })
     }
 
     fn tls(&self, km: &dyn Km) -> Result<Tls> {

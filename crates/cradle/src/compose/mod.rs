@@ -16,14 +16,14 @@ use crate::config::{Config, Places};
 use crate::fault::{Exit, Failure, Result, exit_of};
 use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
-use adapters::cmp::{CmpLines, TIMEOUT};
+use adapters::cmp::{CmpLines, SecretKey, TIMEOUT};
 use adapters::files;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::sources::DirectoriesAndServers;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
-use authority::{Abroad, Setting as AuthoritySetting};
+use authority::{Abroad, Cmp, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::mode::Binding;
@@ -265,6 +265,18 @@ impl Workshop {
             organization: self.config.organization.clone(),
             limits: self.config.limits.into(),
             est: self.config.est(),
+        })
+    }
+
+    /// What it takes to answer CMP, if the settings say that it is answered.
+    pub(crate) fn cmp(&self) -> Option<Cmp> {
+        let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.cmp.is_empty())?;
+        let labels = gateway.cmp.iter().map(|(label, config)| (label.clone(), config.label()));
+        Some(Cmp {
+            labels: labels.collect(),
+            default: gateway.label.clone(),
+            store: self.store.clone(),
+            secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
         })
     }
 

@@ -1,10 +1,12 @@
 //! What `cradle.toml` says of the gateway.
 
 use super::Config;
+use authority::CmpLabel;
 use model::{EstLabel, ProfileName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use wire::est::Lines;
 
@@ -17,10 +19,10 @@ const NAMES_MAX: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayConfig {
-    /// Where EST is answered, over TLS; nowhere if absent.
+    /// Where EST and CMP are answered, over TLS; nowhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) https: Option<SocketAddr>,
-    /// Where OCSP, lists and certificates of authorities are answered, in the clear; nowhere if absent.
+    /// Where CMP, OCSP, lists and certificates of authorities are answered, in the clear; nowhere if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) http: Option<SocketAddr>,
     /// The host names by which clients know it. km certifies it for them.
@@ -38,6 +40,42 @@ pub(crate) struct GatewayConfig {
     /// What is had under each label of EST.
     #[serde(default)]
     pub(crate) est: BTreeMap<EstLabel, LabelConfig>,
+    /// What is had under each label of CMP; without one, CMP is not answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) cmp: BTreeMap<EstLabel, CmpConfig>,
+}
+
+/// What is had under one label of CMP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CmpConfig {
+    /// Certificates of which profile.
+    pub(crate) profile: ProfileName,
+    /// Whether who asks for it need not confirm.
+    #[serde(default = "allowed")]
+    pub(crate) implicit_confirm: bool,
+    /// How long a confirmation is waited for; then the certificate is revoked.
+    #[serde(default = "confirm_within_s")]
+    pub(crate) confirm_within_s: u64,
+}
+
+const fn allowed() -> bool {
+    true
+}
+const fn confirm_within_s() -> u64 {
+    300
+}
+/// How long a confirmation may be waited for: a lost answer blocks no device for longer than a day.
+const CONFIRM_WITHIN_S: RangeInclusive<u64> = 2..=86_400;
+
+impl CmpConfig {
+    pub(crate) fn label(&self) -> CmpLabel {
+        CmpLabel {
+            profile: self.profile.clone(),
+            implicit_confirm: self.implicit_confirm,
+            confirm_within_s: self.confirm_within_s,
+        }
+    }
 }
 
 /// What is had under one label.
@@ -71,11 +109,15 @@ impl GatewayConfig {
                 "gateway.https needs gateway.names, the host names of its certificate, or gateway.tls_certificate",
             );
         }
-        if self.names.len() > NAMES_MAX || self.est.len() > LABELS_MAX {
+        if self.names.len() > NAMES_MAX || self.est.len() > LABELS_MAX || self.cmp.len() > LABELS_MAX {
             return Err("gateway has at most 8 names and 256 labels");
         }
-        if self.label.as_ref().is_some_and(|label| !self.est.contains_key(label)) {
-            return Err("gateway.label is one of those in gateway.est");
+        let is_label = |label: &EstLabel| self.est.contains_key(label) || self.cmp.contains_key(label);
+        if self.label.as_ref().is_some_and(|label| !is_label(label)) {
+            return Err("gateway.label is one of those in gateway.est or gateway.cmp");
+        }
+        if self.cmp.values().any(|label| !CONFIRM_WITHIN_S.contains(&label.confirm_within_s)) {
+            return Err("gateway.cmp.LABEL.confirm_within_s is from 2 to 86400");
         }
         if self.est.values().any(|label| ![0, 64].contains(&label.base64_line)) {
             return Err("gateway.est.LABEL.base64_line is 64, or 0 for one line");

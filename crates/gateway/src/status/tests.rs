@@ -2,7 +2,9 @@
 
 use super::*;
 use model::contract::authority::OcspAnswered;
-use model::contract::enrolment::{CaCertificatesShown, CertifyServer, Enrol, Enrolled, ServerCertified};
+use model::contract::enrolment::{
+    AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, ServerCertified,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// km, with a list of this number; none if it is 0.
@@ -13,6 +15,9 @@ struct Teller {
 
 impl Km for Teller {
     fn enrol(&self, _: &Enrol) -> Result<Enrolled, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_cmp(&self, _: &AnswerCmp) -> Result<CmpAnswered, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn ca_certificates(&self, _: &CaCertificates) -> Result<CaCertificatesShown, Fault> {
@@ -93,6 +98,9 @@ struct OneAfterTheOther {
 }
 impl Km for OneAfterTheOther {
     fn enrol(&self, _: &Enrol) -> Result<Enrolled, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_cmp(&self, _: &AnswerCmp) -> Result<CmpAnswered, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn ca_certificates(&self, _: &CaCertificates) -> Result<CaCertificatesShown, Fault> {

@@ -140,7 +140,7 @@ pub(crate) fn goes_with(purpose: ObjectIdentifier, key_usage: KeyUsage) -> bool 
         more::EMAIL_PROTECTION => {
             signs.with(NON_REPUDIATION).with(KeyUsage::KEY_ENCIPHERMENT).with(KeyUsage::KEY_AGREEMENT)
         }
-        more::CMC_RA | more::CM_KGA => signs,
+        more::CMC_CA | more::CMC_RA | more::CM_KGA => signs,
         _ => return true,
     };
     key_usage.0 & serving.0 != 0

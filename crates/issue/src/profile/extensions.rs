@@ -55,13 +55,14 @@ pub(crate) struct NameConstraints {
 }
 
 /// Names of purposes. Source: see `crate::encode::oids`.
-pub(crate) const PURPOSES: [(&str, ObjectIdentifier); 8] = [
+pub(crate) const PURPOSES: [(&str, ObjectIdentifier); 9] = [
     ("server-auth", oids::SERVER_AUTH),
     ("client-auth", oids::CLIENT_AUTH),
     ("code-signing", oids::CODE_SIGNING),
     ("email-protection", encode::oids::EMAIL_PROTECTION),
     ("time-stamping", encode::oids::TIME_STAMPING),
     ("ocsp-signing", x509::oids::OCSP_SIGNING),
+    ("cmc-ca", encode::oids::CMC_CA),
     ("cmc-ra", encode::oids::CMC_RA),
     ("cm-kga", encode::oids::CM_KGA),
 ];

@@ -161,9 +161,61 @@ pub struct AllowEnrolment {
     /// SHA-256 of the secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Digest>,
+    /// The secret itself, sealed to km's key and bound to [`secret_info`], if km has one: a MAC is verified with nothing less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Base64>,
+}
+
+/// What a secret that is sealed to km is bound to.
+#[must_use]
+pub fn secret_info(subject: &Entity, profile: &ProfileName) -> Vec<u8> {
+    format!("cradle one-time secret {subject} {profile}").into_bytes()
 }
 
 impl Call for AllowEnrolment {
     const SUBJECT: Subject = Subject::AuthorityAllowEnrolment;
     type Reply = Done;
+}
+
+/// Asks for the key to which one-time secrets are sealed for km.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShowSealingKey {}
+
+/// The key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealingKeyShown {
+    /// An X25519 key, 32 octets; absent where nothing needs the secrets themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Base64>,
+}
+
+impl Call for ShowSealingKey {
+    const SUBJECT: Subject = Subject::AuthoritySealingKey;
+    type Reply = SealingKeyShown;
+}
+
+/// Hands on a message of CMP, as it came: its protection is between the client and km.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerCmp {
+    /// The label in the path, which says which certificates are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<EstLabel>,
+    /// A `PKIMessage` in DER.
+    pub message: Base64,
+}
+
+/// What it is answered with: errors are messages, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CmpAnswered {
+    /// A `PKIMessage` in DER.
+    pub message: Base64,
+}
+
+impl Call for AnswerCmp {
+    const SUBJECT: Subject = Subject::AuthorityCmp;
+    type Reply = CmpAnswered;
 }

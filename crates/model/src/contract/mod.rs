@@ -80,6 +80,8 @@ subjects! {
     AuthorityAllowEnrolment = "authority.allow-enrolment" -> Authority,
     AuthorityCaCertificates = "authority.ca-certificates" -> Authority,
     AuthorityCurrentCrl = "authority.current-crl" -> Authority,
+    AuthorityCmp = "authority.cmp" -> Authority,
+    AuthoritySealingKey = "authority.sealing-key" -> Authority,
     AuthorityCertifyServer = "authority.certify-server" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
     IdentityTrust = "identity.trust" -> Identity,

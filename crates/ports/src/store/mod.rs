@@ -4,6 +4,7 @@
 //! audit entries in the same transaction.
 
 pub mod authority;
+pub mod cmp;
 pub mod foreign;
 pub mod identity;
 pub mod line;
@@ -11,6 +12,7 @@ pub mod mode;
 pub mod software;
 
 pub use authority::AuthorityStore;
+pub use cmp::CmpStore;
 pub use foreign::ForeignStore;
 pub use identity::IdentityStore;
 pub use line::LineStore;

@@ -3,7 +3,8 @@
 //! [`Message::decode`] reads, and keeps the octets that are protected; [`message::protected_part`] and
 //! [`message::finish`] write. [`protection`] makes and verifies MACs and verifies signatures; who signs stands elsewhere.
 //! [`client`] is one side of a transaction as a value: octets come in, the next octets go out, nothing waits. The types
-//! of messages know neither side.
+//! of messages know neither side. [`server`] is what the other side needs besides: paths, what a refusal is called, what
+//! a confirmation is compared with.
 //! Source: RFC 9810, RFC 9811, RFC 9481; the profile is RFC 9483.
 
 pub mod body;
@@ -11,6 +12,7 @@ pub mod client;
 pub mod header;
 pub mod message;
 pub mod protection;
+pub mod server;
 mod shape;
 pub mod status;
 pub mod template;
@@ -47,6 +49,10 @@ pub mod oids {
         HMAC_WITH_SHA512 = "1.2.840.113549.2.11", "RFC 9481 §6.2.1";
         IMPLICIT_CONFIRM = "1.3.6.1.5.5.7.4.13", "RFC 9810 §5.1.1.1";
         CA_CERTS = "1.3.6.1.5.5.7.4.17", "RFC 9810 §5.3.19.14";
+        ROOT_CA_CERT = "1.3.6.1.5.5.7.4.20", "RFC 9810 §5.3.19.15";
+        ROOT_CA_KEY_UPDATE = "1.3.6.1.5.5.7.4.18", "RFC 9810 §5.3.19.15";
+        CURRENT_CRL = "1.3.6.1.5.5.7.4.6", "RFC 9810 §5.3.19.6";
+        OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5", "RFC 4211 §6.5";
         CONFIRM_WAIT_TIME = "1.3.6.1.5.5.7.4.14", "RFC 9810 §5.1.1.2";
         CMC_CA = "1.3.6.1.5.5.7.3.27", "RFC 6402 §2.10";
         CMC_RA = "1.3.6.1.5.5.7.3.28", "RFC 6402 §2.10";

@@ -213,6 +213,15 @@ impl<'a> MacAlgorithm<'a> {
         Self { derivation, salt, iterations, mac: Hash::Sha256 }
     }
 
+    /// Which of ours a MAC like this one is answered with.
+    #[must_use]
+    pub const fn kind(&self) -> MacKind {
+        match self.derivation {
+            Derivation::PasswordBased(_) => MacKind::PasswordBasedMac,
+            Derivation::Pbkdf2 { .. } => MacKind::Pbmac1,
+        }
+    }
+
     /// Writes the `AlgorithmIdentifier`.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
@@ -306,6 +315,7 @@ mod tests {
         assert_eq!(ProtectionAlgorithm::read(&der), Some(ProtectionAlgorithm::Mac(own)));
         let mac = own.mac(b"secret", b"message");
         assert!(own.verify(b"secret", b"message", &mac));
+        assert_eq!(own.kind(), kind);
         assert!(!own.verify(b"secreT", b"message", &mac));
         assert!(!own.verify(b"secret", b"massage", &mac));
         assert!(!own.verify(b"secret", b"message", &mac[..31]));

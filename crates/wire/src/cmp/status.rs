@@ -81,11 +81,46 @@ pub struct FailureInfo<'a> {
 }
 
 impl<'a> FailureInfo<'a> {
+    /// `badAlg` (0): an algorithm that is not taken.
+    pub const BAD_ALG: FailureInfo<'static> = FailureInfo { contents: &[7, 0x80] };
+    /// `badMessageCheck` (1): the protection does not hold.
+    pub const BAD_MESSAGE_CHECK: FailureInfo<'static> = FailureInfo { contents: &[6, 0x40] };
+    /// `badRequest` (2): this is not answered.
+    pub const BAD_REQUEST: FailureInfo<'static> = FailureInfo { contents: &[5, 0x20] };
+    /// `badTime` (3): `messageTime` is too far from our clock.
+    pub const BAD_TIME: FailureInfo<'static> = FailureInfo { contents: &[4, 0x10] };
+    /// `badCertId` (4): no certificate of the requester.
+    pub const BAD_CERT_ID: FailureInfo<'static> = FailureInfo { contents: &[3, 0x08] };
+    /// `badDataFormat` (5): the octets are not what they should be.
+    pub const BAD_DATA_FORMAT: FailureInfo<'static> = FailureInfo { contents: &[2, 0x04] };
+    /// `wrongAuthority` (6): another authority's business.
+    pub const WRONG_AUTHORITY: FailureInfo<'static> = FailureInfo { contents: &[1, 0x02] };
     /// `incorrectData` (7): the requester declines what it was given.
     pub const INCORRECT_DATA: FailureInfo<'static> = FailureInfo { contents: &[0, 0x01] };
-
+    /// `badPOP` (9): possession of the key is not proved.
+    pub const BAD_POP: FailureInfo<'static> = FailureInfo { contents: &[6, 0, 0x40] };
     /// `certRevoked` (10): it was revoked before.
     pub const CERT_REVOKED: FailureInfo<'static> = FailureInfo { contents: &[5, 0, 0x20] };
+    /// `certConfirmed` (11): it was confirmed before.
+    pub const CERT_CONFIRMED: FailureInfo<'static> = FailureInfo { contents: &[4, 0, 0x10] };
+    /// `wrongIntegrity` (12): protected in a kind that does not serve for this.
+    pub const WRONG_INTEGRITY: FailureInfo<'static> = FailureInfo { contents: &[3, 0, 0x08] };
+    /// `badRecipientNonce` (13): our last nonce is not repeated.
+    pub const BAD_RECIPIENT_NONCE: FailureInfo<'static> = FailureInfo { contents: &[2, 0, 0x04] };
+    /// `unacceptedExtension` (16): an extension that the profile does not give.
+    pub const UNACCEPTED_EXTENSION: FailureInfo<'static> = FailureInfo { contents: &[7, 0, 0, 0x80] };
+    /// `badSenderNonce` (18): it has not 16 octets.
+    pub const BAD_SENDER_NONCE: FailureInfo<'static> = FailureInfo { contents: &[5, 0, 0, 0x20] };
+    /// `badCertTemplate` (19): the template asks for what it may not.
+    pub const BAD_CERT_TEMPLATE: FailureInfo<'static> = FailureInfo { contents: &[4, 0, 0, 0x10] };
+    /// `signerNotTrusted` (20): the certificate of the signature is worth nothing here.
+    pub const SIGNER_NOT_TRUSTED: FailureInfo<'static> = FailureInfo { contents: &[3, 0, 0, 0x08] };
+    /// `transactionIdInUse` (21): the identifier was used before.
+    pub const TRANSACTION_ID_IN_USE: FailureInfo<'static> = FailureInfo { contents: &[2, 0, 0, 0x04] };
+    /// `notAuthorized` (23): a rule says no.
+    pub const NOT_AUTHORIZED: FailureInfo<'static> = FailureInfo { contents: &[0, 0, 0, 0x01] };
+    /// `systemUnavail` (24): it cannot be answered now.
+    pub const SYSTEM_UNAVAIL: FailureInfo<'static> = FailureInfo { contents: &[7, 0, 0, 0, 0x80] };
 
     /// Whether it is [`Self::CERT_REVOKED`] and nothing else.
     #[must_use]
@@ -109,6 +144,14 @@ pub struct FreeText<'a> {
 }
 
 impl<'a> FreeText<'a> {
+    /// What [`write_free_text`] wrote.
+    ///
+    /// `None` if the octets are no `PKIFreeText`.
+    #[must_use]
+    pub fn new(der: &'a [u8]) -> Option<Self> {
+        read::inside(der, Self::read).ok()
+    }
+
     /// The octets.
     #[must_use]
     pub const fn der(self) -> &'a [u8] {
@@ -135,6 +178,16 @@ impl<'a> FreeText<'a> {
         read::inside(der, |r| some(r, LINES_MAX, line))?;
         Ok(Self { der })
     }
+}
+
+/// Writes a `PKIFreeText` of one line.
+#[must_use]
+pub fn write_free_text(line: &str) -> Vec<u8> {
+    let mut w = Writer::with_capacity(line.len() + 8);
+    w.sequence(|w| {
+        w.value(tag::UTF8_STRING, line.as_bytes());
+    });
+    w.finish()
 }
 
 fn line<'a>(reader: &mut SliceReader<'a>) -> Result<&'a str> {
@@ -241,6 +294,42 @@ mod tests {
     #[test]
     fn text_that_is_no_utf8_is_refused() {
         refused("300902010230040c02ff6f");
+    }
+    #[test]
+    fn failures_are_what_they_are_called() {
+        let check = |failure: FailureInfo<'_>, name: &str| {
+            assert_eq!(failure.names(), [name]);
+            let info = StatusInfo { status: PkiStatus::Rejection, status_string: None, fail_info: Some(failure) };
+            let mut w = Writer::default();
+            info.write(&mut w);
+            assert_eq!(read::inside(&w.finish(), StatusInfo::read), Ok(info), "strict DER");
+        };
+        type F = FailureInfo<'static>;
+        check(F::BAD_ALG, "badAlg");
+        check(F::BAD_MESSAGE_CHECK, "badMessageCheck");
+        check(F::BAD_REQUEST, "badRequest");
+        check(F::BAD_TIME, "badTime");
+        check(F::BAD_CERT_ID, "badCertId");
+        check(F::BAD_DATA_FORMAT, "badDataFormat");
+        check(F::WRONG_AUTHORITY, "wrongAuthority");
+        check(F::INCORRECT_DATA, "incorrectData");
+        check(F::BAD_POP, "badPOP");
+        check(F::CERT_REVOKED, "certRevoked");
+        check(F::CERT_CONFIRMED, "certConfirmed");
+        check(F::WRONG_INTEGRITY, "wrongIntegrity");
+        check(F::BAD_RECIPIENT_NONCE, "badRecipientNonce");
+        check(F::UNACCEPTED_EXTENSION, "unacceptedExtension");
+        check(F::BAD_SENDER_NONCE, "badSenderNonce");
+        check(F::BAD_CERT_TEMPLATE, "badCertTemplate");
+        check(F::SIGNER_NOT_TRUSTED, "signerNotTrusted");
+        check(F::TRANSACTION_ID_IN_USE, "transactionIdInUse");
+        check(F::NOT_AUTHORIZED, "notAuthorized");
+        check(F::SYSTEM_UNAVAIL, "systemUnavail");
+    }
+    #[test]
+    fn a_text_that_we_write_is_read() {
+        let der = write_free_text("Identifier: 00ff");
+        assert_eq!(FreeText::new(&der).unwrap().text(), "Identifier: 00ff");
     }
     #[test]
     fn an_empty_text_is_refused() {

@@ -121,6 +121,14 @@ pub fn write_reason(reason: RevocationReason) -> Vec<u8> {
     w.finish()
 }
 
+/// Whether `crlEntryDetails` take a hold back: `removeFromCRL`, which is no reason.
+/// Source: RFC 9810 §5.3.9, RFC 5280 §5.3.1.
+#[must_use]
+pub fn is_revival(crl_entry_details: Option<&[u8]>) -> bool {
+    let Some(Ok(read)) = crl_entry_details.map(read::extensions) else { return false };
+    read.iter().any(|extension| extension.oid == oids::REASON_CODE && extension.value == [tag::ENUMERATED, 1, 8])
+}
+
 /// Reads the reason out of `crlEntryDetails`.
 ///
 /// `None` if the octets are no `Extensions`, or the reason is none that a list may have.

@@ -40,7 +40,8 @@ const fn told_of(reason: Reason) -> Told {
         R::ProfileUnknown | R::LintFailed | R::OutlivesIssuer | R::IssuerUnknown | R::IssuerRevoked
         | R::IssuerNotAllowed | R::AuthoritySpent | R::AuthorityEnded | R::KeyOffline | R::ForeignUnsettled
         | R::Quarantined | R::ClockBackwards | R::OutOfTime | R::WrongMode | R::ModuleOff | R::Sealed => Told::Trouble,
-        R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
+        R::ProtectionInvalid | R::ProtectionWeak | R::ConfirmationWrong | R::AlreadyConfirmed | R::OtherCertificate
+        | R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
         | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::NoGrant
         | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent
         | R::TransactionConflict | R::TransactionUnknown | R::TransactionClosed | R::LabelMismatch

@@ -29,6 +29,9 @@ pub(super) const SCHEMA_4: &str = include_str!("schema-4.sql");
 /// What schema 5 has more than schema 4, for both engines.
 pub(super) const SCHEMA_5: &str = include_str!("schema-5.sql");
 
+/// What schema 6 has more than schema 5, for both engines.
+pub(super) const SCHEMA_6: &str = include_str!("schema-6.sql");
+
 fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction()?;
     if from < 2 {
@@ -40,9 +43,12 @@ fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     if from < 4 {
         tx.execute_batch(SCHEMA_4)?;
     }
-    tx.execute_batch(SCHEMA_5)?;
-    tx.execute_batch(keys::FOR_FILE)?;
-    tx.execute_batch(keys::FROM_INDEX)?;
+    if from < 5 {
+        tx.execute_batch(SCHEMA_5)?;
+        tx.execute_batch(keys::FOR_FILE)?;
+        tx.execute_batch(keys::FROM_INDEX)?;
+    }
+    tx.execute_batch(SCHEMA_6)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     tx.commit()
 }
@@ -159,6 +165,19 @@ mod tests {
         tx.commit().unwrap();
         assert_eq!(migrate(&mut old), Ok(Some(4)));
         assert_eq!(one::<u64>(&old, "SELECT count(*) FROM bundle"), 0);
+    }
+    #[test]
+    fn schema_5_comes_up_to_date_too() {
+        let (_dir, mut old) = fixture();
+        let tx = old.transaction().unwrap();
+        from_1(&tx).unwrap();
+        for more in [SCHEMA_3, SCHEMA_4, SCHEMA_5, keys::FOR_FILE, keys::FROM_INDEX] {
+            tx.execute_batch(more).unwrap();
+        }
+        tx.pragma_update(None, "user_version", 5).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(migrate(&mut old), Ok(Some(5)));
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM cmp_exchange"), 0);
     }
     #[test]
     fn it_is_done_once() {

@@ -8,6 +8,7 @@ mod batch;
 mod bundle;
 mod check;
 mod check_lists;
+mod cmp;
 mod confirm;
 mod decision;
 mod engine;
@@ -69,7 +70,7 @@ use writer::Writer;
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

@@ -267,8 +267,9 @@ fn told(entry: &Entry) -> Option<Line> {
         Event::EnrolmentAllowed { subject, profile, until, left_by } => {
             format!("{subject} may enrol under {profile} until {until}, by leave of: {left_by}")
         }
-        Event::Enrolled { transaction, label, shown, .. } => {
-            format!("it came over EST, under the label {label}, and showed {shown}; transaction {transaction}")
+        Event::Enrolled { transaction, label, shown, protocol, .. } => {
+            let protocol = protocol.as_deref().unwrap_or("EST");
+            format!("it came over {protocol}, under the label {label}, and showed {shown}; transaction {transaction}")
         }
         Event::Approved { transaction, operator, approved } => {
             let word = if *approved { "approved" } else { "denied" };

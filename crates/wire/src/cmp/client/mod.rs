@@ -8,6 +8,7 @@ mod party;
 mod transaction;
 
 pub use party::{Credentials, Draft, Fresh, Party};
+pub(super) use transaction::hash_of;
 pub use transaction::{
     Accepted, Confirm, Declined, Enrolment, Flaw, Offered, Pending, Received, Refusal, Transaction, Waiting,
 };

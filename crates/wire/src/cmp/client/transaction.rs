@@ -344,7 +344,7 @@ impl<'a> Pending<'a> {
 ///
 /// Off-spec: RFC 9810 §5.3.18 wants it named for Ed25519 too. SHA-512 is the hash inside of Ed25519 (RFC 8032 §5.1),
 /// OpenSSL 3.0 takes it unnamed, and refuses the version of messages that can name it.
-const fn hash_of(algorithm: SignatureAlgorithm) -> (HashAlgorithm, bool) {
+pub(in crate::cmp) const fn hash_of(algorithm: SignatureAlgorithm) -> (HashAlgorithm, bool) {
     use SignatureAlgorithm as A;
     match algorithm {
         A::EcdsaSha256 | A::RsaSha256 | A::RsaPssSha256 => (HashAlgorithm::Sha256, false),

@@ -1,0 +1,258 @@
+//! Who comes over CMP. The gateway hands on messages as they came: their protection is between the client and km.
+//!
+//! ```text
+//! answer_cmp  octets -> Message -> label -> asker (whose MAC or signature it is) -> by its body:
+//!   ir cr p10cr kur  exchange    an identifier is used once; then the door that all requests come through
+//!   certConf pollReq exchange    the last word on a certificate, or whether operators decided
+//!   rr               revoke      the device's own certificates
+//!   genm             general     certificates and lists, for whoever is somebody
+//! answer      the same way back, protected in kind
+//! ```
+//! Prevents: a certificate for another than whoever is proved; a message that counts twice; a certificate that lasts although
+//! nobody took it; work for who is nobody.
+//! Source: RFC 9810, RFC 9483, RFC 9481.
+
+mod answer;
+mod asker;
+mod exchange;
+mod general;
+mod revoke;
+mod server;
+
+use crate::enrol::Offered;
+use crate::ra::Ra;
+use answer::{Said, unprotected};
+use asker::Asker;
+use issue::Profile;
+use model::contract::enrolment::{AllowEnrolment, AnswerCmp, CmpAnswered, SealingKeyShown, ShowSealingKey};
+use model::{EstLabel, Fault, ProfileName, Reason, TransactionId, UnixTime};
+use ports::SecretReader;
+use ports::clock::random;
+use ports::directory::Caller;
+use ports::store::{CmpStore, StoreFault};
+use server::Server;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use wire::cmp::server::{NONCE_LEN, failure};
+use wire::cmp::status::FailureInfo;
+use wire::cmp::{Body, Message};
+
+/// How far `messageTime` may be from our clock, in seconds: clocks of devices are poor, and what keeps a message from
+/// counting twice is its identifier.
+const CLOCKS_DIFFER_S: u64 = 3600;
+/// A secret is kept so long behind its end, in seconds: what began with it, and waits for operators, goes on.
+const SECRET_KEPT_S: u64 = crate::approval::APPROVAL_S + 86_400;
+/// Longest secret that is kept sealed, in octets.
+const SEALED_LEN_MAX: usize = 512;
+
+/// What km knows of CMP.
+pub struct Cmp {
+    /// Under which label certificates of which profile are had, and how.
+    pub labels: BTreeMap<EstLabel, CmpLabel>,
+    /// The label that is taken where a path has none.
+    pub default: Option<EstLabel>,
+    /// What was asked, and how far it has come.
+    pub store: Arc<dyn CmpStore>,
+    /// The key to which one-time secrets are sealed.
+    pub secrets: Arc<dyn SecretReader>,
+}
+
+/// What is had under a label.
+#[derive(Clone, Debug)]
+pub struct CmpLabel {
+    /// Certificates of this profile.
+    pub profile: ProfileName,
+    /// Whether who asks for it need not confirm.
+    pub implicit_confirm: bool,
+    /// How long a confirmation is waited for, in seconds; then the certificate is revoked.
+    pub confirm_within_s: u64,
+}
+
+/// CMP, and what answering it remembers.
+pub(crate) struct Front {
+    cmp: Cmp,
+    servers: Mutex<BTreeMap<u64, Arc<Server>>>,
+    /// The second in which was looked last for what is overdue.
+    looked: AtomicU64,
+}
+
+impl Front {
+    pub(crate) fn new(cmp: Cmp) -> Self {
+        Self { cmp, servers: Mutex::default(), looked: AtomicU64::new(0) }
+    }
+    pub(crate) fn forget_authorities(&self) {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    /// Whether it is time to look for what is overdue: once a second, and again if the clock went back.
+    fn is_time(&self, now: UnixTime) -> bool {
+        self.looked.swap(now.s(), Ordering::Relaxed) != now.s()
+    }
+}
+
+/// What was asked for under a label.
+struct Offer {
+    offered: Offered,
+    implicit_confirm: bool,
+    confirm_within_s: u64,
+}
+
+/// One message, and who takes part in answering it.
+struct Talk<'a> {
+    ra: &'a Ra,
+    front: &'a Front,
+    /// The gateway.
+    caller: &'a Caller,
+    /// km.
+    own: &'a Caller,
+    message: &'a Message<'a>,
+    octets: &'a [u8],
+    /// Of our answer.
+    nonce: [u8; NONCE_LEN],
+    now: UnixTime,
+}
+
+/// A refusal, and what it is called.
+#[derive(Debug)]
+struct No {
+    fault: Fault,
+    failure: FailureInfo<'static>,
+    /// Under which transaction the records have it, if they do.
+    recorded: Option<TransactionId>,
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> Self {
+        Self { failure: failure(&fault), fault, recorded: None }
+    }
+}
+impl From<Reason> for No {
+    fn from(reason: Reason) -> Self {
+        Fault::Refused(reason).into()
+    }
+}
+impl From<StoreFault> for No {
+    fn from(fault: StoreFault) -> Self {
+        Fault::from(fault).into()
+    }
+}
+
+impl No {
+    const fn malformed(what: &'static str, failure: FailureInfo<'static>) -> Self {
+        Self { fault: Fault::malformed(what), failure, recorded: None }
+    }
+}
+
+impl Ra {
+    /// Answers a message of CMP. What is refused is answered, too.
+    #[must_use]
+    pub fn answer_cmp(&self, caller: &Caller, own: &Caller, call: &AnswerCmp) -> CmpAnswered {
+        self.end_overdue();
+        let (now, nonce) = (self.now(), random(self.setting().entropy.as_ref()));
+        let Some(front) = self.cmp() else {
+            let no = No::from(Fault::unavailable("this installation does not answer CMP"));
+            return CmpAnswered { message: unprotected(None, &no, "", &nonce, now).into() };
+        };
+        let octets = call.message.as_ref();
+        let Ok(message) = Message::decode(octets) else {
+            let no = No::malformed("this is no PKIMessage", FailureInfo::BAD_DATA_FORMAT);
+            return CmpAnswered { message: unprotected(None, &no, &no.fault.to_string(), &nonce, now).into() };
+        };
+        let talk = Talk { ra: self, front, caller, own, message: &message, octets, nonce, now };
+        CmpAnswered { message: talk.answer(call.label.as_ref()).into() }
+    }
+
+    /// The key to which one-time secrets are sealed, where MACs are verified with them.
+    pub(crate) fn sealing_key(&self, _: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
+        let key = self.cmp().map(|front| front.cmp.secrets.public_key()).transpose()?;
+        Ok(SealingKeyShown { key: key.map(|key| key.to_vec().into()) })
+    }
+
+    /// Keeps a secret that was sealed to km. That it is the one whose SHA-256 the grant has is seen when it is opened.
+    pub(crate) fn keep_sealed(&self, call: &AllowEnrolment) -> Result<(), Fault> {
+        let (Some(front), Some(digest), Some(sealed)) = (self.cmp(), call.secret, &call.sealed) else { return Ok(()) };
+        if sealed.as_ref().len() > SEALED_LEN_MAX {
+            return Err(Fault::malformed("a sealed secret is longer than it may be"));
+        }
+        let until = call.until.plus_s(SECRET_KEPT_S);
+        Ok(front.cmp.store.keep_secret(digest, sealed.as_ref(), until, self.now())?)
+    }
+}
+
+impl Talk<'_> {
+    fn answer(&self, label: Option<&EstLabel>) -> Vec<u8> {
+        let stranger =
+            || label.map_or_else(|| "somebody unknown at cmp".into(), |l| format!("somebody unknown at cmp/{l}"));
+        let refused = |no: No| {
+            let text = self.text(stranger(), &no);
+            unprotected(Some(self.message), &no, &text, &self.nonce, self.now)
+        };
+        let (offer, asker) = match self.offer(label).and_then(|offer| Ok((self.asker(&offer)?, offer))) {
+            Ok((asker, offer)) => (offer, asker),
+            Err(no) => return refused(no),
+        };
+        let said = self.said(&asker, &offer).unwrap_or_else(|no| {
+            let text = self.text(asker.device().to_string(), &no);
+            Said::refusal(self.message, &no, text)
+        });
+        self.protected(&asker, &offer, &said).unwrap_or_else(refused)
+    }
+
+    /// What is had under a label.
+    fn offer(&self, label: Option<&EstLabel>) -> Result<Offer, No> {
+        let cmp = &self.front.cmp;
+        let label = label.or(cmp.default.as_ref()).ok_or(Reason::LabelUnknown)?;
+        let CmpLabel { profile, implicit_confirm, confirm_within_s } =
+            cmp.labels.get(label).ok_or(Reason::LabelUnknown)?;
+        let profile: &Arc<Profile> = self.ra.setting().profiles.get(profile).ok_or(Reason::ProfileUnknown)?;
+        let offered = Offered { label: label.clone(), profile: Arc::clone(profile) };
+        Ok(Offer { offered, implicit_confirm: *implicit_confirm, confirm_within_s: *confirm_within_s })
+    }
+
+    /// Does what is asked, for somebody who was proved to ask.
+    fn said(&self, asker: &Asker, offer: &Offer) -> Result<Said, No> {
+        let header = &self.message.header;
+        if let Some(time) = header.message_time {
+            let apart = time.s().abs_diff(self.now.s());
+            if apart > CLOCKS_DIFFER_S {
+                return Err(Reason::OutOfTime.into());
+            }
+        }
+        match &self.message.body {
+            Body::Ir(_) | Body::Cr(_) | Body::P10cr(_) | Body::Kur(_) => self.enrol(asker, offer),
+            Body::CertConf(list) => self.confirm(asker, offer, list),
+            Body::PollReq(ids) => self.poll(asker, offer, ids),
+            // Who sends an error in the place of a confirmation declines (RFC 9810 §5.3.21).
+            Body::Error(_) => self.confirm(asker, offer, &[]),
+            Body::Rr(list) => self.revoke(asker, offer, list),
+            Body::Genm(list) => self.general(offer, list),
+            Body::Ip(_)
+            | Body::Cp(_)
+            | Body::Kup(_)
+            | Body::Rp(_)
+            | Body::PkiConf
+            | Body::Nested(_)
+            | Body::Genp(_)
+            | Body::PollRep(_)
+            | Body::Other { .. } => {
+                Err(No::malformed("messages of this kind are not answered", FailureInfo::BAD_REQUEST))
+            }
+        }
+    }
+
+    /// What who asks is told, and what the records have.
+    fn text(&self, who: String, no: &No) -> String {
+        match &no.fault {
+            Fault::Malformed(what) => format!("Malformed: {what}."),
+            Fault::Unavailable(_) => "It cannot be answered now.".to_owned(),
+            Fault::Refused(_) => {
+                let id = no.recorded.unwrap_or_else(|| {
+                    let fresh = TransactionId::at(self.now, random(self.ra.setting().entropy.as_ref()));
+                    self.ra.remember_stranger(self.caller, who, fresh, &no.fault);
+                    fresh
+                });
+                format!("Refused. Identifier: {id}")
+            }
+        }
+    }
+}
