@@ -1,6 +1,7 @@
 //! What the decoders of `update` must keep to: no octets make them panic, and what they read is written the same again.
 
 use ::update::bundle::{self, Bundle};
+use ::update::developer::{self, ImageHashes, OpenPgpKey, OpenPgpSignature, Registered};
 use ::update::tuf::write::Draft as RoleDraft;
 use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
 use ::update::uptane::{Manifest, SealedManifest};
@@ -55,6 +56,20 @@ pub fn bundle(octets: &[u8]) {
     let length: usize = read.files().values().map(Vec::len).sum();
     assert!(length < octets.len(), "files were read that are not there");
     assert_eq!(read.files().len(), read.manifest().files.len());
+}
+
+/// Developers' signatures and keys, in the forms that they are made in.
+pub fn developer(octets: &[u8]) {
+    let Ok(image) = ImageHashes::measure(&mut &b"an image"[..]) else { unreachable!("it has octets") };
+    let now = model::UnixTime::from_s(1_790_000_000);
+    let mut registered = Registered::default();
+    let is_key = registered.add("it", octets).is_ok();
+    let vouched = developer::verify(octets, &image, &registered, now);
+    assert!(vouched.is_err(), "nobody has signed this image");
+    let signed = OpenPgpSignature::decode(octets).is_ok();
+    let enveloped = developer::Envelope::decode(octets).is_ok();
+    assert!([is_key, signed, enveloped].iter().filter(|read| **read).count() <= 1, "one file was read as two things");
+    let _read_or_refused = OpenPgpKey::decode(octets);
 }
 
 /// Manifests of devices.

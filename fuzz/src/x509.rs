@@ -8,7 +8,8 @@ use ::x509::path::{self, Demands, Evidence, Revocation};
 use ::x509::points::{self, AuthorityInfoAccess, IssuingDistributionPoint};
 use ::x509::policy::{self, PolicyConstraints};
 use ::x509::{
-    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, crl, crmf, csr, oids, pem, weak,
+    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, SignedData, crl, crmf, csr, oids, pem,
+    weak,
 };
 
 /// PKCS #10 requests.
@@ -52,6 +53,20 @@ pub fn certificate(octets: &[u8]) {
     let _ = read.basic_constraints();
     let _ = read.verify(&read.tbs().subject_public_key);
     let _ = read.verify_issued_by(&read, read.tbs().not_before);
+}
+
+/// Signatures beside what they sign.
+pub fn cms(octets: &[u8]) {
+    let Ok(read) = SignedData::decode(octets) else { return };
+    assert!(!read.signers().is_empty());
+    for signer in read.signers() {
+        assert!(signer.is_known() <= signer.hash().is_some());
+        for certificate in read.certificates() {
+            let _ = signer.names(certificate);
+            let verified = signer.verify(&certificate.tbs().subject_public_key);
+            assert!(verified.is_err() || signer.message_digest().is_some(), "nothing was signed");
+        }
+    }
 }
 
 /// What an issuer signs.

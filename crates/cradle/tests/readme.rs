@@ -65,7 +65,8 @@ fn the_lines_of_the_chapter_on_publishing_work_as_they_stand() {
     assert!(out.contains("~ target sensor/firmware.bin: 19 octets"), "who signs is told what is new: {out}");
     assert!(out.contains("published modem version 1\n") && out.contains("published root version 3\n"), "{out}");
     assert_eq!(out.matches("clients find every target").count(), 2, "{out}");
-    assert!(out.contains("timestamp: version 4 until"), "{out}");
+    assert!(out.contains("timestamp: version 6 until"), "{out}");
+    assert!(out.contains("security, until 2031-12-31T23:59:59Z, signed by erin, with sbom, signature-1\n"), "{out}");
     assert!(!b.dir.join("chapter/repository/keys/root.pem").exists(), "the root's keys are people's");
 }
 

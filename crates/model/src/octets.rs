@@ -1,7 +1,8 @@
 //! Small fixed strings of octets, and octets as JSON writes them.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
@@ -177,6 +178,22 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
+/// Reads base64 in either alphabet, padded or not; `None` if it is anything else.
+/// Source: RFC 4648 §4 and §5.
+#[must_use]
+pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    const EITHER: GeneralPurpose = GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let standard = |octet: &u8| match octet {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    EITHER.decode(text.iter().map(standard).collect::<Vec<u8>>()).ok()
+}
+
 /// Writes octets as base64url without padding.
 /// Source: RFC 7515 §2.
 #[must_use]
@@ -199,6 +216,15 @@ mod tests {
         assert_eq!(from_hex(text).as_deref(), expected.as_ref().map(|o| *o));
     }
 
+    #[test]
+    fn both_alphabets_of_base64_are_read() {
+        for text in ["-_8=", "+/8=", "-_8", "+_8"] {
+            assert_eq!(from_base64(text.as_bytes()), Some(vec![0xfb, 0xff]), "{text}");
+        }
+        for text in ["+", "+/8==", "+/ 8", "+/8\n", "+/9="] {
+            assert_eq!(from_base64(text.as_bytes()), None, "{text}");
+        }
+    }
     #[test]
     fn both_cases_are_read() {
         check("0aFF", Ok(&[10, 255]));

@@ -2,11 +2,12 @@
 
 use crate::NAME_LEN_MAX;
 use crate::fault::Fault;
-use crate::state::{FIRST, Repository, STAGED_IMAGES, check_role_name, enough, image_file, staged_file};
+use crate::release::Release;
+use crate::state::{FIRST, Repository, check_role_name, enough, staged_file};
 use model::UnixTime;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
-use update::tuf::write::{Body, Custom, Delegation, Draft, Key, Signers, Top};
+use update::tuf::write::{Body, Custom, Delegation, Draft, Key, Signers, Together, Top};
 use update::tuf::{BadMetadata, Targets};
 use update::{Image, Threshold};
 
@@ -17,6 +18,21 @@ pub struct Leave {
     pub from: String,
     /// To whom.
     pub to: Delegation,
+}
+
+/// What a role is to say as another one does.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreement<'a> {
+    /// Of which target.
+    pub target: &'a str,
+    /// The role that is to say it.
+    pub role: &'a str,
+    /// The role that says it.
+    pub with: &'a str,
+    /// From when on it may be put on devices.
+    pub not_before: Option<UnixTime>,
+    /// Until when.
+    pub not_after: Option<UnixTime>,
 }
 
 /// Other signers for a role.
@@ -31,10 +47,11 @@ pub struct Rotation {
 }
 
 impl Repository {
-    /// Stages an image under a name. Gives the role that will announce it: `role`, or the bin of this name, or `targets`.
+    /// Stages an image under a name, with nothing besides. Gives the role that will announce it: `role`, or the bin of this
+    /// name, or `targets`.
     ///
     /// # Errors
-    /// [`Fault`]: above all [`Fault::NotAsked`] if clients would not find it there.
+    /// As [`Repository::add_release`].
     pub fn add<S: Read + Seek>(
         &mut self,
         name: &str,
@@ -43,33 +60,31 @@ impl Repository {
         role: Option<&str>,
         now: UnixTime,
     ) -> Result<(String, Image), Fault> {
-        check_image_name(name)?;
-        let role = self.role_for(name, role)?;
-        let image = Image::measure(source).map_err(Fault::BadImage)?;
-        let file = image_file(STAGED_IMAGES, name, &image.digest.to_string());
-        let rewound = source.rewind();
-        rewound.map_err(|error| Fault::Disk { path: self.disk.path(&file), error })?;
-        self.disk.copy_in(&file, source)?;
-        self.edit(&role, now, |body| body.set_target(name, image, custom).map_err(Fault::metadata(name)))?;
-        Ok((role, image))
+        let added = self.add_release(name, source, Release { custom, role, ..Release::default() }, now)?;
+        Ok((added.role, added.image))
     }
 
-    /// Stages that a target is announced no longer. Gives the roles that did.
+    /// Stages that a target is announced no longer, nor what goes with it. Gives the roles that did.
     ///
     /// # Errors
     /// [`Fault::NoTarget`], [`Fault::Disk`].
     pub fn remove(&mut self, name: &str, now: UnixTime) -> Result<Vec<String>, Fault> {
-        let announces = |role: &String| {
+        let mut names = self.attached_to(name);
+        names.insert(name.to_owned());
+        let announces = |role: &String, names: &BTreeSet<String>| {
             let draft = self.role(role);
-            draft.is_some_and(|draft| draft.targets().any(|listed| listed.name == name))
+            draft.is_some_and(|draft| draft.targets().any(|listed| names.contains(listed.name)))
         };
-        let roles: Vec<String> = self.role_names().into_iter().filter(announces).collect();
-        if roles.is_empty() {
+        let only = BTreeSet::from([name.to_owned()]);
+        if !self.role_names().iter().any(|role| announces(role, &only)) {
             return Err(Fault::NoTarget(name.to_owned()));
         }
+        let roles: Vec<String> = self.role_names().into_iter().filter(|role| announces(role, &names)).collect();
         for role in &roles {
             self.edit(role, now, |body| {
-                body.remove_target(name);
+                for name in &names {
+                    body.remove_target(name);
+                }
                 Ok(())
             })?;
         }
@@ -86,6 +101,46 @@ impl Repository {
         enough(&to.name, &to.keys, to.threshold)?;
         self.edit(&leave.from, now, |body| body.delegate(to).map_err(Fault::metadata(&leave.from)))?;
         self.begin_role(&to.name, now)
+    }
+
+    /// Stages that targets are left to several roles that must agree (TAP 3). Those that are new begin with nothing.
+    ///
+    /// # Errors
+    /// [`Fault`]; [`Fault::Metadata`] with [`BadMetadata::SharedKey`] if two of them have a key in common.
+    pub fn delegate_together(&mut self, from: &str, to: &Together, now: UnixTime) -> Result<(), Fault> {
+        check_role_name(&to.name)?;
+        for role in &to.roles {
+            check_role_name(&role.name)?;
+            enough(&role.name, &role.keys, role.threshold)?;
+        }
+        self.edit(from, now, |body| body.delegate_together(to).map_err(Fault::metadata(from)))?;
+        to.roles.iter().try_for_each(|role| self.begin_role(&role.name, now))
+    }
+
+    /// Stages that a role says of a target, and of what goes with it, what another role says, for a time.
+    /// Gives the names.
+    ///
+    /// # Errors
+    /// [`Fault::NoRole`]; [`Fault::NoTarget`] if the other role does not announce it; [`Fault::NotAsked`]; [`Fault::Disk`].
+    pub fn agree(&mut self, asked: &Agreement<'_>, now: UnixTime) -> Result<Vec<String>, Fault> {
+        let Agreement { target, role, with, not_before, not_after } = *asked;
+        let other = self.role(with).cloned().ok_or_else(|| Fault::NoRole(with.to_owned()))?;
+        if !other.targets().any(|listed| listed.name == target) {
+            return Err(Fault::NoTarget(target.to_owned()));
+        }
+        let attached = self.attached_to(target);
+        let has = |name: &String| other.targets().any(|listed| listed.name == *name);
+        let names: Vec<String> = std::iter::once(target.to_owned()).chain(attached.into_iter().filter(has)).collect();
+        for name in &names {
+            self.role_for(name, Some(role))?;
+        }
+        self.edit(role, now, |body| {
+            for name in &names {
+                body.agree(name, &other, not_before, not_after).map_err(Fault::metadata(role))?;
+            }
+            Ok(())
+        })?;
+        Ok(names)
     }
 
     /// Stages that nothing is left to a role any longer. What it says stays in snapshots, or clients take it for an attack.
@@ -236,7 +291,7 @@ impl Repository {
         visited
     }
 
-    fn role_for(&self, name: &str, role: Option<&str>) -> Result<String, Fault> {
+    pub(crate) fn role_for(&self, name: &str, role: Option<&str>) -> Result<String, Fault> {
         let first = self.role(FIRST).ok_or_else(|| Fault::NoRole(FIRST.to_owned()))?;
         let bin = || first.asked_about(name).into_iter().next().filter(|_| first.is_in_bins());
         let role = role.map_or_else(|| bin().unwrap_or_else(|| FIRST.to_owned()), str::to_owned);
@@ -254,7 +309,7 @@ impl Repository {
 }
 
 // The parts of a name are folders and files here, so this comes before anything is written under it.
-fn check_image_name(name: &str) -> Result<(), Fault> {
+pub(crate) fn check_image_name(name: &str) -> Result<(), Fault> {
     let nothing = Image { digest: x509::sha256(b""), length: 0 };
     let allowed = Body::<Targets>::new(UnixTime::NO_EXPIRY).set_target(name, nothing, None).is_ok();
     let short = name.split('/').all(|part| part.len() <= NAME_LEN_MAX);

@@ -53,6 +53,42 @@ pub enum Fault {
     BadKey,
     /// The targets are left to others already, so that they cannot be put into bins.
     AlreadyDelegated,
+    /// Somebody cannot be registered as a developer.
+    BadDeveloper {
+        /// Under which name.
+        name: String,
+        /// Why.
+        bad: update::developer::BadDeveloper,
+    },
+    /// Nobody is registered as a developer under this name.
+    NoDeveloper(String),
+    /// Somebody else is registered under this name, or it is no name.
+    BadDeveloperName(String),
+    /// A developer's signature is not believed.
+    NotSigned {
+        /// Which, in the order in which they were given, from 1 on.
+        number: usize,
+        /// Why.
+        why: update::developer::NotSigned,
+    },
+    /// Fewer developers have signed than must.
+    TooFewDevelopers {
+        /// How many have.
+        signed: usize,
+        /// How many must.
+        required: u8,
+    },
+    /// What goes with an image is not taken.
+    BadPaper {
+        /// What it was to be.
+        paper: &'static str,
+        /// Why not.
+        bad: update::papers::BadPaper,
+    },
+    /// Something else is called so.
+    NameTaken(String),
+    /// What is said besides has a member that is said here.
+    Reserved(&'static str),
     /// A client that follows would refuse what is to be published.
     WouldBeRefused(update::tuf::Refused),
 }
@@ -88,6 +124,16 @@ impl fmt::Display for Fault {
             Self::TooFewKeys(role) => write!(f, "{role} would have fewer keys than must sign"),
             Self::BadKey => f.write_str("a key is of a type that signs no metadata"),
             Self::AlreadyDelegated => f.write_str("targets are left to other roles already"),
+            Self::BadDeveloper { name, bad } => write!(f, "{name:?}: {bad}"),
+            Self::NoDeveloper(name) => write!(f, "nobody is registered as {name:?}"),
+            Self::BadDeveloperName(name) => write!(f, "nobody new can be registered as {name:?}"),
+            Self::NotSigned { number, why } => write!(f, "signature {number}: {why}"),
+            Self::TooFewDevelopers { signed, required } => {
+                write!(f, "{signed} developers have signed it, and {required} must")
+            }
+            Self::BadPaper { paper, bad } => write!(f, "the {paper}: {bad}"),
+            Self::NameTaken(name) => write!(f, "something else is called {name:?}"),
+            Self::Reserved(member) => write!(f, "{member} is said by the repository itself"),
             Self::WouldBeRefused(refused) => write!(f, "a client would refuse it: {refused}"),
         }
     }

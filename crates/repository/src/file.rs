@@ -176,7 +176,9 @@ fn targets(draft: &Draft<Targets>) -> Said {
         let ends = if role.terminating { ", and nobody after it" } else { "" };
         let part = draft.part_of(&role.name).map(|part| format!(", asked about {}", printable(&part, 1000)));
         let part = part.unwrap_or_default();
-        let what = format!("{}{part}{ends}; asked as number {order}", signers(&role.signers));
+        let agree = role.in_agreement_min.map(|min| format!(", {min} of those who are asked together must agree"));
+        let agree = agree.unwrap_or_default();
+        let what = format!("{}{part}{agree}{ends}; asked as number {order}", signers(&role.signers));
         said.insert(format!("role {}", printable(&role.name, SHOWN_MAX)), what);
     }
     said

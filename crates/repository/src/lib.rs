@@ -4,6 +4,7 @@
 //! DIR/metadata/   served: N.root.json, timestamp.json, N.snapshot.json, N.ROLE.json
 //! DIR/targets/    served: dir/HASH.file
 //! DIR/staged/     not served: what comes next, unsigned or signed by some; staged/targets/ has its images
+//! DIR/developers/ not served: whose signatures over images are believed when they are staged; developers.json: how many are wanted
 //! DIR/keys/       not served: keys of whoever publishes here, if they are kept in files (another crate's matter)
 //! ```
 //!
@@ -22,23 +23,27 @@
 
 mod bins;
 mod change;
+mod developers;
 mod disk;
 mod fault;
 mod file;
 mod plan;
 mod prune;
 mod publish;
+mod release;
 mod state;
 mod status;
 mod trial;
 mod verify;
 
-pub use change::{Leave, Rotation};
+pub use change::{Agreement, Leave, Rotation};
+pub use developers::Known;
 pub use disk::Before;
 pub use fault::Fault;
 pub use file::RoleFile;
 pub use plan::{OldKeys, Waiting, Why};
 pub use publish::Publication;
+pub use release::{Added, Announced, Delta, Release, Source};
 pub use state::{Lifetimes, Repository, Start};
 pub use status::{RoleStatus, Status};
 pub use verify::{Finding, Wrong};

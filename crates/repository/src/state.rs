@@ -1,6 +1,7 @@
 //! What is published and what is staged, as the directory has it; and the repair of what an interruption left.
 
 use crate::NAME_LEN_MAX;
+use crate::developers::DEVELOPERS;
 use crate::disk::{Before, Disk};
 use crate::fault::Fault;
 use model::UnixTime;
@@ -134,7 +135,7 @@ impl Repository {
         let lifetimes: Lifetimes = serde_json::from_slice(&settings)
             .map_err(|e| Fault::Disk { path: disk.path(SETTINGS), error: std::io::Error::other(e) })?;
         let mut repaired = Vec::new();
-        for folder in [METADATA, TARGETS, STAGED] {
+        for folder in [METADATA, TARGETS, STAGED, DEVELOPERS] {
             repaired.extend(disk.sweep(folder)?);
         }
         let published = Published::read(&disk)?;

@@ -26,6 +26,10 @@ fn bundle() {
     check("bundle", update::bundle);
 }
 #[test]
+fn developer() {
+    check("developer", update::developer);
+}
+#[test]
 fn manifest() {
     check("manifest", update::manifest);
 }

@@ -5,6 +5,7 @@
 
 pub mod algorithm;
 pub mod certificate;
+pub mod cms;
 pub mod constraints;
 pub mod crl;
 pub mod crmf;
@@ -26,6 +27,7 @@ pub mod write;
 
 pub use algorithm::{KeyType, SignatureAlgorithm};
 pub use certificate::Certificate;
+pub use cms::SignedData;
 pub use crl::CertificateList;
 pub use crmf::CertReqMsg;
 pub use csr::CertificationRequest;

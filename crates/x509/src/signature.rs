@@ -29,6 +29,20 @@ pub fn verify(
     UnparsedPublicKey::new(algorithm, key.bits()).verify(message, signature).map_err(|_| BadSignature)
 }
 
+/// Verifies a signature over octets that were hashed before, by the hash of `algorithm`.
+///
+/// # Errors
+/// [`BadSignature`]; always for Ed25519 and ML-DSA, which hash for themselves.
+pub fn verify_hashed(
+    key: &PublicKey,
+    algorithm: SignatureAlgorithm,
+    digest: &aws_lc_rs::digest::Digest,
+    signature: &[u8],
+) -> Result<(), BadSignature> {
+    let algorithm = verification_algorithm(key.key_type(), algorithm).ok_or(BadSignature)?;
+    UnparsedPublicKey::new(algorithm, key.bits()).verify_digest(digest, signature).map_err(|_| BadSignature)
+}
+
 pub(crate) fn verification_algorithm(
     key: KeyType,
     algorithm: SignatureAlgorithm,

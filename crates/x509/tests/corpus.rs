@@ -38,6 +38,10 @@ fn certificate_policies() {
     check("certificate_policies", x509::certificate_policies);
 }
 #[test]
+fn cms() {
+    check("cms", x509::cms);
+}
+#[test]
 fn crl() {
     check("crl", x509::crl);
 }

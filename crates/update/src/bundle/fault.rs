@@ -61,7 +61,12 @@ impl BadBundle {
         match self {
             Self::Upstream(_, refused) => matches!(
                 refused.bad,
-                BadMetadata::Expired | BadMetadata::RolledBack | BadMetadata::Vanished | BadMetadata::NotNextRoot
+                BadMetadata::Expired
+                    | BadMetadata::RolledBack
+                    | BadMetadata::Vanished
+                    | BadMetadata::NotNextRoot
+                    | BadMetadata::TooEarly
+                    | BadMetadata::TooLate
             ),
             Self::Directions(bad) => matches!(bad, BadDirections::RolledBack),
             _ => false,
@@ -77,6 +82,7 @@ impl From<&BadBundle> for Fault {
             BadBundle::Upstream(_, Refused { bad: BadMetadata::Unreachable, .. }) => {
                 return Self::unavailable("the repository cannot be reached");
             }
+            BadBundle::Upstream(_, Refused { bad: BadMetadata::TooEarly, .. }) => Reason::OutOfTime,
             BadBundle::Neither(_) => Reason::BothSignaturesInvalid,
             BadBundle::NotCountersigned => Reason::CountersignatureInvalid,
             BadBundle::FromTheFuture => Reason::OutOfTime,

@@ -221,14 +221,18 @@ impl Client {
     /// The target that was looked for last, once nothing is wanted.
     ///
     /// # Errors
-    /// [`BadMetadata::NoTarget`] if nobody who may says anything of it; [`BadMetadata::OutOfStep`] if something is still
-    /// wanted, or nothing was looked for.
+    /// [`BadMetadata::NoTarget`] if nobody who may says anything of it; [`BadMetadata::TooEarly`] or
+    /// [`BadMetadata::TooLate`] outside of the time for it; [`BadMetadata::OutOfStep`] if something is still wanted, or
+    /// nothing was looked for.
     pub fn found(&self) -> Result<Target, Refused> {
         let name = self.search.as_ref().map(|search| search.target().to_owned()).unwrap_or_default();
         let refuse = |bad| Refused { file: name.clone(), bad };
         match (&self.search, &self.root, self.is_refreshed()) {
             (Some(search), Some(root), true) => match search.found() {
-                Some(about) => Ok(Target::new(&name, about, root.role.consistent_snapshot)),
+                Some(about) => {
+                    about.is_in_time(self.now).map_err(refuse)?;
+                    Ok(Target::new(&name, about, root.role.consistent_snapshot))
+                }
                 None => Err(refuse(BadMetadata::NoTarget)),
             },
             _ => Err(refuse(BadMetadata::OutOfStep)),

@@ -58,6 +58,8 @@ pub enum BadMetadata {
     BadRoleName,
     /// A role is delegated twice in one file, or in two ways at once, or in none.
     BadDelegation,
+    /// Two roles that must agree have a key in common.
+    SharedKey,
     /// There is no hash that is known here, or it is not well written.
     NoHash,
     // Signatures, versions, time.
@@ -93,6 +95,12 @@ pub enum BadMetadata {
     BadTargetName,
     /// No role that may says anything of this target.
     NoTarget,
+    /// Fewer roles than must say the same of this target.
+    NotAgreed,
+    /// The time from which on the target may be put on devices has not come.
+    TooEarly,
+    /// The time until which the target may be put on devices is over.
+    TooLate,
     /// The target is longer than was announced.
     TargetTooLong,
     /// The target is shorter than was announced, or is another.
@@ -112,11 +120,14 @@ impl BadMetadata {
             Self::OtherRole | Self::NoThreshold | Self::KeyNamedTwice | Self::SignedTwice => Attack::ArbitrarySoftware,
             Self::TooFewSignatures | Self::BadRoleName | Self::BadDelegation => Attack::ArbitrarySoftware,
             Self::BadTargetName | Self::TargetMismatch | Self::NoHash => Attack::ArbitrarySoftware,
+            Self::SharedKey | Self::NotAgreed => Attack::ArbitrarySoftware,
+            Self::TooLate => Attack::Freeze,
             Self::OtherVersion | Self::OtherOctets | Self::NotInSnapshot => Attack::MixAndMatch,
             Self::TooLong | Self::TooMany | Self::TooManyRoles | Self::TargetTooLong => Attack::EndlessData,
             Self::Shape(BadRelease::TooDeep | BadRelease::TooLong) => Attack::EndlessData,
             Self::TooSlow => Attack::SlowRetrieval,
             Self::Shape(_) | Self::NotThere | Self::Unreachable | Self::NoTarget | Self::OutOfStep => return None,
+            Self::TooEarly => return None,
         })
     }
 
@@ -130,6 +141,7 @@ impl BadMetadata {
             Self::TooMany => "it has more signatures, keys or patterns than anybody needs",
             Self::BadRoleName => "a role in it has a name that no delegated role may have",
             Self::BadDelegation => "it delegates in a way that can be read in two ways, or in none",
+            Self::SharedKey => "two roles in it that must agree have a key in common",
             Self::NoHash => "it announces something without a hash that is known here",
             Self::TooFewSignatures => "fewer of the role's keys have signed it than must",
             Self::NotNextRoot => "it is not the root that follows the one that is trusted",
@@ -146,6 +158,9 @@ impl BadMetadata {
             Self::TooManyRoles => "the search would visit too many roles",
             Self::BadTargetName => "this cannot be the name of a target",
             Self::NoTarget => "no role that may says anything of this target",
+            Self::NotAgreed => "fewer roles than must say the same of this target",
+            Self::TooEarly => "the time for this target has not come",
+            Self::TooLate => "the time for this target is over",
             Self::TargetTooLong => "the target is longer than was announced",
             Self::TargetMismatch => "the target is not the one that was announced",
             Self::OutOfStep => "the client was answered what it had not asked",

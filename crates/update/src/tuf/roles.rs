@@ -19,6 +19,8 @@ pub(super) const TOP_LEVEL: [&str; 4] = ["root", "timestamp", "snapshot", "targe
 /// Most patterns or prefixes of one delegation, and most delegations of one file: a supplier has tens.
 const PATTERNS_MAX: usize = 4096;
 const DELEGATIONS_MAX: usize = 4096;
+/// Most roles that are asked for agreement about one target: a maker and an integrator, or a few of them.
+const TOGETHER_MAX: usize = 8;
 
 /// Who may sign for the four roles. Source: TUF 1.0.34 §4.3.
 #[derive(Clone, Debug)]
@@ -77,10 +79,34 @@ pub(super) enum To {
 
 #[derive(Clone, Debug)]
 pub(super) struct Delegated {
-    pub(super) name: String,
-    pub(super) rule: Rule,
+    pub(super) to: Asked,
     pub(super) terminating: bool,
     paths: Paths,
+}
+
+/// Who is asked about a target.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// One role.
+    One(RoleRule),
+    /// Several, of which so many must say the same. Source: TAP 3.
+    Together { in_agreement_min: usize, roles: Vec<RoleRule> },
+}
+
+/// A role, and who signs for it.
+#[derive(Clone, Debug)]
+pub(super) struct RoleRule {
+    pub(super) name: String,
+    pub(super) rule: Rule,
+}
+
+impl Asked {
+    pub(super) fn roles(&self) -> &[RoleRule] {
+        match self {
+            Self::One(role) => std::slice::from_ref(role),
+            Self::Together { roles, .. } => roles,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -89,11 +115,10 @@ enum Paths {
     HashPrefixes(Vec<String>),
 }
 
-/// A role that has a say about a target.
+/// Who has a say about a target.
 #[derive(Clone, Debug)]
 pub(super) struct Hop {
-    pub(super) name: String,
-    pub(super) rule: Rule,
+    pub(super) to: Asked,
     pub(super) terminating: bool,
 }
 
@@ -200,7 +225,7 @@ impl Delegations {
         let members = delegations.object().ok_or(BadRelease::Field("delegations"))?;
         let keys = Arc::new(Keys::read(object(members, "keys")?)?);
         let to = match (members.get("roles"), members.get("succinct_roles")) {
-            (Some(roles), None) => To::Roles(read_roles(roles)?),
+            (Some(roles), None) => To::Roles(read_roles(roles, &keys)?),
             (None, Some(bins)) => {
                 let bins = bins.object().ok_or(BadRelease::Field("succinct_roles"))?;
                 To::Bins { rule: Rule::read(bins)?, bins: Bins::read(bins)? }
@@ -214,14 +239,11 @@ impl Delegations {
     pub(super) fn hops(&self, target: &str) -> Vec<Hop> {
         match &self.to {
             To::Bins { rule, bins } => {
-                vec![Hop { name: bins.of(target), rule: rule.clone(), terminating: true }]
+                let bin = RoleRule { name: bins.of(target), rule: rule.clone() };
+                vec![Hop { to: Asked::One(bin), terminating: true }]
             }
             To::Roles(roles) => {
-                let hop = |role: &Delegated| Hop {
-                    name: role.name.clone(),
-                    rule: role.rule.clone(),
-                    terminating: role.terminating,
-                };
+                let hop = |role: &Delegated| Hop { to: role.to.clone(), terminating: role.terminating };
                 roles.iter().filter(|role| role.paths.have(target)).map(hop).collect()
             }
         }
@@ -230,7 +252,7 @@ impl Delegations {
 
 impl Delegated {
     pub(super) const fn is_bin(&self) -> bool {
-        matches!(self.paths, Paths::HashPrefixes(_))
+        matches!((&self.paths, &self.to), (Paths::HashPrefixes(_), Asked::One(_)))
     }
 }
 
@@ -276,25 +298,53 @@ fn read_texts<'a>(list: &'a Json, field: &'static str) -> Result<Vec<&'a str>, B
     Ok(list.iter().map(|text| text.text().ok_or(BadRelease::Field(field))).collect::<Result<_, _>>()?)
 }
 
-fn read_roles(roles: &Json) -> Result<Vec<Delegated>, BadMetadata> {
+fn read_roles(roles: &Json, keys: &Keys) -> Result<Vec<Delegated>, BadMetadata> {
     let roles = roles.list().ok_or(BadRelease::Field("roles"))?;
     if roles.len() > DELEGATIONS_MAX {
         return Err(BadMetadata::TooMany);
     }
     let mut names = BTreeSet::new();
-    let read = |role: &Json| {
-        let role = role.object().ok_or(BadRelease::Field("roles"))?;
-        let name = text(role, "name")?;
+    let mut read_role = |role: &Object, field: &'static str| {
+        let name = text(role, field)?;
         if !is_role_name(name) || TOP_LEVEL.contains(&name) {
             return Err(BadMetadata::BadRoleName);
         }
         if !names.insert(name.to_owned()) {
             return Err(BadMetadata::BadDelegation);
         }
-        let (rule, terminating) = (Rule::read(role)?, read_flag(role, "terminating")?);
-        Ok(Delegated { name: name.to_owned(), rule, terminating, paths: Paths::read(role)? })
+        Ok(RoleRule { name: name.to_owned(), rule: Rule::read(role)? })
     };
-    roles.iter().map(read).collect()
+    let mut read = |role: &Json| {
+        let role = role.object().ok_or(BadRelease::Field("roles"))?;
+        let to = match role.get("roles") {
+            None => Asked::One(read_role(role, "name")?),
+            Some(list) => {
+                let list = list.list().filter(|list| (1..=TOGETHER_MAX).contains(&list.len()));
+                let list = list.ok_or(BadMetadata::BadDelegation)?;
+                let one = |role: &Json| read_role(role.object().ok_or(BadRelease::Field("roles"))?, "rolename");
+                together(role, list.iter().map(one).collect::<Result<_, _>>()?, keys)?
+            }
+        };
+        Ok(Delegated { to, terminating: read_flag(role, "terminating")?, paths: Paths::read(role)? })
+    };
+    roles.iter().map(&mut read).collect()
+}
+
+// Who is asked for agreement is somebody else each time: a key that two of the roles have would agree with itself.
+fn together(about: &Object, roles: Vec<RoleRule>, keys: &Keys) -> Result<Asked, BadMetadata> {
+    let in_agreement_min = usize::try_from(number(about, "min_roles_in_agreement")?).unwrap_or(usize::MAX);
+    if !(1..=roles.len()).contains(&in_agreement_min) {
+        return Err(BadMetadata::BadDelegation);
+    }
+    let mut seen = BTreeSet::new();
+    for role in &roles {
+        for key in keys.of(&role.rule) {
+            if !seen.insert(key) {
+                return Err(BadMetadata::SharedKey);
+            }
+        }
+    }
+    Ok(Asked::Together { in_agreement_min, roles })
 }
 
 fn read_flag(members: &Object, field: &'static str) -> Result<bool, BadMetadata> {

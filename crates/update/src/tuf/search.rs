@@ -1,9 +1,13 @@
 //! Looking for a target along delegations: depth first, in the order in which they stand, each role once.
 //! Source: TUF 1.0.34 §5.6.7.
+//!
+//! Where several roles must agree (TAP 3), each of them is asked for what it says itself, and not for whom it leaves targets to.
+//! What so many of them say alike is found; if some say something and too few the same, the search ends there: nobody
+//! after them can speak in their place.
 
 use super::fault::BadMetadata;
 use super::keys::{Keys, Rule};
-use super::roles::Targets;
+use super::roles::{Asked, RoleRule, Targets};
 use super::target::Announced;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,6 +18,15 @@ pub(super) struct Next {
     pub(super) name: String,
     pub(super) keys: Arc<Keys>,
     pub(super) rule: Rule,
+    // Asked together with others.
+    is_one_of_several: bool,
+}
+
+#[derive(Debug)]
+enum Step {
+    Ask(Next),
+    // All that are asked together have been.
+    Compare { in_agreement_min: usize, terminating: bool },
 }
 
 /// A search that is under way.
@@ -22,16 +35,27 @@ pub(super) struct Search {
     target: String,
     roles_max: usize,
     visited: BTreeSet<String>,
+    visits: usize,
     // The last is the next one.
-    to_visit: Vec<Next>,
+    to_visit: Vec<Step>,
     next: Option<Next>,
+    // What those say who are asked together.
+    said: Vec<Announced>,
     found: Option<Announced>,
 }
 
 impl Search {
     pub(super) fn new(target: &str, roles_max: usize) -> Self {
-        let (visited, to_visit) = (BTreeSet::new(), Vec::new());
-        Self { target: target.to_owned(), roles_max, visited, to_visit, next: None, found: None }
+        Self {
+            target: target.to_owned(),
+            roles_max,
+            visited: BTreeSet::new(),
+            visits: 0,
+            to_visit: Vec::new(),
+            next: None,
+            said: Vec::new(),
+            found: None,
+        }
     }
 
     pub(super) fn target(&self) -> &str {
@@ -46,8 +70,14 @@ impl Search {
 
     /// Takes what a role says that was verified.
     pub(super) fn visit(&mut self, role: &str, targets: &Targets) {
+        self.visits += 1;
+        let announced = targets.targets.get(&self.target);
+        if self.next.as_ref().is_some_and(|next| next.is_one_of_several) {
+            self.said.extend(announced.cloned());
+            return;
+        }
         self.visited.insert(role.to_owned());
-        if let Some(about) = targets.targets.get(&self.target) {
+        if let Some(about) = announced {
             self.found = Some(about.clone());
             self.to_visit.clear();
             return;
@@ -55,7 +85,18 @@ impl Search {
         let Some(delegations) = &targets.delegations else { return };
         let mut children = Vec::new();
         for hop in delegations.hops(&self.target) {
-            children.push(Next { name: hop.name, keys: Arc::clone(&delegations.keys), rule: hop.rule });
+            let next = |role: &RoleRule, is_one_of_several| {
+                let keys = Arc::clone(&delegations.keys);
+                Step::Ask(Next { name: role.name.clone(), keys, rule: role.rule.clone(), is_one_of_several })
+            };
+            match &hop.to {
+                Asked::One(role) => children.push(next(role, false)),
+                Asked::Together { in_agreement_min, roles } => {
+                    children.extend(roles.iter().map(|role| next(role, true)));
+                    let (in_agreement_min, terminating) = (*in_agreement_min, hop.terminating);
+                    children.push(Step::Compare { in_agreement_min, terminating });
+                }
+            }
             // Whoever comes after a terminating delegation has no say, here or further up.
             if hop.terminating {
                 self.to_visit.clear();
@@ -68,16 +109,35 @@ impl Search {
     /// The next role to be asked; `None` at the end.
     pub(super) fn advance(&mut self) -> Result<Option<&Next>, BadMetadata> {
         self.next = None;
-        while let Some(next) = self.to_visit.pop() {
-            if self.visited.contains(&next.name) {
-                continue;
+        while let Some(step) = self.to_visit.pop() {
+            match step {
+                // One that was asked for itself is asked again with others: under what its keys are there.
+                Step::Ask(next) if !next.is_one_of_several && self.visited.contains(&next.name) => {}
+                Step::Ask(_) if self.visits > self.roles_max => return Err(BadMetadata::TooManyRoles),
+                Step::Ask(next) => {
+                    self.next = Some(next);
+                    break;
+                }
+                Step::Compare { in_agreement_min, terminating } => {
+                    let said = std::mem::take(&mut self.said);
+                    if said.is_empty() && !terminating {
+                        continue;
+                    }
+                    self.to_visit.clear();
+                    if !said.is_empty() {
+                        self.found = Some(agreed(said, in_agreement_min)?);
+                    }
+                }
             }
-            if self.visited.len() > self.roles_max {
-                return Err(BadMetadata::TooManyRoles);
-            }
-            self.next = Some(next);
-            break;
         }
         Ok(self.next.as_ref())
     }
+}
+
+// What enough of them say alike; the words are those of the first of them.
+fn agreed(said: Vec<Announced>, in_agreement_min: usize) -> Result<Announced, BadMetadata> {
+    let alike = |one: &Announced| said.iter().filter(|other| one.says_the_same(other)).count();
+    let found = said.iter().find(|one| alike(one) >= in_agreement_min).ok_or(BadMetadata::NotAgreed)?;
+    let windows = said.iter().filter(|other| found.says_the_same(other)).filter_map(Announced::window_said);
+    Ok(found.with_windows(windows.cloned().collect()))
 }

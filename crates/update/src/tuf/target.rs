@@ -5,7 +5,8 @@ use super::hashes::{Hashes, Running};
 use super::names::{target_file, target_path};
 use crate::BadRelease;
 use crate::json::Json;
-use crate::metadata::{IMAGE_LEN_MAX, number, object};
+use crate::metadata::{IMAGE_LEN_MAX, number, object, read_time};
+use model::UnixTime;
 use std::fmt;
 
 /// What a targets role announces of a file.
@@ -14,7 +15,12 @@ pub(crate) struct Announced {
     pub(super) length: u64,
     pub(super) hashes: Hashes,
     pub(super) custom: Option<Json>,
+    // When it may be put on a device, by each who agrees.
+    windows: Vec<Json>,
 }
+
+/// In `custom`, the member that says from when until when a target may be put on a device.
+pub(super) const WINDOW: &str = "release_window";
 
 impl Announced {
     pub(super) fn read(about: &Json) -> Result<Self, BadMetadata> {
@@ -24,7 +30,47 @@ impl Announced {
             return Err(BadRelease::BadLength.into());
         }
         let hashes = Hashes::read(object(about, "hashes")?)?;
-        Ok(Self { length, hashes, custom: about.get("custom").cloned() })
+        let custom = about.get("custom").cloned();
+        let windows = custom.as_ref().and_then(Json::object).and_then(|custom| custom.get(WINDOW)).cloned();
+        Ok(Self { length, hashes, windows: windows.into_iter().collect(), custom })
+    }
+
+    /// What it says of when, if it does.
+    pub(super) fn window_said(&self) -> Option<&Json> {
+        self.windows.first()
+    }
+    /// The same, bound by all of these.
+    pub(super) fn with_windows(&self, windows: Vec<Json>) -> Self {
+        Self { windows, ..self.clone() }
+    }
+
+    /// Whether another says the same of the target, but for when.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let said = |one: &Self| {
+            let mut custom = one.custom.as_ref().and_then(Json::object).cloned().unwrap_or_default();
+            custom.remove(WINDOW);
+            custom
+        };
+        self.length == other.length && self.hashes == other.hashes && said(self) == said(other)
+    }
+
+    /// Whether this is the time for it, by all who say something of that.
+    pub(super) fn is_in_time(&self, now: UnixTime) -> Result<(), BadMetadata> {
+        const FIELD: BadRelease = BadRelease::Field(WINDOW);
+        for window in &self.windows {
+            let window = window.object().ok_or(FIELD)?;
+            let time = |field: &str| match window.get(field) {
+                None => Ok(None),
+                Some(text) => text.text().and_then(read_time).map(Some).ok_or(FIELD),
+            };
+            if time("not_before")?.is_some_and(|from| now < from) {
+                return Err(BadMetadata::TooEarly);
+            }
+            if time("not_after")?.is_some_and(|until| now.whole_second() > until) {
+                return Err(BadMetadata::TooLate);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -190,6 +190,11 @@ impl Repository {
         self.says.entry(to.clone()).or_insert_with(targets);
         self.signers.entry(to).or_insert_with(|| vec![key]);
     }
+    /// A role that says nothing yet, whoever leaves something to it.
+    pub fn role(&mut self, name: &str, key: u8) {
+        self.says.insert(name.to_owned(), targets());
+        self.signers.insert(name.to_owned(), vec![key]);
+    }
     /// Publishes all targets roles, then snapshot and timestamp, each in its next version.
     pub fn publish_targets(&mut self) {
         let roles: Vec<String> = self.says.keys().filter(|r| !ROLES[..3].contains(&r.as_str())).cloned().collect();

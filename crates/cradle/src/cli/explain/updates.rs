@@ -3,7 +3,7 @@
 use crate::fault::Exit;
 
 /// Those of following repositories, and of publishing.
-pub(super) const UPDATES: [(&str, Exit, &str, &str); 10] = [
+pub(super) const UPDATES: [(&str, Exit, &str, &str); 11] = [
     (
         "root",
         Exit::Failed,
@@ -27,6 +27,12 @@ pub(super) const UPDATES: [(&str, Exit, &str, &str); 10] = [
         Exit::Failed,
         "something cannot be staged or published as it is, for the reason that is named",
         "correct it; what clients get has not changed",
+    ),
+    (
+        "developer-signature",
+        Exit::Refused,
+        "a developer's signature over an image is not believed, or fewer developers have signed it than must",
+        "nothing was staged; have the image signed by who is registered, see `cradle repo developer list`",
     ),
     (
         "repository-waits",

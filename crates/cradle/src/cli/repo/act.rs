@@ -1,26 +1,26 @@
 //! The verbs of `cradle repo`.
 
 use super::super::{Common, check_days, confirm};
-use super::{About, Delegate, keys, said, usage};
+use super::{Delegate, keys, said, usage};
 use crate::fault::{Exit, Failure, Result};
 use adapters::clock::SystemClock;
 use adapters::files;
 use model::UnixTime;
 use model::text::printable;
 use ports::Clock;
-use repository::{Fault, Leave, Lifetimes, OldKeys, Publication, Repository, RoleFile, Rotation, Start};
-use serde_json::{Value, json};
+use repository::{Agreement, Fault, Leave, Lifetimes, OldKeys, Publication, Repository, RoleFile, Rotation, Start};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use update::Threshold;
 use update::tuf::FILE_LEN_MAX;
-use update::tuf::write::{Custom, Delegation, Key, NotSigned, Part, SuccinctBins, Top};
+use update::tuf::write::{Agreeing, Delegation, Key, NotSigned, Part, SuccinctBins, Together, Top};
 use x509::KeyType;
 
 /// Seconds of a day.
 const DAY_S: u64 = 86_400;
 /// Longest line that is shown.
-const LINE_MAX: usize = 2000;
+pub(super) const LINE_MAX: usize = 2000;
 
 /// How a repository begins.
 pub(super) struct Beginning {
@@ -28,14 +28,6 @@ pub(super) struct Beginning {
     pub(super) thresholds: Vec<(Top, u8)>,
     pub(super) days: Vec<(Top, u64)>,
     pub(super) key_type: String,
-}
-
-/// An image that is added.
-pub(super) struct Added {
-    pub(super) file: PathBuf,
-    pub(super) name: Option<String>,
-    pub(super) role: Option<String>,
-    pub(super) about: About,
 }
 
 /// Bins, and who signs for them.
@@ -52,11 +44,11 @@ pub(super) struct Rotated {
     pub(super) threshold: Option<Threshold>,
 }
 
-fn now() -> UnixTime {
+pub(super) fn now() -> UnixTime {
     SystemClock.now()
 }
 
-fn open(common: &Common, dir: &Path) -> Result<Repository> {
+pub(super) fn open(common: &Common, dir: &Path) -> Result<Repository> {
     let opened = Repository::open(dir, Box::new(|_| Ok(()))).map_err(|fault| said::failed(dir, &fault))?;
     for file in opened.repaired() {
         let file = printable(file, LINE_MAX);
@@ -66,7 +58,7 @@ fn open(common: &Common, dir: &Path) -> Result<Repository> {
 }
 
 // A change, and what comes next.
-fn staged<T>(
+pub(super) fn staged<T>(
     common: &Common,
     dir: &Path,
     change: impl FnOnce(&mut Repository) -> std::result::Result<T, Fault>,
@@ -75,7 +67,7 @@ fn staged<T>(
     change(&mut repository).map_err(|fault| said::failed(dir, &fault))
 }
 
-fn next(common: &Common) {
+pub(super) fn next(common: &Common) {
     common.out().next("cradle repo publish");
 }
 
@@ -162,43 +154,6 @@ pub(super) fn status(common: &Common, dir: &Path) -> Result {
     })
 }
 
-/// What is said of an image, as devices and boxes read it.
-fn custom(about: &About) -> Result<Option<Custom>> {
-    let cannot = |why: String| usage("--custom cannot be said", why);
-    let text = about.custom.as_deref().unwrap_or("{}");
-    // Read twice: here nothing is lost that the repository would keep, or refuse.
-    let read = Custom::of_json(text.as_bytes()).map_err(|bad| cannot(bad.to_string()))?;
-    let Some(counter) = about.counter else { return Ok(about.custom.is_some().then_some(read)) };
-    let mut members: serde_json::Map<String, Value> =
-        serde_json::from_str(&read.json()).map_err(|bad| cannot(bad.to_string()))?;
-    let mut said = vec![("release_counter", json!(counter)), ("hardware_ids", json!(about.hardware_ids))];
-    said.extend(about.release.as_ref().map(|release| ("release", json!(release))));
-    said.extend(about.version.as_ref().map(|version| ("release_version", json!(version))));
-    for (member, value) in said {
-        if members.insert(member.to_owned(), value).is_some() {
-            return Err(cannot(format!("{member} has an option of its own")));
-        }
-    }
-    let text = Value::Object(members).to_string();
-    Custom::of_json(text.as_bytes()).map(Some).map_err(|bad| cannot(bad.to_string()))
-}
-
-pub(super) fn add(common: &Common, dir: &Path, added: &Added) -> Result {
-    let own = added.file.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let name = added.name.clone().or(own).ok_or_else(|| usage("the image has no name", "name it with --name"))?;
-    let custom = custom(&added.about)?;
-    let mut source = files::open_regular(&added.file).map_err(|e| Failure::file(&added.file, &e))?;
-    let (role, image) = staged(common, dir, |repository| {
-        repository.add(&name, &mut source, custom.as_ref(), added.role.as_deref(), now())
-    })?;
-    let shown = json!({"target": name, "role": role, "length": image.length, "sha256": image.digest.to_string()});
-    common
-        .out()
-        .one(&shown, || format!("{} is staged in {role}, {} octets\n", printable(&name, LINE_MAX), image.length))?;
-    next(common);
-    Ok(())
-}
-
 pub(super) fn remove(common: &Common, dir: &Path, name: &str) -> Result {
     let roles = staged(common, dir, |repository| repository.remove(name, now()))?;
     common.out().one(&json!({"target": name, "roles": roles}), || {
@@ -235,22 +190,52 @@ pub(super) fn delegate(common: &Common, dir: &Path, asked: &Delegate) -> Result 
     } else {
         check_role(dir, role)?;
         let mut repository = open(common, dir)?;
-        let keys = signers(common, dir, role, &asked.signers)?;
         let part = match asked.hash_prefixes.as_slice() {
             [] => Part::Patterns(asked.paths.clone()),
             prefixes => Part::HashPrefixes(prefixes.to_vec()),
         };
-        let (threshold, terminating) = (asked.threshold, asked.terminating);
-        let to = Delegation { name: role.clone(), keys, threshold, part, terminating };
-        repository
-            .delegate(&Leave { from: asked.from.clone(), to }, now())
-            .map_err(|fault| said::failed(dir, &fault))?;
+        let delegated = if asked.together.is_empty() {
+            let keys = signers(common, dir, role, &asked.signers)?;
+            let (threshold, terminating) = (asked.threshold, asked.terminating);
+            let to = Delegation { name: role.clone(), keys, threshold, part, terminating };
+            repository.delegate(&Leave { from: asked.from.clone(), to }, now())
+        } else {
+            repository.delegate_together(&asked.from, &together(common, dir, asked, part)?, now())
+        };
+        delegated.map_err(|fault| said::failed(dir, &fault))?;
         vec![asked.from.clone()]
     };
     let left = !asked.withdraw;
     common.out().one(&json!({"role": role, "from": parents, "delegated": left}), || {
         let what = if left { "is to be asked" } else { "is to be asked no longer" };
         format!("{role} {what}, by what {} says\n", parents.join(", "))
+    })?;
+    next(common);
+    Ok(())
+}
+
+// Roles that are asked together, in the order in which they are named first.
+fn together(common: &Common, dir: &Path, asked: &Delegate, part: Part) -> Result<Together> {
+    let mut roles: Vec<Agreeing> = Vec::new();
+    for (name, _) in &asked.together {
+        if roles.iter().any(|role| role.name == *name) {
+            continue;
+        }
+        check_role(dir, name)?;
+        let named = asked.together.iter().filter(|(other, _)| other == name).map(|(_, key)| key.clone());
+        let keys = signers(common, dir, name, &named.collect::<Vec<_>>())?;
+        roles.push(Agreeing { name: name.clone(), keys, threshold: asked.threshold });
+    }
+    let all = u8::try_from(roles.len()).unwrap_or(u8::MAX);
+    let in_agreement_min = asked.agreeing.unwrap_or(all);
+    Ok(Together { name: asked.role.clone(), part, terminating: asked.terminating, in_agreement_min, roles })
+}
+
+pub(super) fn agree(common: &Common, dir: &Path, asked: &Agreement<'_>) -> Result {
+    let names = staged(common, dir, |repository| repository.agree(asked, now()))?;
+    common.out().one(&json!({"role": asked.role, "with": asked.with, "targets": names}), || {
+        let said = |name: &String| format!("{} is to be said by {} too\n", printable(name, LINE_MAX), asked.role);
+        names.iter().map(said).collect()
     })?;
     next(common);
     Ok(())

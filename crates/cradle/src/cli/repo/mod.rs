@@ -1,14 +1,17 @@
 //! `cradle repo`: a repository of software in plain files, for whoever publishes.
 
 mod act;
+mod add;
+mod developers;
 mod keys;
 mod said;
 
 use super::Common;
 use crate::fault::{Exit, Failure, Result};
 use std::path::PathBuf;
-use update::Threshold;
+use update::papers::Class;
 use update::tuf::write::Top;
+use update::{PlainName, Threshold};
 
 /// Publish software: a repository of TUF in plain files.
 #[derive(clap::Args)]
@@ -46,6 +49,36 @@ struct About {
     /// What is said besides: a JSON object.
     #[arg(long, value_name = "JSON")]
     custom: Option<String>,
+    /// Why there is this release: security, maintenance or feature.
+    #[arg(long, value_name = "CLASS")]
+    class: Option<Class>,
+    /// The last day on which it is cared for: `2031-12-31`.
+    #[arg(long, value_name = "DATE", value_parser = add::end_of_day)]
+    support_end: Option<model::UnixTime>,
+}
+
+/// What goes with an image, each published beside it.
+#[derive(clap::Args)]
+struct Papers {
+    /// A developer's signature over the image: CMS or OpenPGP beside it, or an envelope (DSSE) with a statement of in-toto; once for
+    /// each.
+    #[arg(long = "signature", value_name = "FILE")]
+    signatures: Vec<PathBuf>,
+    /// Its bill of materials: CycloneDX from 1.6 on, or SPDX 2, in JSON.
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
+    /// Which vulnerabilities matter: OpenVEX, CycloneDX or CSAF, in JSON.
+    #[arg(long, value_name = "FILE")]
+    vex: Option<PathBuf>,
+    /// Where it comes from: an envelope (DSSE) with a provenance of SLSA, signed by a registered key.
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<PathBuf>,
+    /// What `zstd --patch-from=BASE` made of it.
+    #[arg(long, value_name = "FILE", requires = "delta_from")]
+    delta: Option<PathBuf>,
+    /// The image that the delta was made from.
+    #[arg(long, value_name = "BASE", requires = "delta")]
+    delta_from: Option<PathBuf>,
 }
 
 #[derive(clap::Subcommand)]
@@ -82,7 +115,14 @@ enum Verb {
         role: Option<String>,
         #[command(flatten)]
         about: About,
+        #[command(flatten)]
+        papers: Papers,
     },
+    /// List the targets with what is said of them and goes with them, staged or published.
+    List,
+    /// Say whose signatures over images are believed, and how many are wanted.
+    #[command(subcommand)]
+    Developer(Developer),
     /// Stage that an image is announced no longer.
     Remove {
         /// What it is called in the repository.
@@ -90,6 +130,24 @@ enum Verb {
     },
     /// Stage that targets are left to another role: a supplier's, or a product's.
     Delegate(Delegate),
+    /// Stage that a role says of an image, and of what goes with it, what another role says of it: an integrator's second
+    /// signature, where both are asked together.
+    Agree {
+        /// What the image is called in the repository.
+        name: String,
+        /// The role that agrees.
+        #[arg(long)]
+        role: String,
+        /// The role that it agrees with.
+        #[arg(long, value_name = "ROLE")]
+        with: String,
+        /// The day on which devices may begin to take it: `2031-01-01`.
+        #[arg(long, value_name = "DATE", value_parser = add::start_of_day)]
+        not_before: Option<model::UnixTime>,
+        /// The last day on which devices may take it: `2031-12-31`.
+        #[arg(long, value_name = "DATE", value_parser = add::end_of_day)]
+        not_after: Option<model::UnixTime>,
+    },
     /// Stage that all targets are left to bins by the hash of their names: for repositories of thousands.
     Bins {
         /// How many bits of the hash choose the bin: 4 makes 16 bins. At most 12, or 14 for succinct ones.
@@ -166,6 +224,31 @@ enum Verb {
     Verify,
 }
 
+/// Developers, whose signatures are verified when an image is staged.
+#[derive(clap::Subcommand)]
+enum Developer {
+    /// Register one: a certificate, an authority that certifies developers for signing code, a list of revoked certificates, or a bare key for
+    /// envelopes, in PEM; or a key of OpenPGP.
+    Add {
+        /// Under which name.
+        name: PlainName,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Take one from the register. What is staged or published stays.
+    Remove {
+        /// Under which name.
+        name: String,
+    },
+    /// List them.
+    List,
+    /// Have so many different developers sign each image that is staged from now on.
+    Require {
+        /// How many; 0 for none.
+        count: u8,
+    },
+}
+
 /// Which targets are left to whom.
 #[derive(clap::Args)]
 pub(super) struct Delegate {
@@ -183,6 +266,13 @@ pub(super) struct Delegate {
     /// How many of them must.
     #[arg(long, value_name = "N", default_value = "1", value_parser = threshold)]
     threshold: Threshold,
+    /// Leave them to several roles, all of which must say the same of a target (TAP 3), each with keys of its own: `maker=FILE`; once
+    /// for each role and key.
+    #[arg(long = "together", value_name = "ROLE=KEY", conflicts_with = "signers", value_parser = role_and_key)]
+    together: Vec<(String, String)>,
+    /// How many of these roles must say the same; all of them, if nothing is said.
+    #[arg(long, value_name = "N", requires = "together", value_parser = clap::value_parser!(u8).range(1..))]
+    agreeing: Option<u8>,
     /// Nobody after it is asked about these targets.
     #[arg(long)]
     terminating: bool,
@@ -190,7 +280,7 @@ pub(super) struct Delegate {
     #[arg(long, value_name = "ROLE", default_value = "targets")]
     from: String,
     /// Leave nothing to it any longer.
-    #[arg(long, conflicts_with_all = ["paths", "hash_prefixes", "signers", "terminating"])]
+    #[arg(long, conflicts_with_all = ["paths", "hash_prefixes", "signers", "together", "terminating"])]
     withdraw: bool,
 }
 
@@ -199,6 +289,11 @@ fn of_role<T: std::str::FromStr>(text: &str) -> std::result::Result<(Top, T), St
     let (role, value) = text.split_once('=').ok_or(roles)?;
     let role = Top::by_name(role).ok_or(roles)?;
     Ok((role, value.parse().map_err(|_| format!("{value:?} is no number for it"))?))
+}
+
+fn role_and_key(text: &str) -> std::result::Result<(String, String), String> {
+    let both = text.split_once('=').filter(|(role, key)| !role.is_empty() && !key.is_empty());
+    both.map(|(role, key)| (role.to_owned(), key.to_owned())).ok_or_else(|| "it is written as ROLE=KEY".to_owned())
 }
 
 fn threshold(text: &str) -> std::result::Result<Threshold, String> {
@@ -212,9 +307,17 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             act::init(common, dir, &act::Beginning { keys, thresholds, days, key_type })
         }
         Verb::Status => act::status(common, dir),
-        Verb::Add { file, name, role, about } => act::add(common, dir, &act::Added { file, name, role, about }),
+        Verb::Add { file, name, role, about, papers } => {
+            add::add(common, dir, &add::Asked { file, name, role, about, papers })
+        }
+        Verb::List => add::list(common, dir),
+        Verb::Developer(asked) => developers::run(common, dir, &asked),
         Verb::Remove { name } => act::remove(common, dir, &name),
         Verb::Delegate(delegate) => act::delegate(common, dir, &delegate),
+        Verb::Agree { name, role, with, not_before, not_after } => {
+            let (target, role, with) = (name.as_str(), role.as_str(), with.as_str());
+            act::agree(common, dir, &repository::Agreement { target, role, with, not_before, not_after })
+        }
         Verb::Bins { bits, succinct, prefix, signers } => {
             act::bins(common, dir, succinct, &act::Binned { bits, prefix, signers })
         }

@@ -45,7 +45,27 @@ pub(super) fn failed(dir: &Path, fault: &Fault) -> Failure {
         Fault::NotAsked { .. } => Failure::new(Exit::Usage, "repository", "nothing was staged")
             .because(printable(&fault.to_string(), SHOWN_MAX))
             .next("leave such names to the role first, with `cradle repo delegate --path`"),
+        Fault::NotSigned { .. } | Fault::TooFewDevelopers { .. } => {
+            Failure::new(Exit::Refused, "developer-signature", "nothing was staged")
+                .because(printable(&fault.to_string(), SHOWN_MAX))
+                .next("see `cradle repo developer list` for whose signatures are believed, and have the image signed")
+        }
+        Fault::BadPaper { .. } => Failure::new(Exit::Refused, "repository", "nothing was staged")
+            .because(printable(&fault.to_string(), SHOWN_MAX))
+            .next("have it made for this image"),
+        Fault::NoDeveloper(_) => Failure::new(Exit::NotFound, "repository", "nothing was changed")
+            .because(printable(&fault.to_string(), SHOWN_MAX))
+            .next("see `cradle repo developer list`"),
+        Fault::BadDeveloper { .. } | Fault::BadDeveloperName(_) => {
+            Failure::new(Exit::Usage, "repository", "nobody was registered")
+                .because(printable(&fault.to_string(), SHOWN_MAX))
+                .next("see `cradle repo developer add --help` for what can be registered")
+        }
+        Fault::NameTaken(_) => Failure::new(Exit::Conflict, "repository", "nothing was staged")
+            .because(printable(&fault.to_string(), SHOWN_MAX))
+            .next("name the image otherwise with --name"),
         Fault::BadTargetName(_)
+        | Fault::Reserved(_)
         | Fault::BadImage(_)
         | Fault::TooFewKeys(_)
         | Fault::BadKey

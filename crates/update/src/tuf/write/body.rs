@@ -161,10 +161,14 @@ impl Body<Root> {
     }
 }
 
-/// The key identifiers that an assignment or a delegation names.
+/// The key identifiers that an assignment or a delegation names, itself or in the roles that it asks together.
 pub(super) fn key_ids(role: &Json) -> Vec<String> {
-    let ids = role.object().and_then(|role| role.get("keyids")).and_then(Json::list).unwrap_or_default();
-    ids.iter().filter_map(Json::text).map(str::to_owned).collect()
+    let list = |role: &Json, field: &str| {
+        let list = role.object().and_then(|role| role.get(field)).and_then(Json::list);
+        list.unwrap_or_default().to_vec()
+    };
+    let together = list(role, "roles").iter().flat_map(|role| list(role, "keyids")).collect::<Vec<_>>();
+    list(role, "keyids").iter().chain(&together).filter_map(Json::text).map(str::to_owned).collect()
 }
 
 /// What is announced of a metadata file: its version, and its length and hash too if the octets are given.

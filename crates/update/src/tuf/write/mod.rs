@@ -39,4 +39,6 @@ pub use body::{Body, Top};
 pub use draft::{Draft, NotSigned};
 pub use key::{Key, Signers};
 pub use said::{DelegatedRole, Listed};
-pub use targets::{Custom, Delegation, HASH_BIN_BITS_MAX, Part, SUCCINCT_BITS_MAX, SuccinctBins, Taken, hash_bins};
+pub use targets::{
+    Agreeing, Custom, Delegation, HASH_BIN_BITS_MAX, Part, SUCCINCT_BITS_MAX, SuccinctBins, Taken, Together, hash_bins,
+};

@@ -2,10 +2,10 @@
 
 use super::draft::Draft;
 use super::key::Signers;
-use super::targets::{Custom, SUCCINCT_BITS_MAX};
+use super::targets::{Custom, SUCCINCT_BITS_MAX, has_role, is_named};
 use crate::json::Json;
 use crate::tuf::hashes::Hashes;
-use crate::tuf::roles::{Root, Snapshot, Targets, Timestamp, To};
+use crate::tuf::roles::{Asked, Delegated, RoleRule, Root, Snapshot, Targets, Timestamp, To};
 use crate::tuf::target::Target;
 
 /// A role to which something is left.
@@ -17,6 +17,8 @@ pub struct DelegatedRole {
     pub signers: Signers,
     /// Whether nobody after it is asked.
     pub terminating: bool,
+    /// How many of those that are asked together with it must say the same, if it is one of several.
+    pub in_agreement_min: Option<usize>,
 }
 
 /// A target as a role announces it.
@@ -98,18 +100,27 @@ impl Draft<Targets> {
         let Some(delegations) = &self.said().delegations else { return Vec::new() };
         let signers = |rule: &crate::tuf::keys::Rule| Signers::new((*delegations.keys).clone(), rule.clone());
         match &delegations.to {
-            To::Roles(roles) => roles
-                .iter()
-                .map(|role| DelegatedRole {
-                    name: role.name.clone(),
-                    signers: signers(&role.rule),
-                    terminating: role.terminating,
-                })
-                .collect(),
+            To::Roles(delegated) => {
+                let each = |one: &Delegated| {
+                    let (roles, terminating) = (one.to.roles().to_vec(), one.terminating);
+                    let in_agreement_min = match &one.to {
+                        Asked::One(_) => None,
+                        Asked::Together { in_agreement_min, .. } => Some(*in_agreement_min),
+                    };
+                    let role = move |role: RoleRule| DelegatedRole {
+                        name: role.name,
+                        signers: signers(&role.rule),
+                        terminating,
+                        in_agreement_min,
+                    };
+                    roles.into_iter().map(role)
+                };
+                delegated.iter().flat_map(each).collect()
+            }
             To::Bins { rule, bins } => bins
                 .names()
                 .take(1 << SUCCINCT_BITS_MAX)
-                .map(|name| DelegatedRole { name, signers: signers(rule), terminating: true })
+                .map(|name| DelegatedRole { name, signers: signers(rule), terminating: true, in_agreement_min: None })
                 .collect(),
         }
     }
@@ -128,8 +139,7 @@ impl Draft<Targets> {
     #[must_use]
     pub fn part_of(&self, role: &str) -> Option<String> {
         let roles = self.fields().get("delegations")?.object()?.get("roles")?.list()?;
-        let about =
-            roles.iter().filter_map(Json::object).find(|one| one.get("name").and_then(Json::text) == Some(role))?;
+        let about = roles.iter().find(|one| is_named(one, role) || has_role(one, role))?.object()?;
         let part = about.get("paths").or_else(|| about.get("path_hash_prefixes"))?;
         Some(part.list()?.iter().filter_map(Json::text).collect::<Vec<_>>().join(" "))
     }
@@ -138,6 +148,6 @@ impl Draft<Targets> {
     #[must_use]
     pub fn asked_about(&self, target: &str) -> Vec<String> {
         let hops = self.said().delegations.as_ref().map(|delegations| delegations.hops(target));
-        hops.unwrap_or_default().into_iter().map(|hop| hop.name).collect()
+        hops.unwrap_or_default().iter().flat_map(|hop| hop.to.roles()).map(|role| role.name.clone()).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What a targets role will say: targets, delegations, bins.
 
 use super::body::{Body, hashes, key_ids, object_in, rule};
+use super::draft::Draft;
 use super::key::Key;
 use crate::BadRelease;
 use crate::json::Json;
@@ -8,6 +9,8 @@ use crate::metadata::{Image, Object, Threshold};
 use crate::tuf::fault::BadMetadata;
 use crate::tuf::names::check_target_name;
 use crate::tuf::roles::Targets;
+use crate::tuf::target::WINDOW;
+use model::UnixTime;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -66,6 +69,32 @@ pub struct Delegation {
     pub part: Part,
     /// Whether nobody after it is asked about them.
     pub terminating: bool,
+}
+
+/// Targets that are left to several roles, so many of which must say the same of each. Source: TAP 3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// What the delegation is called.
+    pub name: String,
+    /// Which targets.
+    pub part: Part,
+    /// Whether nobody after them is asked about these targets.
+    pub terminating: bool,
+    /// How many must say the same.
+    pub in_agreement_min: u8,
+    /// The roles, in the order in which they are asked. None has a key of another.
+    pub roles: Vec<Agreeing>,
+}
+
+/// A role that is asked together with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreeing {
+    /// What the role is called.
+    pub name: String,
+    /// Who signs for it.
+    pub keys: Vec<Key>,
+    /// How many of them must.
+    pub threshold: Threshold,
 }
 
 /// Bins that share their keys and are listed by their number only. Source: TAP 15.
@@ -166,14 +195,71 @@ impl Body<Targets> {
         Ok(())
     }
 
+    /// Leaves targets to several roles that must agree, after those before them, or in place of what was left under this
+    /// name.
+    ///
+    /// # Errors
+    /// [`BadMetadata::BadDelegation`] where all is left to succinct bins. What else is wrong with it is found when the file
+    /// is made ready to be signed.
+    /// Source: TAP 3.
+    pub fn delegate_together(&mut self, together: &Together) -> Result<(), BadMetadata> {
+        let delegations = self.object_in("delegations");
+        if delegations.contains_key("succinct_roles") {
+            return Err(BadMetadata::BadDelegation);
+        }
+        for role in &together.roles {
+            learn(delegations, &role.keys);
+        }
+        let roles = delegations.entry("roles".to_owned()).or_insert_with(|| Json::List(Vec::new()));
+        let Some(roles) = roles.list_mut() else { return Err(BadMetadata::BadDelegation) };
+        roles.retain(|role| !is_named(role, &together.name));
+        let mut said = Object::new();
+        together.say(&mut said);
+        roles.push(Json::Object(said));
+        self.forget_keys();
+        Ok(())
+    }
+
+    /// Announces a target as another role does, for a time; what this role said of it is replaced.
+    ///
+    /// # Errors
+    /// [`BadMetadata::NoTarget`] if the other role does not announce it.
+    pub fn agree(
+        &mut self,
+        name: &str,
+        other: &Draft<Targets>,
+        not_before: Option<UnixTime>,
+        not_after: Option<UnixTime>,
+    ) -> Result<(), BadMetadata> {
+        let targets = other.fields().get("targets").and_then(Json::object);
+        let mut about = targets.and_then(|targets| targets.get(name)).cloned().ok_or(BadMetadata::NoTarget)?;
+        let time = |time: UnixTime| Json::Text(time.whole_second().to_string());
+        let mut window = Object::new();
+        window.extend(not_before.map(|at| ("not_before".to_owned(), time(at))));
+        window.extend(not_after.map(|at| ("not_after".to_owned(), time(at))));
+        if let Some(about) = about.object_mut() {
+            let custom = object_in(about, "custom");
+            // What the other says of when holds by his own word.
+            custom.remove(WINDOW);
+            if !window.is_empty() {
+                custom.insert(WINDOW.to_owned(), Json::Object(window));
+            }
+            if custom.is_empty() {
+                about.remove("custom");
+            }
+        }
+        self.object_in("targets").insert(name.to_owned(), about);
+        Ok(())
+    }
+
     /// Has others sign for a role to which targets are left; of succinct bins, for all of them. Says whether there is such
     /// a role.
     pub fn assign(&mut self, role: &str, keys: &[Key], threshold: Threshold) -> bool {
         let Some(delegations) = self.fields.get_mut("delegations").and_then(Json::object_mut) else { return false };
         let roles = delegations.get_mut("roles").and_then(Json::list_mut);
-        let listed = roles.and_then(|roles| roles.iter_mut().find(|one| is_named(one, role)));
+        let listed = roles.and_then(|roles| roles.iter_mut().find_map(|one| rule_of(one, role)));
         let about = match listed {
-            Some(role) => role.object_mut(),
+            Some(about) => Some(about),
             None => delegations.get_mut("succinct_roles").and_then(Json::object_mut).filter(|bins| {
                 let prefix = bins.get("name_prefix").and_then(Json::text).unwrap_or_default();
                 role.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('-'))
@@ -186,12 +272,12 @@ impl Body<Targets> {
         true
     }
 
-    /// Leaves nothing to a role any longer. Says whether something was.
+    /// Leaves nothing to a role any longer, nor to those that are asked together with it. Says whether something was.
     pub fn withdraw(&mut self, role: &str) -> bool {
         let Some(delegations) = self.fields.get_mut("delegations").and_then(Json::object_mut) else { return false };
         let Some(roles) = delegations.get_mut("roles").and_then(Json::list_mut) else { return false };
         let before = roles.len();
-        roles.retain(|one| !is_named(one, role));
+        roles.retain(|one| !is_named(one, role) && !has_role(one, role));
         let withdrawn = roles.len() < before;
         self.forget_keys();
         withdrawn
@@ -251,18 +337,39 @@ impl Taken {
     }
 }
 
-impl Delegation {
+impl Part {
     fn say(&self, role: &mut Object) {
         let texts = |texts: &[String]| Json::List(texts.iter().map(|text| Json::from(text.as_str())).collect());
-        let (field, other, part) = match &self.part {
-            Part::Patterns(patterns) => ("paths", "path_hash_prefixes", texts(patterns)),
-            Part::HashPrefixes(prefixes) => ("path_hash_prefixes", "paths", texts(prefixes)),
+        let (field, other, part) = match self {
+            Self::Patterns(patterns) => ("paths", "path_hash_prefixes", texts(patterns)),
+            Self::HashPrefixes(prefixes) => ("path_hash_prefixes", "paths", texts(prefixes)),
         };
         role.remove(other);
         role.insert(field.to_owned(), part);
+    }
+}
+
+impl Delegation {
+    fn say(&self, role: &mut Object) {
+        self.part.say(role);
         role.insert("name".to_owned(), Json::from(self.name.as_str()));
         role.insert("terminating".to_owned(), Json::Bool(self.terminating));
         role.extend(rule(&self.keys, self.threshold).map(|(name, value)| (name.to_owned(), value)));
+    }
+}
+
+impl Together {
+    fn say(&self, about: &mut Object) {
+        let one = |role: &Agreeing| {
+            let mut said = Object::from([("rolename".to_owned(), Json::from(role.name.as_str()))]);
+            said.extend(rule(&role.keys, role.threshold).map(|(name, value)| (name.to_owned(), value)));
+            Json::Object(said)
+        };
+        self.part.say(about);
+        about.insert("name".to_owned(), Json::from(self.name.as_str()));
+        about.insert("terminating".to_owned(), Json::Bool(self.terminating));
+        about.insert("min_roles_in_agreement".to_owned(), Json::Number(self.in_agreement_min.into()));
+        about.insert("roles".to_owned(), Json::List(self.roles.iter().map(one).collect()));
     }
 }
 
@@ -271,6 +378,22 @@ fn learn(delegations: &mut Object, keys: &[Key]) {
     known.extend(keys.iter().map(|key| (key.id().to_owned(), key.json())));
 }
 
-fn is_named(role: &Json, name: &str) -> bool {
+// Where it is said who signs for a role, for itself or together with others.
+fn rule_of<'a>(delegation: &'a mut Json, role: &str) -> Option<&'a mut Object> {
+    if is_named(delegation, role) && delegation.object().is_some_and(|one| !one.contains_key("roles")) {
+        return delegation.object_mut();
+    }
+    let roles = delegation.object_mut()?.get_mut("roles")?.list_mut()?;
+    roles.iter_mut().filter_map(Json::object_mut).find(|one| one.get("rolename").and_then(Json::text) == Some(role))
+}
+
+/// Whether a role is asked together with others by this delegation.
+pub(super) fn has_role(delegation: &Json, name: &str) -> bool {
+    let roles = delegation.object().and_then(|one| one.get("roles")).and_then(Json::list).unwrap_or_default();
+    let names = roles.iter().filter_map(|role| role.object()?.get("rolename")?.text());
+    names.into_iter().any(|rolename| rolename == name)
+}
+
+pub(super) fn is_named(role: &Json, name: &str) -> bool {
     role.object().and_then(|role| role.get("name")).and_then(Json::text) == Some(name)
 }
