@@ -51,7 +51,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !name.ends_with("-certificate") {
             seeds.put("cmp_message", &name, &der)?;
             let body = wire::cmp::Message::decode(&der).map(|message| message.body);
-            if let Ok(wire::cmp::Body::Ir(messages) | wire::cmp::Body::Cr(messages) | wire::cmp::Body::Kur(messages)) = body {
+            if let Ok(wire::cmp::Body::Ir(messages) | wire::cmp::Body::Cr(messages) | wire::cmp::Body::Kur(messages)) =
+                body
+            {
                 seeds.put("cmp_controls", &name, messages)?;
             }
         }
