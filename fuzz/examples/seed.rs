@@ -41,6 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             seeds.parts(&name, &tbs.subject, &tbs.subject_public_key, &tbs.extensions)?;
         }
     }
+    for (name, der) in golden("rfc5652")? {
+        seeds.put("certs_only", &name, &der)?;
+    }
     for (name, der) in golden("rfc6960")? {
         let target = if name.contains("-request-") { "ocsp_request" } else { "ocsp_response" };
         if name.contains("-request-") || name.contains("-response-") {

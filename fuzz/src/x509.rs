@@ -8,7 +8,7 @@ use ::x509::path::{self, Demands, Evidence, Revocation};
 use ::x509::points::{self, AuthorityInfoAccess, IssuingDistributionPoint};
 use ::x509::policy::{self, PolicyConstraints};
 use ::x509::{
-    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, SignedData, crl, crmf, csr, oids, pem,
+    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, SignedData, certs_only, crl, crmf, csr, oids, pem,
     weak,
 };
 
@@ -67,6 +67,13 @@ pub fn cms(octets: &[u8]) {
             assert!(verified.is_err() || signer.message_digest().is_some(), "nothing was signed");
         }
     }
+/// Certificates that are sent together.
+pub fn certs_only(octets: &[u8]) {
+    let Ok(read) = certs_only::decode(octets) else { return };
+    // They stand there one behind the other, and nothing between them.
+    let all = read.concat();
+    assert!(octets.windows(all.len().max(1)).any(|w| w == all) || all.is_empty(), "not what was sent");
+    read.iter().for_each(|der| _ = Certificate::decode(der));
 }
 
 /// What an issuer signs.

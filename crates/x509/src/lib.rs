@@ -5,6 +5,7 @@
 
 pub mod algorithm;
 pub mod certificate;
+pub mod certs_only;
 pub mod cms;
 pub mod constraints;
 pub mod crl;

@@ -47,6 +47,24 @@ pub fn blocks(text: &[u8]) -> Option<Vec<Vec<u8>>> {
     if found.is_empty() { None } else { Some(found) }
 }
 
+/// The blocks of one label of a text in PEM; what has another label is passed over, and not decoded. Absent if there is none of
+/// this label, or if one of them is damaged.
+///
+/// Limits: as [`decode`].
+#[must_use]
+pub fn blocks_labelled(text: &[u8], label: &str) -> Option<Vec<Vec<u8>>> {
+    let first = [BEGIN, label.as_bytes(), DASHES].concat();
+    let (mut rest, mut found) = (text, Vec::new());
+    while let Some(begin) = rest.windows(BEGIN.len()).position(|w| w == BEGIN) {
+        let block = rest.get(begin..)?;
+        if block.starts_with(&first) {
+            found.push(decode(block)?.1);
+        }
+        rest = block.get(BEGIN.len()..)?;
+    }
+    if found.is_empty() { None } else { Some(found) }
+}
+
 /// Reads octets that may be PEM of this label, or DER already.
 #[must_use]
 pub fn der_or_pem(octets: &[u8], labels: &[&str]) -> Option<Vec<u8>> {
@@ -73,6 +91,17 @@ mod tests {
     fn text_in_front_is_passed_over() {
         let text = format!("subject=x\n{}", encode("X509 CRL", &[1]));
         assert_eq!(decode(text.as_bytes()), Some(("X509 CRL".into(), vec![1])));
+    }
+    #[test]
+    fn blocks_of_one_label() {
+        let (key, one, two) = (encode("PRIVATE KEY", &[1]), encode("CERTIFICATE", &[2]), encode("CERTIFICATE", &[3]));
+        let all = format!("text\n{one}{key}{two}");
+        assert_eq!(blocks_labelled(all.as_bytes(), "CERTIFICATE"), Some(vec![vec![2], vec![3]]));
+        assert_eq!(blocks_labelled(all.as_bytes(), "PRIVATE KEY"), Some(vec![vec![1]]));
+        assert_eq!(blocks_labelled(all.as_bytes(), "X509 CRL"), None);
+        assert_eq!(blocks_labelled(key.as_bytes(), "KEY"), None);
+        let damaged = format!("{one}{}", two.replace("Aw==", "A!=="));
+        assert_eq!(blocks_labelled(damaged.as_bytes(), "CERTIFICATE"), None);
     }
     #[test]
     fn other_labels_are_refused() {

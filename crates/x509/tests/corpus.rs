@@ -42,6 +42,10 @@ fn cms() {
     check("cms", x509::cms);
 }
 #[test]
+fn certs_only() {
+    check("certs_only", x509::certs_only);
+}
+#[test]
 fn crl() {
     check("crl", x509::crl);
 }
