@@ -51,6 +51,8 @@ pub(super) struct Body<R> {
     allowed: u64,
     // How many have come since patience was renewed.
     paced: u64,
+    // When the server wants to be asked again, in seconds from now.
+    retry_after_s: Option<u64>,
 }
 
 /// What an error of reading means.
@@ -90,7 +92,8 @@ impl<R: Paced> Body<R> {
     /// Reads the head of an answer, and gives its status.
     pub(super) fn begin_with(source: R, len_max: u64, wanted: Wanted) -> Result<(Self, u16), NotFetched> {
         let framing = Framing::UntilClose;
-        let mut body = Self { source, buffer: Vec::new(), at: 0, framing, allowed: len_max, paced: 0 };
+        let mut body =
+            Self { source, buffer: Vec::new(), at: 0, framing, allowed: len_max, paced: 0, retry_after_s: None };
         let (code, framing, head_len) = body.head(wanted)?;
         if let (206, Wanted::Part { from, to, .. }) = (code, wanted) {
             body.allowed = to.saturating_sub(from);
@@ -103,12 +106,18 @@ impl<R: Paced> Body<R> {
         Ok((body, code))
     }
 
+    /// When the server wants to be asked again, in seconds from now, if it has said so.
+    pub(super) const fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
+    }
+
     fn head(&mut self, wanted: Wanted) -> Result<(u16, Framing, usize), NotFetched> {
         loop {
             let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
             let mut response = httparse::Response::new(&mut fields);
             match response.parse(&self.buffer) {
                 Ok(httparse::Status::Complete(len)) if len <= HEAD_LEN_MAX => {
+                    self.retry_after_s = retry_after(&response);
                     return match (response.code.unwrap_or_default(), wanted) {
                         (code @ (200..=203 | 400..=599), Wanted::Answer) => Ok((code, framing(&response)?, len)),
                         (206, Wanted::Part { from, to, length }) => {
@@ -248,6 +257,13 @@ fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched>
     }
 }
 
+// Off-spec: RFC 9110 §10.2.3 has dates too, which are not taken: who sends one is asked again as if nothing were said.
+fn retry_after(response: &httparse::Response<'_, '_>) -> Option<u64> {
+    let mut said = response.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("retry-after"));
+    let text = std::str::from_utf8(said.next()?.value).ok()?.trim();
+    text.parse().ok().filter(|_| text.bytes().all(|c| c.is_ascii_digit()))
+}
+
 // The part that comes is the one that was asked for, of a file of the length that it should have; otherwise its
 // octets would be put in the wrong place. Source: RFC 9110 §14.4.
 fn is_part(response: &httparse::Response<'_, '_>, from: u64, to: u64, length: u64) -> Result<(), NotFetched> {
@@ -318,6 +334,21 @@ mod tests {
     fn a_body_with_a_length() {
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", Ok("abc"));
         check("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Ok(""));
+    }
+    #[test]
+    fn when_a_server_wants_to_be_asked_again() {
+        let check = |fields: &str, expected: Option<u64>| {
+            let octets = format!("HTTP/1.1 503 X\r\n{fields}\r\n");
+            let line = Line { octets: octets.as_bytes(), piece: 7, patience: usize::MAX, left: usize::MAX };
+            let (body, code) = Body::begin_with(line, 10, Wanted::Answer).unwrap();
+            assert_eq!((code, body.retry_after_s()), (503, expected), "{fields}");
+        };
+        check("", None);
+        check("Retry-After: 120\r\n", Some(120));
+        check("retry-after:0\r\n", Some(0));
+        for other in ["-1", "+1", "1.5", "", "Fri, 31 Dec 1999 23:59:59 GMT", "99999999999999999999"] {
+            check(&format!("Retry-After: {other}\r\n"), None);
+        }
     }
     #[test]
     fn a_body_in_chunks() {

@@ -48,6 +48,28 @@ impl fmt::Debug for Shown {
     }
 }
 
+/// What is asked of a server that answers more than files.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// What is asked for: percent-encoded and not absolute.
+    pub path: &'a str,
+    /// Fields of the head, each with the end of its line.
+    pub fields: &'a str,
+    /// What is sent, and of which media type; nothing is sent to ask for something that is there.
+    pub sent: Option<(&'a str, &'a [u8])>,
+}
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status of HTTP, 200 to 203 or 400 and above.
+    pub status: u16,
+    /// When it wants to be asked again, if it has said so, in seconds from now.
+    pub retry_after_s: Option<u64>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// A way to the files below one address.
 #[derive(Clone)]
 pub struct Files {
@@ -124,12 +146,29 @@ impl Files {
         octets: &[u8],
         len_max: u64,
     ) -> Result<(u16, Vec<u8>), NotFetched> {
-        let fields = format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", octets.len());
-        let source = self.ask("POST", path, &fields, octets)?;
-        let (mut body, code) = Body::begin_with(source, len_max, Wanted::Answer)?;
+        let reply = self.question(&Question { path, fields: "", sent: Some((media_type, octets)) }, len_max)?;
+        Ok((reply.status, reply.body))
+    }
+
+    /// Asks, and gives what is answered, whatever it is.
+    ///
+    /// # Errors
+    /// [`NotFetched`] if there is no answer: whether the question was taken is not known then.
+    pub fn question(&self, question: &Question<'_>, len_max: u64) -> Result<Reply, NotFetched> {
+        let (method, mut head, octets) = match question.sent {
+            Some((media_type, octets)) => {
+                let len = octets.len();
+                ("POST", format!("Content-Type: {media_type}\r\nContent-Length: {len}\r\n"), octets)
+            }
+            None => ("GET", String::new(), [].as_slice()),
+        };
+        head.push_str(question.fields);
+        let source = self.ask(method, question.path, &head, octets)?;
+        let (mut body, status) = Body::begin_with(source, len_max, Wanted::Answer)?;
+        let retry_after_s = body.retry_after_s();
         let mut said = Vec::new();
         body.read_to_end(&mut said).map_err(|fault| body::fault(&fault))?;
-        Ok((code, said))
+        Ok(Reply { status, retry_after_s, body: said })
     }
 
     fn ask(&self, method: &str, path: &str, fields: &str, octets: &[u8]) -> Result<Patient, NotFetched> {
