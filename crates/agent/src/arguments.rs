@@ -1,22 +1,31 @@
 //! What is asked of the agent.
 
+use crate::enrolment::When;
 use crate::fault::{Failure, Result};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const HELP: &str = "\
-cradle-agent keeps the software of a device as its director says.
+cradle-agent keeps the software of a device as its director says, and its certificate as its authority does.
 
   cradle-agent update [--config FILE] [--every SECONDS] [-o human|json]
       Follows director and image repository, downloads what is for this device, has it installed, and reports it. Once,
       or again and again.
+  cradle-agent enrol --secret FILE [--force] [--config FILE] [-o human|json]
+      Makes a key, and has it certified over EST for a one-time secret.
+  cradle-agent renew [--force] [--config FILE] [-o human|json]
+      Makes another key and has it certified in the place of the one before, if it is time. Run it often.
   cradle-agent status [--config FILE] [-o human|json]
-      Says what each component carries, what is on its way, and what was refused last.
+      Says what each component carries, what is on its way, what was refused last, and how long the certificate holds.
   cradle-agent --help | --version
 
-  --config FILE     What the device is and where its repositories are; /etc/cradle-agent.toml unless it is said.
+  --config FILE     What the device is and where its repositories and its authority are; /etc/cradle-agent.toml unless it
+                    is said.
   --every SECONDS   From the end of a round to the beginning of the next, 1 to 86400.
+  --secret FILE     A file with the secret, readable by nobody else, or - for standard input.
+  --force           Enrols although there is a certificate; renews before it is time, and though the server wants to be
+                    asked later.
   -o FORMAT         Lines for people, or one JSON document for each round.
 
 Exit status: 0 all is done, 1 something is not done, 2 the arguments or the configuration cannot be used.
@@ -39,12 +48,29 @@ pub(crate) enum Asked {
     Help,
     Version,
     Update { config: PathBuf, every: Option<Duration>, format: Format },
+    Enrol { config: PathBuf, secret: PathBuf, when: When, format: Format },
+    Renew { config: PathBuf, when: When, format: Format },
     Status { config: PathBuf, format: Format },
 }
 
+/// What was said, in any order.
+struct Said {
+    verb: Option<String>,
+    config: PathBuf,
+    every: Option<Duration>,
+    secret: Option<PathBuf>,
+    when: When,
+    format: Format,
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::usage(what).next("see cradle-agent --help")
+}
+
 pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Asked> {
-    let wrong = |what: String| Failure::usage(what).next("see cradle-agent --help");
-    let (mut verb, mut config, mut every, mut format) = (None, PathBuf::from(CONFIG), None, Format::Human);
+    let (verb, config, every, secret, when, format) =
+        (None, PathBuf::from(CONFIG), None, None, When::Due, Format::Human);
+    let mut said = Said { verb, config, every, secret, when, format };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
@@ -52,29 +78,42 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Asked> {
         match text.as_str() {
             "--help" | "-h" => return Ok(Asked::Help),
             "--version" | "-V" => return Ok(Asked::Version),
-            "--config" => config = PathBuf::from(value()?),
+            "--config" => said.config = PathBuf::from(value()?),
+            "--secret" => said.secret = Some(PathBuf::from(value()?)),
+            "--force" => said.when = When::Now,
             "--every" => {
                 let seconds = value()?.to_str().and_then(|text| text.parse().ok());
                 let seconds = seconds.filter(|seconds| (1..=EVERY_MAX).contains(seconds));
                 let seconds = seconds.ok_or_else(|| wrong(format!("--every takes 1 to {EVERY_MAX} seconds")))?;
-                every = Some(Duration::from_secs(seconds));
+                said.every = Some(Duration::from_secs(seconds));
             }
             "-o" | "--output" => {
-                format = match value()?.to_str() {
+                said.format = match value()?.to_str() {
                     Some("human") => Format::Human,
                     Some("json") => Format::Json,
                     _ => return Err(wrong(format!("{text} takes human or json"))),
                 };
             }
-            "update" | "status" if verb.is_none() => verb = Some(text),
+            "update" | "enrol" | "renew" | "status" if said.verb.is_none() => said.verb = Some(text),
             _ => return Err(wrong(format!("{text} is not understood"))),
         }
     }
-    match (verb.as_deref(), every) {
-        (Some("update"), every) => Ok(Asked::Update { config, every, format }),
-        (Some(_), None) => Ok(Asked::Status { config, format }),
-        (Some(_), Some(_)) => Err(wrong("--every is for update".to_owned())),
-        (None, _) => Err(wrong("it is not said what to do: update or status".to_owned())),
+    asked(said)
+}
+
+/// Each word belongs to some verbs.
+fn asked(said: Said) -> Result<Asked> {
+    let Said { verb, config, every, secret, when, format } = said;
+    match (verb.as_deref(), every, secret, when) {
+        (Some("update"), every, None, When::Due) => Ok(Asked::Update { config, every, format }),
+        (Some("enrol"), None, Some(secret), when) => Ok(Asked::Enrol { config, secret, when, format }),
+        (Some("renew"), None, None, when) => Ok(Asked::Renew { config, when, format }),
+        (Some("status"), None, None, When::Due) => Ok(Asked::Status { config, format }),
+        (Some("enrol"), None, None, _) => Err(wrong("enrol takes --secret".to_owned())),
+        (Some(_), Some(_), _, _) => Err(wrong("--every is for update".to_owned())),
+        (Some(_), None, Some(_), _) => Err(wrong("--secret is for enrol".to_owned())),
+        (Some(_), None, None, _) => Err(wrong("--force is for enrol and renew".to_owned())),
+        (None, ..) => Err(wrong("it is not said what to do: update, enrol, renew or status".to_owned())),
     }
 }
 
@@ -96,6 +135,24 @@ mod tests {
         check("--config a.toml update", update("a.toml", None, Format::Human));
     }
     #[test]
+    fn an_enrolment() {
+        let enrol = |secret: &str, when| {
+            Some(Asked::Enrol { config: CONFIG.into(), secret: secret.into(), when, format: Format::Human })
+        };
+        check("enrol --secret /run/secret", enrol("/run/secret", When::Due));
+        check("enrol --secret - --force", enrol("-", When::Now));
+        check("enrol", None);
+        check("enrol --secret s --every 5", None);
+    }
+    #[test]
+    fn a_renewal() {
+        let renew = |when, format| Some(Asked::Renew { config: CONFIG.into(), when, format });
+        check("renew", renew(When::Due, Format::Human));
+        check("renew --force -o json", renew(When::Now, Format::Json));
+        check("renew --secret s", None);
+        check("renew --every 5", None);
+    }
+    #[test]
     fn a_status() {
         check("status -o json", Some(Asked::Status { config: CONFIG.into(), format: Format::Json }));
         check("status --every 5", None);
@@ -109,8 +166,17 @@ mod tests {
     }
     #[test]
     fn what_is_not_understood() {
-        for wrong in ["", "upgrade", "update status", "update x", "update --config", "update -o csv", "update --force"]
-        {
+        for wrong in [
+            "",
+            "upgrade",
+            "update status",
+            "update x",
+            "update --config",
+            "update -o csv",
+            "update --force",
+            "status --force",
+            "update --secret s",
+        ] {
             check(wrong, None);
         }
     }

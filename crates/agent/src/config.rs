@@ -1,6 +1,7 @@
-//! What a device is, where its repositories are, and how it installs.
+//! What a device is, where its repositories are, how it installs, and who certifies its key.
 
 use crate::commands::Slots;
+use crate::enrolment::Setting;
 use crate::fault::{Failure, Result};
 use crate::pieces::Pieces;
 use crate::state::Carried;
@@ -25,9 +26,37 @@ const PEM_LEN_MAX: u64 = 1024 * 1024;
 /// Longest patience with a server, in seconds.
 const PATIENCE_MAX_S: u64 = 3600;
 
-/// The configuration; names of files in it are relative to its directory.
+/// The configuration, as it is written; names of files in it are relative to its directory.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Written {
+    device: DeviceId,
+    data: PathBuf,
+    key: Option<PathBuf>,
+    director: Option<Director>,
+    images: Option<Images>,
+    tls: Option<Tls>,
+    #[serde(default)]
+    privacy: Privacy,
+    #[serde(default)]
+    components: BTreeMap<String, ComponentConfig>,
+    boot_id: Option<PathBuf>,
+    enrolment: Option<Setting>,
+}
+
+/// What the agent is there for on a device: one of both, or both.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    /// Who the device is.
+    pub(crate) device: DeviceId,
+    /// What keeps its software up to date.
+    pub(crate) software: Option<Config>,
+    /// What keeps its certificate up to date.
+    pub(crate) enrolment: Option<Setting>,
+}
+
+/// What a device needs to follow its repositories.
+#[derive(Debug)]
 pub(crate) struct Config {
     /// Who the device is.
     pub(crate) device: DeviceId,
@@ -39,12 +68,10 @@ pub(crate) struct Config {
     images: Images,
     tls: Option<Tls>,
     /// What whoever watches is not to see.
-    #[serde(default)]
     pub(crate) privacy: Privacy,
     /// What it is made of.
     pub(crate) components: BTreeMap<String, ComponentConfig>,
     /// A file that has other contents after each start of the machine.
-    #[serde(default = "boot_id")]
     pub(crate) boot_id: PathBuf,
 }
 
@@ -142,28 +169,70 @@ pub(crate) struct Places {
     pub(crate) targets: Files,
 }
 
-impl Config {
+impl Configured {
     /// Reads a configuration.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let octets = files::read_bounded(path, CONFIG_LEN_MAX).map_err(|e| wrong(path, e))?;
         let text = std::str::from_utf8(&octets).map_err(|e| wrong(path, e))?;
-        let mut config: Self = toml::from_str(text).map_err(|e| wrong(path, e))?;
-        config.check().map_err(|why| wrong(path, why))?;
+        let written: Written = toml::from_str(text).map_err(|e| wrong(path, e))?;
         // Commands are given names of files, and may stand elsewhere.
-        let here = std::path::absolute(path).map_err(|e| wrong(path, e))?;
-        let directory = here.parent().unwrap_or(Path::new("/")).to_owned();
-        let here = |file: &mut PathBuf| *file = directory.join(&*file);
-        [&mut config.data, &mut config.key, &mut config.director.root, &mut config.images.root, &mut config.boot_id]
-            .into_iter()
-            .for_each(here);
-        if let Some(tls) = &mut config.tls {
-            here(&mut tls.anchors);
-            [&mut tls.certificate, &mut tls.key].into_iter().flatten().for_each(here);
-        }
-        config.components.values_mut().filter_map(|component| component.key.as_mut()).for_each(here);
-        Ok(config)
+        let absolute = std::path::absolute(path).map_err(|e| wrong(path, e))?;
+        let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        written.settle(&directory).map_err(|why| wrong(path, why))
     }
 
+    /// What keeps the software up to date, which is asked for.
+    pub(crate) fn software(self, path: &Path) -> Result<Config> {
+        self.software.ok_or_else(|| wrong(path, "it has no [director], [images] and [components]"))
+    }
+
+    /// What keeps the certificate up to date, which is asked for.
+    pub(crate) fn enrolment(self, path: &Path) -> Result<Setting> {
+        self.enrolment.ok_or_else(|| wrong(path, "it has no [enrolment]"))
+    }
+}
+
+impl Written {
+    /// The same, with the names of files below this directory.
+    fn settle(self, directory: &Path) -> std::result::Result<Configured, String> {
+        let here = |file: PathBuf| directory.join(file);
+        let (device, data) = (self.device, here(self.data));
+        let enrolment = self.enrolment.map(|setting| setting.settle(&device, &data, directory)).transpose()?;
+        let software = match (self.key, self.director, self.images, self.components) {
+            (None, None, None, components) if components.is_empty() && enrolment.is_some() => None,
+            (Some(key), Some(director), Some(images), mut components) => {
+                components.values_mut().filter_map(|one| one.key.as_mut()).for_each(|key| *key = directory.join(&*key));
+                let tls = self.tls.map(|tls| Tls {
+                    anchors: here(tls.anchors),
+                    certificate: tls.certificate.map(here),
+                    key: tls.key.map(here),
+                    ..tls
+                });
+                let config = Config {
+                    device: device.clone(),
+                    data,
+                    key: here(key),
+                    director: Director { root: here(director.root), ..director },
+                    images: Images { root: here(images.root), ..images },
+                    tls,
+                    privacy: self.privacy,
+                    components,
+                    boot_id: here(self.boot_id.unwrap_or_else(boot_id)),
+                };
+                config.check()?;
+                Some(config)
+            }
+            _ => {
+                return Err(
+                    "key, [director], [images] and [components] belong together; without them, [enrolment]".into()
+                );
+            }
+        };
+        Ok(Configured { device, software, enrolment })
+    }
+}
+
+impl Config {
     fn check(&self) -> std::result::Result<(), String> {
         if self.components.is_empty() {
             return Err("it names no component".to_owned());
@@ -235,7 +304,7 @@ impl Config {
     }
 }
 
-fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
+pub(crate) fn wrong(path: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::usage(format!("{} cannot be used", path.display()))
         .because(why)
         .next("correct it; docs/agent.md has an example")
@@ -245,8 +314,9 @@ fn octets_of(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     files::read_bounded(path, PEM_LEN_MAX).map(Zeroizing::new).map_err(|e| wrong(path, e))
 }
 
-fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
-    pem::blocks(&octets_of(path)?).ok_or_else(|| wrong(path, "it has no certificate in PEM"))
+/// The certificates of a file, which may have a key, too.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
+    pem::blocks_labelled(&octets_of(path)?, "CERTIFICATE").ok_or_else(|| wrong(path, "it has no certificate in PEM"))
 }
 
 fn pkcs8(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
@@ -255,8 +325,8 @@ fn pkcs8(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
             .because("others than its owner can read it")
             .next("chmod 600"));
     }
-    let decoded = pem::decode(&octets_of(path)?).filter(|(label, _)| label == "PRIVATE KEY");
-    decoded.map(|(_, der)| Zeroizing::new(der)).ok_or_else(|| wrong(path, "it has no PRIVATE KEY (PKCS #8) in PEM"))
+    let found = pem::blocks_labelled(&octets_of(path)?, "PRIVATE KEY").map(|all| all.into_iter().map(Zeroizing::new));
+    found.and_then(|mut all| all.next()).ok_or_else(|| wrong(path, "it has no PRIVATE KEY (PKCS #8) in PEM"))
 }
 
 fn signing(path: &Path) -> Result<MemoryKey> {
@@ -267,4 +337,40 @@ fn signing(path: &Path) -> Result<MemoryKey> {
         _ => return Ok(key),
     };
     key.with_algorithm(algorithm).map_err(|e| wrong(path, e))
+}
+
+#[cfg(test)]
+pub(crate) fn of_text(text: &str) -> Config {
+    let written: Written = toml::from_str(text).unwrap();
+    written.settle(Path::new("/")).unwrap().software.unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, certificates_expected: Option<usize>, has_key: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.pem");
+        files::replace(&path, text.as_bytes()).unwrap();
+        assert_eq!(certificates(&path).ok().map(|all| all.len()), certificates_expected, "{text}");
+        assert_eq!(pkcs8(&path).ok().map(|der| der.to_vec()), has_key.then(|| vec![1]), "{text}");
+    }
+    #[test]
+    fn a_key_and_its_certificates_may_be_in_one_file() {
+        let (key, certificate) = (pem::encode("PRIVATE KEY", &[1]), pem::encode("CERTIFICATE", &[2]));
+        check(&format!("{key}{certificate}{certificate}"), Some(2), true);
+        check(&format!("{certificate}{key}"), Some(1), true);
+        check(&certificate, Some(1), false);
+        check(&key, None, true);
+        check("", None, false);
+    }
+    #[test]
+    fn a_key_that_others_can_read_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.pem");
+        files::publish(&path, pem::encode("PRIVATE KEY", &[1]).as_bytes()).unwrap();
+        assert!(pkcs8(&path).is_err_and(|failure| failure.to_string().contains("others than its owner")));
+    }
 }

@@ -1,7 +1,8 @@
 //! From arguments to an exit status.
 
 use crate::arguments::{Asked, Format, HELP, read};
-use crate::config::Config;
+use crate::config::Configured;
+use crate::enrolment::{self, Done};
 use crate::fault::{Exit, Failure, Result, plain};
 use crate::round::{Became, Outcome, round};
 use crate::status::status;
@@ -19,8 +20,16 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     let exit = read(arguments).and_then(|asked| match asked {
         Asked::Help => said(HELP),
         Asked::Version => said(concat!("cradle-agent ", env!("CARGO_PKG_VERSION"), "\n")),
+        Asked::Enrol { config, secret, when, format } => {
+            let setting = Configured::read(&config)?.enrolment(&config)?;
+            tell(enrolment::enrol(&setting, &secret, when, SystemClock.now()), format)
+        }
+        Asked::Renew { config, when, format } => {
+            let setting = Configured::read(&config)?.enrolment(&config)?;
+            tell(enrolment::renew(&setting, when, SystemClock.now()), format)
+        }
         Asked::Status { config, format } => {
-            let status = status(&Config::read(&config)?)?;
+            let status = status(&Configured::read(&config)?, SystemClock.now())?;
             match format {
                 Format::Human => said(&status.to_string()),
                 Format::Json => document(&json!(status)),
@@ -44,7 +53,8 @@ fn update(path: &Path, every: Option<Duration>, format: Format) -> Result<Option
     let (_held, waiting) = mpsc::channel::<()>();
     loop {
         // Read again each time: certificates are renewed, and people correct what is wrong.
-        let ended = Config::read(path).and_then(|config| round(&config, SystemClock.now()));
+        let config = Configured::read(path).and_then(|configured| configured.software(path));
+        let ended = config.and_then(|config| round(&config, SystemClock.now()));
         let exit = match ended {
             Ok(outcome) => show(&outcome, format)?,
             Err(failure) if every.is_none() => return Err(failure),
@@ -62,10 +72,8 @@ fn show(outcome: &Outcome, format: Format) -> Result<Option<Exit>> {
     let exit = outcome.failures.iter().map(|failure| failure.exit).next();
     match format {
         Format::Json => {
-            let failures = outcome.failures.iter().map(|failure| {
-                json!({ "what": failure.what, "why": failure.why, "next": failure.next, "code": failure.code })
-            });
-            document(&json!({ "components": outcome.rows, "failures": failures.collect::<Vec<_>>() }))?;
+            let failures: Vec<_> = outcome.failures.iter().map(shown).collect();
+            document(&json!({ "components": outcome.rows, "failures": failures }))?;
         }
         Format::Human => {
             for row in &outcome.rows {
@@ -87,6 +95,37 @@ fn show(outcome: &Outcome, format: Format) -> Result<Option<Exit>> {
     }
     outcome.failures.iter().for_each(complain);
     Ok(exit)
+}
+
+/// What became of the certificate.
+fn tell(done: Result<Done>, format: Format) -> Result<Option<Exit>> {
+    let (done, failure) = match done {
+        Ok(Done { became, identity, failure }) => (Some((became, identity)), failure),
+        Err(failure) => (None, Some(failure)),
+    };
+    match format {
+        Format::Json => {
+            let (became, identity) = done.unzip();
+            let failures: Vec<_> = failure.iter().map(shown).collect();
+            document(&json!({ "became": became, "identity": identity, "failures": failures }))?;
+        }
+        Format::Human => {
+            if let Some((became, identity)) = done {
+                let became = match became {
+                    enrolment::Became::Enrolled => "enrolled",
+                    enrolment::Became::Renewed => "renewed",
+                    enrolment::Became::Kept => "nothing is to be done",
+                };
+                said(&format!("{became}\n{identity}"))?;
+            }
+        }
+    }
+    failure.iter().for_each(complain);
+    Ok(failure.map(|failure| failure.exit))
+}
+
+fn shown(failure: &Failure) -> serde_json::Value {
+    json!({ "what": failure.what, "why": failure.why, "next": failure.next, "code": failure.code })
 }
 
 fn document(value: &serde_json::Value) -> Result<Option<Exit>> {

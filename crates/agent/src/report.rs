@@ -219,7 +219,7 @@ mod tests {
              [images]\nmetadata = 'https://m'\ntargets = 'https://t'\nroot = 'r'\n[privacy]\n{privacy}\n\
              [components.modem]\nhardware_id = 'modem.a'\n[components.modem.slots]\ninstall = ['/i']\n"
         );
-        toml::from_str(&config).unwrap()
+        crate::config::of_text(&config)
     }
     fn key() -> ManifestKey {
         // The base point of X25519: every reader of RFC 7748 knows it.

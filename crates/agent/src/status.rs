@@ -1,7 +1,8 @@
 //! What the agent says of its device.
 
-use crate::config::Config;
+use crate::config::{Config, Configured};
 use crate::download::Download;
+use crate::enrolment::{self, Identity};
 use crate::fault::{Result, plain};
 use crate::report;
 use crate::round::note_of;
@@ -18,6 +19,11 @@ pub(crate) struct Status {
     reported: Option<Told>,
     /// Whether a manifest waits for an answer of the director.
     report_waits: bool,
+    /// How it is with the certificate, if the agent keeps one.
+    identity: Option<Identity>,
+    /// Whether the agent follows repositories.
+    #[serde(skip)]
+    has_software: bool,
 }
 
 #[derive(Serialize)]
@@ -60,10 +66,25 @@ struct Told {
     number: u64,
 }
 
-pub(crate) fn status(config: &Config) -> Result<Status> {
+pub(crate) fn status(configured: &Configured, now: UnixTime) -> Result<Status> {
+    let mut status = Status {
+        device: configured.device.to_string(),
+        components: Vec::new(),
+        refused: None,
+        reported: None,
+        report_waits: false,
+        identity: configured.enrolment.as_ref().map(|setting| enrolment::identity(setting, now)),
+        has_software: configured.software.is_some(),
+    };
+    if let Some(config) = &configured.software {
+        software(config, &mut status)?;
+    }
+    Ok(status)
+}
+
+fn software(config: &Config, status: &mut Status) -> Result {
     let known = config.components.iter().map(|(name, component)| (name.as_str(), component.carries.as_ref()));
     let state = State::load(&config.data, known)?;
-    let mut components = Vec::new();
     for (name, component) in &config.components {
         let Some(known) = state.components.get(name) else { continue };
         let pending = known.pending.as_ref().map(|pending| Coming {
@@ -76,7 +97,7 @@ pub(crate) fn status(config: &Config) -> Result<Status> {
             },
             length: pending.length,
         });
-        components.push(Row {
+        status.components.push(Row {
             component: name.clone(),
             hardware_id: component.hardware_id.to_string(),
             installed: known.carries.clone(),
@@ -85,13 +106,10 @@ pub(crate) fn status(config: &Config) -> Result<Status> {
             failed: known.failed.as_ref().map(failure),
         });
     }
-    Ok(Status {
-        device: config.device.to_string(),
-        components,
-        refused: state.refused.as_ref().map(refused),
-        reported: state.reported.as_ref().map(|told| Told { at: at(told.at_s), number: told.number }),
-        report_waits: report::is_waiting(config),
-    })
+    status.refused = state.refused.as_ref().map(refused);
+    status.reported = state.reported.as_ref().map(|told| Told { at: at(told.at_s), number: told.number });
+    status.report_waits = report::is_waiting(config);
+    Ok(())
 }
 
 fn at(s: u64) -> String {
@@ -138,6 +156,12 @@ impl fmt::Display for Status {
         }
         if let Some(refused) = &self.refused {
             writeln!(f, "refused at {}: {}: {}", refused.at, plain(&refused.what), plain(&refused.why))?;
+        }
+        if let Some(identity) = &self.identity {
+            write!(f, "{identity}")?;
+        }
+        if !self.has_software {
+            return Ok(());
         }
         match (&self.reported, self.report_waits) {
             (_, true) => writeln!(f, "a report waits for the director's answer"),

@@ -27,7 +27,7 @@ fn config(more: &str) -> String {
 #[test]
 fn help_says_what_it_does() {
     let dir = tempfile::tempdir().unwrap();
-    check(dir.path(), &["--help"], 0, "keeps the software of a device as its director says.", "");
+    check(dir.path(), &["--help"], 0, "keeps the software of a device as its director says, and its certificate", "");
     check(dir.path(), &["--version"], 0, concat!("cradle-agent ", env!("CARGO_PKG_VERSION")), "");
 }
 #[test]
@@ -50,6 +50,26 @@ fn a_configuration_is_read_to_the_last_word() {
     wrong(config("").replace("components.modem", "components.'../modem'"), "../modem is no name of a component");
     wrong(config("[tls]\nanchors = 'ca.pem'\nkey = 'device.key'"), "belong together");
     wrong(config("[tls]\nanchors = 'ca.pem'\npatience_s = 0"), "patience_s is 1 to 3600");
+}
+#[test]
+fn a_device_may_have_one_of_both_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(dir.path().join("agent.toml"), text).unwrap();
+    let head = "device = 'urn:dev:ops:32473-gateway-SN1'\ndata = 'data'\n";
+    let enrolment = "[enrolment]\nurl = 'https://127.0.0.1:9/.well-known/est'\nroot = 'root.pem'\n";
+    write(&format!("{head}{enrolment}"));
+    check(dir.path(), &["status", "--config", "agent.toml"], 0, "certificate: none yet\n", "");
+    check(dir.path(), &["update", "--config", "agent.toml"], 2, "", "no [director], [images] and [components]");
+    check(dir.path(), &["renew", "--config", "agent.toml"], 1, "", "there is no certificate to renew");
+    check(dir.path(), &["enrol", "--secret", "none", "--config", "agent.toml"], 1, "", "none cannot be used");
+    write(&config(""));
+    check(dir.path(), &["renew", "--config", "agent.toml"], 2, "", "it has no [enrolment]");
+    write(&(config("") + enrolment));
+    check(dir.path(), &["status", "--config", "agent.toml"], 0, "certificate: none yet\nnot reported yet\n", "");
+    write(head);
+    check(dir.path(), &["status", "--config", "agent.toml"], 2, "", "belong together");
+    write(&config("").replace("[images]", "[images_]"));
+    check(dir.path(), &["status", "--config", "agent.toml"], 2, "", "images_");
 }
 #[test]
 fn a_device_that_has_nothing_yet_says_so() {

@@ -1,0 +1,157 @@
+//! Who certifies the device's key.
+
+use crate::config::{certificates, wrong};
+use crate::fault::{Failure, Result};
+use adapters::http::{Files, PATIENCE, Shown};
+use model::DeviceId;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use x509::{Certificate, KeyType};
+
+/// Longest name of a user, in octets.
+const USER_LEN_MAX: usize = 256;
+/// Longest patience with a server, in seconds.
+const PATIENCE_MAX_S: u64 = 3600;
+/// Where the key, the certificate and what is known of them are, below the agent's data.
+const DIRECTORY: &str = "identity";
+
+/// `[enrolment]`; names of files in it are relative to the directory of the configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Setting {
+    /// `https://HOST[:PORT]/.well-known/est[/LABEL]`
+    url: String,
+    /// The root, or roots, to which the device's certificate must lead, in PEM. They came with the device.
+    root: PathBuf,
+    /// By one of these the server's certificate must be issued, if not below `root`.
+    anchors: Option<PathBuf>,
+    /// Who shows the secret; the device's serial number unless it is said.
+    user: Option<String>,
+    #[serde(default = "key_type")]
+    key_type: String,
+    /// Run after the certificate has changed: a program by its absolute path, and arguments, in which `{identity}` is replaced.
+    hook: Option<Vec<String>>,
+    /// For each 64 KiB.
+    patience_s: Option<u64>,
+    #[serde(skip)]
+    directory: PathBuf,
+}
+
+fn key_type() -> String {
+    KeyType::P256.to_string()
+}
+
+impl Setting {
+    /// Checked, and with names of files that stand for themselves.
+    pub(crate) fn settle(self, device: &DeviceId, data: &Path, here: &Path) -> std::result::Result<Self, String> {
+        let bad = |what: &str| Err(format!("enrolment.{what}"));
+        if !self.url.starts_with("https://") || !self.url.contains("/.well-known/est") {
+            return bad("url is https://HOST/.well-known/est, with a label behind it or none");
+        }
+        // RFC 7617 §2: a colon ends the name of a user, so a device's whole name, a URN, is none.
+        let user = self.user.unwrap_or_else(|| device.serial.to_string());
+        let is_plain = |c: char| c != ':' && !model::text::is_hidden(c);
+        if user.is_empty() || user.len() > USER_LEN_MAX || !user.chars().all(is_plain) {
+            return bad("user is empty, too long, or has a colon or characters that cannot be seen");
+        }
+        if KeyType::by_name(&self.key_type).is_none() {
+            return bad(
+                "key_type is p256, p384, p521, ed25519, rsa2048, rsa3072, rsa4096, ml-dsa-44, ml-dsa-65 or ml-dsa-87",
+            );
+        }
+        if self.hook.as_ref().is_some_and(|hook| hook.first().is_none_or(|program| !program.starts_with('/'))) {
+            return bad("hook begins with the absolute path of a program");
+        }
+        if self.patience_s.is_some_and(|seconds| !(1..=PATIENCE_MAX_S).contains(&seconds)) {
+            return bad("patience_s is 1 to 3600");
+        }
+        Ok(Self {
+            url: self.url.trim_end_matches('/').to_owned(),
+            root: here.join(self.root),
+            anchors: self.anchors.map(|anchors| here.join(anchors)),
+            user: Some(user),
+            directory: data.join(DIRECTORY),
+            ..self
+        })
+    }
+}
+
+impl Setting {
+    /// Where the key, the certificate and what is known of them are.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+    pub(crate) fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+    pub(crate) fn hook(&self) -> Option<&[String]> {
+        self.hook.as_deref()
+    }
+    pub(crate) fn key_type(&self) -> Result<KeyType> {
+        KeyType::by_name(&self.key_type).ok_or_else(|| Failure::usage("enrolment.key_type cannot be used"))
+    }
+
+    /// The certificates to one of which everything must lead.
+    pub(crate) fn roots(&self) -> Result<Vec<Certificate>> {
+        let read =
+            certificates(&self.root)?.iter().map(|der| Certificate::decode(der)).collect::<std::result::Result<_, _>>();
+        read.map_err(|e| wrong(&self.root, e))
+    }
+
+    /// The way to the server, on which this is shown.
+    pub(crate) fn files(&self, shown: Option<&Shown>) -> Result<Files> {
+        let anchors = certificates(self.anchors.as_ref().unwrap_or(&self.root))?;
+        let patience = self.patience_s.map_or(PATIENCE, Duration::from_secs);
+        Files::showing(&self.url, &anchors, shown, patience).map_err(|e| {
+            Failure::usage(format!("{} cannot be used", self.url)).because(e).next("correct the configuration")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, wrong: Option<&str>) {
+        let text = format!("root = 'root.pem'\n{text}");
+        let device = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
+        let settled = toml::from_str::<Setting>(&text).map_err(|e| e.to_string());
+        let settled = settled.and_then(|setting| setting.settle(&device, Path::new("/data"), Path::new("/etc")));
+        match wrong {
+            Some(why) => assert!(settled.as_ref().is_err_and(|said| said.contains(why)), "{text}: {settled:?}"),
+            None => assert_eq!((settled.as_ref().unwrap().user(), settled.is_ok()), ("SN1", true)),
+        }
+    }
+    const URL: &str = "url = 'https://cm.example/.well-known/est/devices'";
+
+    #[test]
+    fn little_need_be_said() {
+        check(URL, None);
+        check("url = 'https://cm.example:8443/.well-known/est/'", None);
+    }
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        check("url = 'http://cm.example/.well-known/est'", Some("enrolment.url"));
+        check("url = 'https://cm.example/est'", Some("enrolment.url"));
+        let more = |more: &str| format!("{URL}\n{more}");
+        check(&more("user = 'urn:dev:ops:32473-sensor-SN1'"), Some("enrolment.user"));
+        check(&more("user = ''"), Some("enrolment.user"));
+        check(&more("key_type = 'rsa1024'"), Some("enrolment.key_type"));
+        check(&more("hook = ['reload']"), Some("enrolment.hook"));
+        check(&more("hook = []"), Some("enrolment.hook"));
+        check(&more("patience_s = 0"), Some("enrolment.patience_s"));
+        check(&more("secret = 'x'"), Some("secret"));
+    }
+    #[test]
+    fn files_stand_where_the_configuration_is() {
+        let device = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
+        let setting: Setting = toml::from_str(&format!("root = 'root.pem'\n{URL}")).unwrap();
+        let setting = setting.settle(&device, Path::new("/data"), Path::new("/etc")).unwrap();
+        assert_eq!(
+            (setting.root.as_path(), setting.directory()),
+            (Path::new("/etc/root.pem"), Path::new("/data/identity"))
+        );
+    }
+}
