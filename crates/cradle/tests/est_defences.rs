@@ -223,6 +223,9 @@ fn what_is_half_said_is_not_taken_for_something_else() {
     // What asks for something has no body.
     let got = up.curl("https", &["-X", "GET", "--data-binary", "@b.csr", "/.well-known/est/cacerts"]);
     assert_eq!(got.status, 413);
+    // Whoever keeps a list for others has another one five minutes later.
+    let got = up.curl("http", &["/crl/factory.crl"]);
+    assert!(got.status == 200 && got.head.contains("cache-control: max-age=300,"), "{}", got.head);
     let got = up.curl("http", &["-H", "Content-Type: text/plain", "--data-binary", "x", "/ocsp"]);
     assert_eq!(got.status, 415);
     // An answer with somebody's nonce is nobody else's.
