@@ -8,8 +8,8 @@ use ::x509::path::{self, Demands, Evidence, Revocation};
 use ::x509::points::{self, AuthorityInfoAccess, IssuingDistributionPoint};
 use ::x509::policy::{self, PolicyConstraints};
 use ::x509::{
-    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, SignedData, certs_only, crl, crmf, csr, oids, pem,
-    weak,
+    CertReqMsg, Certificate, CertificationRequest, KeyType, Name, PublicKey, SignedData, certs_only, crl, crmf, csr,
+    oids, pem, weak,
 };
 
 /// PKCS #10 requests.
@@ -67,6 +67,8 @@ pub fn cms(octets: &[u8]) {
             assert!(verified.is_err() || signer.message_digest().is_some(), "nothing was signed");
         }
     }
+}
+
 /// Certificates that are sent together.
 pub fn certs_only(octets: &[u8]) {
     let Ok(read) = certs_only::decode(octets) else { return };
