@@ -21,7 +21,7 @@ pub struct Site {
 /// A box that is up.
 pub struct Up<'s> {
     site: &'s Site,
-    child: Child,
+    pub child: Child,
     pub said: Value,
 }
 
@@ -61,7 +61,8 @@ impl Site {
         site.edit("profiles/gateway.toml", "subject_alt_name = [", "subject_alt_name = [{ dns = \"localhost\" }, ");
         let gateway = format!(
             "\n[gateway]\nhttps = \"127.0.0.1:{}\"\nhttp = \"127.0.0.1:{}\"\nnames = [\"cm.internal\"]\nlabel = \"devices\"\n\
-             [gateway.est.devices]\nprofile = \"ldevid\"\n[gateway.est.servers]\nprofile = \"tls-server\"\n",
+             [gateway.est.devices]\nprofile = \"ldevid\"\n[gateway.est.servers]\nprofile = \"tls-server\"\n\
+             [gateway.est.one-line]\nprofile = \"ldevid\"\nbase64_line = 0\n",
             site.https, site.http
         );
         let settings = b.data().join("cradle.toml");
@@ -258,12 +259,18 @@ impl Up<'_> {
 
     /// The same; it must be had, and stands in NAME.pem then.
     #[track_caller]
-    pub fn had(&self, name: &str, operation: &str, shown: &[&str]) {
+    pub fn had(&self, name: &str, operation: &str, shown: &[&str]) -> Got {
         let got = self.ask(name, operation, shown);
         assert_eq!(got.status, 200, "{}", text(&got.body));
+        assert!(got.head.contains("application/pkcs7-mime; smime-type=certs-only"), "{}", got.head);
         let (dir, pem) = (&self.site.b.dir, format!("{name}.pem"));
-        foreign(dir, "openssl", &["base64", "-d", "-in", "body", "-out", "p7"]);
+        // In one line or in many, openssl is told which.
+        let lines: &[&str] = if text(&got.body).contains('\n') { &[] } else { &["-A"] };
+        foreign(dir, "openssl", &[&["base64", "-d", "-in", "body", "-out", "p7"], lines].concat());
         foreign(dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "p7", "-print_certs", "-out", &pem]);
+        let certificates = std::fs::read_to_string(dir.join(&pem)).unwrap().matches("BEGIN CERTIFICATE").count();
+        assert_eq!(certificates, 1, "RFC 7030 §4.2.3: the one that was issued");
+        got
     }
 
     pub fn down(mut self) {
