@@ -66,9 +66,9 @@ pub enum LineFault {
 impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSent(what) => write!(f, "the foreign authority cannot be reached: {what}; nothing was sent"),
-            Self::Unanswered(what) => write!(f, "the foreign authority did not answer: {what}; it may have done it"),
-            Self::NoAnswer(what) => write!(f, "what came back is no answer of an authority: {what}"),
+            Self::NotSent(what) => write!(f, "the server cannot be reached: {what}; nothing was sent"),
+            Self::Unanswered(what) => write!(f, "the server did not answer: {what}; it may have done what was asked"),
+            Self::NoAnswer(what) => write!(f, "what came back is no answer of such a server: {what}"),
         }
     }
 }

@@ -82,7 +82,7 @@ impl SignedData {
         read::whole(der, SIGNED_DATA_LEN_MAX, "SignedData", |r| {
             let contents = read::contents(r, Tag::Sequence)?;
             read::inside(contents, |r| {
-                if read::oid(r)? != oids::PKCS7_SIGNED_DATA {
+                if read::oid(r)? != oids::SIGNED_DATA {
                     return bad(r);
                 }
                 match read::optional(r, 0, true)? {
@@ -102,7 +102,7 @@ impl SignedData {
             read::walk(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, |r| read::contents(r, Tag::Sequence).map(|_| ()))?;
             let content = read::contents(r, Tag::Sequence)?;
             let is_detached = read::inside(content, |r| {
-                if read::oid(r)? != oids::PKCS7_DATA {
+                if read::oid(r)? != oids::DATA {
                     return bad(r);
                 }
                 Ok(read::optional(r, 0, true)?.is_none())
@@ -245,7 +245,7 @@ impl Attributes {
                 }
                 seen.push(oid);
                 match oid {
-                    oids::CONTENT_TYPE => is_data = read::inside(values, read::oid)? == oids::PKCS7_DATA,
+                    oids::CONTENT_TYPE => is_data = read::inside(values, read::oid)? == oids::DATA,
                     oids::MESSAGE_DIGEST => {
                         message_digest = Some(read::inside(values, |r| read::contents(r, Tag::OctetString))?.to_vec());
                     }

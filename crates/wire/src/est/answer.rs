@@ -2,13 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use const_oid::ObjectIdentifier;
 use x509::Writer;
+use x509::oids::{DATA, SIGNED_DATA};
 
-/// `id-data`. Source: RFC 5652 §4.
-const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
-/// `id-signedData`. Source: RFC 5652 §5.1.
-const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 /// Letters in a line. Source: RFC 2045 §6.8 allows 76, PEM has 64.
 const LINE_LEN: usize = 64;
 
@@ -73,6 +69,7 @@ pub fn write_base64(octets: &[u8], lines: Lines) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use const_oid::ObjectIdentifier;
 
     #[test]
     fn no_certificate_at_all() {
