@@ -341,16 +341,21 @@ fn what_is_damaged_at_rest_is_found_and_replaced() {
     check(&|| world.bundles.lock().unwrap()[0].countersignature.truncate(9), "the countersignature does not hold");
     check(&|| world.bundles.lock().unwrap()[0].releases[1].counter = 0, "the image of sensor-1.img 1 for sensor");
 }
+/// A world in which the n-th call of store or vault failed during an import, and all after it. Whether it needed that many.
+fn interrupted(maker: &Maker, n: u64) -> (Arc<World>, Update, bool) {
+    let world = world();
+    let stick = maker.stick(&world, "stick");
+    world.fail_from.store(n, Ordering::SeqCst);
+    let done = maker.sm(&world).update(&stick).is_ok();
+    world.fail_from.store(0, Ordering::SeqCst);
+    (world, stick, done)
+}
 #[test]
 fn what_was_kept_before_an_interruption_is_not_fetched_again() {
     let maker = Maker::new();
     let mut spared = 0;
     for n in 1.. {
-        let world = world();
-        let stick = maker.stick(&world, "stick");
-        world.fail_from.store(n, Ordering::SeqCst);
-        let done = maker.sm(&world).update(&stick).is_ok();
-        world.fail_from.store(0, Ordering::SeqCst);
+        let (world, stick, done) = interrupted(&maker, n);
         let is_there = |image: &&&[u8]| world.blobs.lock().unwrap().values().any(|blob| blob == **image);
         let there = [GATEWAY, SENSOR].iter().filter(is_there).count();
         world.opened.lock().unwrap().clear();
@@ -369,11 +374,7 @@ fn an_interruption_anywhere_is_continued() {
     let maker = Maker::new();
     let mut last = 0;
     for n in 1.. {
-        let world = world();
-        let stick = maker.stick(&world, "stick");
-        world.fail_from.store(n, Ordering::SeqCst);
-        let done = maker.sm(&world).update(&stick).is_ok();
-        world.fail_from.store(0, Ordering::SeqCst);
+        let (world, stick, done) = interrupted(&maker, n);
         let sm = maker.sm(&world);
         kept(sm.update(&stick).unwrap());
         assert_eq!(sm.scrub().unwrap(), [""; 0], "{n}");
