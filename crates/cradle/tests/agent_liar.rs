@@ -85,11 +85,16 @@ impl Liar {
         let name = if matches!(how, How::OtherName) { "/CN=somebody" } else { "/CN=device" };
         let request = if matches!(how, How::OtherKey) { "other.der" } else { "request.der" };
         let line = format!(
-            "openssl x509 -req -inform DER -in {request} -CA {issuer}.pem -CAkey {issuer}.key -subj {name} -days 9 -extfile for -out issued.pem"
+            "x509 -req -inform DER -in {request} -CA {issuer}.pem -CAkey {issuer}.key -subj {name} -days 9 -extfile for -out issued.pem"
         );
-        // Signed a month ago, for nine days.
-        let offset = if matches!(how, How::Expired) { "-30d" } else { "+0d" };
-        foreign(&self.dir, "faketime", &[&["-f", offset][..], &line.split(' ').collect::<Vec<_>>()].concat());
+        // Signed a month ago, for nine days. No shifted clock otherwise: it may be ahead of the device's by a second.
+        match how {
+            How::Expired => {
+                let shifted = ["-f", "-30d", "openssl"].into_iter().chain(line.split(' '));
+                foreign(&self.dir, "faketime", &shifted.collect::<Vec<_>>())
+            }
+            _ => openssl(&self.dir, &line),
+        };
         self.message(&["issued.pem"])
     }
 }
