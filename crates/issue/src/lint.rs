@@ -8,7 +8,7 @@ use model::UnixTime;
 use std::fmt;
 use x509::certificate::TbsRef;
 use x509::weak::StrongKey;
-use x509::{Extension, KeyType, SignatureAlgorithm};
+use x509::{Extension, KeyType, Name, SignatureAlgorithm};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,8 +105,31 @@ pub struct Expected<'a> {
     pub now: UnixTime,
     /// The key that was looked at already.
     pub strong: Option<&'a StrongKey>,
+    /// The name of the issuer, if it was looked at already.
+    pub issuer: Option<&'a SoundName>,
     /// What was decided, in this order.
     pub extensions: &'a [Extension],
+}
+
+/// A name that breaks no rule of how names are written.
+///
+/// Whoever reads the same octets again need not look again: the verdict is on the octets.
+#[derive(Clone, Debug)]
+pub struct SoundName(Name);
+
+impl SoundName {
+    /// Looks whether a name breaks a rule; `None` if it does.
+    #[must_use]
+    pub fn prove(name: &Name) -> Option<Self> {
+        let mut found = Found(Vec::new());
+        let is_read = octets::name_alone(name.der(), &mut found).is_some();
+        (is_read && found.0.is_empty()).then(|| Self(name.clone()))
+    }
+
+    /// Its octets.
+    fn der(&self) -> &[u8] {
+        self.0.der()
+    }
 }
 
 /// Reads the octets as anybody else will, and finds every rule that is broken, each once, in the order of
@@ -115,7 +138,7 @@ pub struct Expected<'a> {
 pub fn findings(tbs: &[u8], expected: &Expected<'_>) -> Vec<Finding> {
     let mut found = Found(Vec::new());
     // Without a decoder of ours first: it would refuse all of it and not say why.
-    if octets::check(tbs, &mut found).is_none() {
+    if octets::check(tbs, expected.issuer, &mut found).is_none() {
         found.add(Finding::Encoding, true);
     }
     match TbsRef::decode(tbs) {
@@ -135,7 +158,7 @@ pub fn findings(tbs: &[u8], expected: &Expected<'_>) -> Vec<Finding> {
 #[must_use]
 pub fn findings_of_another(tbs: &[u8]) -> Vec<Finding> {
     let mut found = Found(Vec::new());
-    if octets::check(tbs, &mut found).is_none() {
+    if octets::check(tbs, None, &mut found).is_none() {
         found.add(Finding::Encoding, true);
     }
     match TbsRef::decode(tbs) {

@@ -1,6 +1,6 @@
 //! A certificate on its way to be signed, recorded and released.
 
-use crate::lint::{self, Expected, Finding};
+use crate::lint::{self, Expected, Finding, SoundName};
 use crate::profile::{Conferred, IssuerExpiry, Profile, SubjectKind};
 use model::{AuthorityName, Digest, Fault, Reason, UnixTime};
 use ports::{DurableIntent, DurableRecord, Signer};
@@ -16,6 +16,8 @@ pub struct Issuer {
     authority: AuthorityName,
     // Absent while a root is made: its own subject is its issuer.
     name: Option<Name>,
+    // Absent if the name breaks a rule, which the lint tells of each certificate then.
+    sound_name: Option<SoundName>,
     key_identifier: [u8; 20],
     key_type: KeyType,
     algorithm: SignatureAlgorithm,
@@ -36,6 +38,7 @@ impl Issuer {
         Some(Self {
             authority,
             name: Some(tbs.subject.clone()),
+            sound_name: SoundName::prove(&tbs.subject),
             key_identifier: tbs.subject_public_key.key_identifier(),
             key_type: tbs.subject_public_key.key_type(),
             algorithm: tbs.subject_public_key.key_type().signs_with(),
@@ -50,6 +53,7 @@ impl Issuer {
         Self {
             authority,
             name: None,
+            sound_name: None,
             key_identifier: key.key_identifier(),
             key_type: key.key_type(),
             algorithm: key.key_type().signs_with(),
@@ -144,6 +148,7 @@ pub struct Drafted {
     issuer_not_after: UnixTime,
     issuer_key_type: KeyType,
     issuer_algorithm: SignatureAlgorithm,
+    issuer_name: Option<SoundName>,
     now: UnixTime,
     key: StrongKey,
     extensions: Vec<Extension>,
@@ -197,6 +202,7 @@ impl ToBeSigned<Drafted> {
                 issuer_not_after: issuer.not_after,
                 issuer_key_type: issuer.key_type,
                 issuer_algorithm: issuer.algorithm,
+                issuer_name: issuer.sound_name.clone(),
                 now,
                 key,
                 extensions: tbs.extensions,
@@ -220,6 +226,7 @@ impl ToBeSigned<Drafted> {
             issuer_not_after: self.state.issuer_not_after,
             now: self.state.now,
             strong: Some(&self.state.key),
+            issuer: self.state.issuer_name.as_ref(),
             extensions: &self.state.extensions,
         }
     }

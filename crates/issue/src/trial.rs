@@ -66,6 +66,7 @@ pub fn trial(case: &Case<'_>) -> Result<Trial, Fault> {
                 issuer_not_after: issuer.not_after(),
                 now,
                 strong: None,
+                issuer: None,
                 extensions: &tbs.extensions,
             };
             let findings = lint::findings(&tbs.write(), &expected);

@@ -11,7 +11,7 @@
 mod support;
 
 use issue::lint::{self, Expected, Finding, Severity};
-use issue::{Drafted, Request, ToBeSigned};
+use issue::{Drafted, Issuer, Request, ToBeSigned};
 use ports::Signer as _;
 use support::{Ca, Key, NOW, file, grant, profile, request, serial};
 use x509::certificate::TbsCertificate;
@@ -169,6 +169,32 @@ fn another_validity() {
 #[test]
 fn no_issuer() {
     check(|tbs| tbs.issuer = name(&[]), Finding::IssuerNameless);
+}
+#[test]
+fn an_issuer_that_is_not_the_one_that_was_looked_at() {
+    check(|tbs| tbs.issuer = name(&[(oids::COUNTRY, "de")]), Finding::Country);
+}
+#[test]
+fn only_a_name_that_breaks_no_rule_is_sound() {
+    let sound = |attributes| lint::SoundName::prove(&name(attributes)).is_some();
+    assert!(sound(&[(oids::COUNTRY, "DE"), (oids::COMMON_NAME, "factory")]));
+    assert!(!sound(&[(oids::COUNTRY, "de"), (oids::COMMON_NAME, "factory")]));
+    assert!(!sound(&[(oids::COMMON_NAME, "a"), (oids::COMMON_NAME, "b")]));
+}
+#[test]
+fn an_issuer_whose_own_name_breaks_a_rule() {
+    let root = Ca::root("root", "root", KeyType::P256);
+    let mut tbs = root.certificate.tbs().clone();
+    tbs.subject = name(&[(oids::COUNTRY, "de")]);
+    let der = x509::csr::write_signed(&tbs.write(), SignatureAlgorithm::EcdsaSha256, &[0]);
+    let issuer = Issuer::of("root".parse().unwrap(), &x509::Certificate::decode(&der).unwrap()).unwrap();
+    let profile = profile("issuing");
+    let evidence = request(&Key::new(KeyType::P256), &Name::write(&[]), &[]);
+    let request = Request::decode(&evidence).unwrap().verify().unwrap();
+    let grant = grant(&"authority:second".parse().unwrap(), &profile);
+    let request = request.authorise(&grant, &profile, "Example", NOW).unwrap();
+    let found = request.prepare(&issuer, serial(), NOW).unwrap().findings();
+    assert!(found.contains(&Finding::Country), "{found:?}");
 }
 #[test]
 fn no_subject() {

@@ -8,6 +8,7 @@ use der::asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef};
 use der::{SliceReader, Tag};
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// Most attributes in a name; real ones have about five.
 pub const ATTRIBUTES_MAX: usize = 32;
@@ -17,7 +18,13 @@ pub const NAME_LEN_MAX: usize = 4096;
 /// A `Name`: its octets as they were read or written, and its attributes.
 /// Source: RFC 5280 §4.1.2.4.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
+pub struct Name(
+    // Shared: an issuer's goes into each certificate.
+    Arc<Written>,
+);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Written {
     der: Vec<u8>,
     attributes: Vec<Attribute>,
 }
@@ -57,10 +64,10 @@ impl Held<'_> for Name {
     fn read(reader: &mut SliceReader<'_>) -> Result<Self> {
         let mut attributes = Vec::new();
         let der = walk(reader, |oid, text| attributes.push(Attribute { oid, text: text.into_owned() }))?;
-        Ok(Self { der: der.to_vec(), attributes })
+        Ok(Self(Arc::new(Written { der: der.to_vec(), attributes })))
     }
     fn write(&self, w: &mut Writer) {
-        w.raw(&self.der);
+        w.raw(self.der());
     }
 }
 
@@ -108,7 +115,7 @@ impl Name {
                 });
             }
         });
-        Self { der: w.finish(), attributes: attributes.to_vec() }
+        Self(Arc::new(Written { der: w.finish(), attributes: attributes.to_vec() }))
     }
 
     /// Reads a name on its own.
@@ -122,17 +129,17 @@ impl Name {
     /// The octets.
     #[must_use]
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
     /// The attributes in their order.
     #[must_use]
     pub fn attributes(&self) -> &[Attribute] {
-        &self.attributes
+        &self.0.attributes
     }
     /// The attributes of each relative name, in their order.
     #[must_use]
     pub fn relative_names(&self) -> Vec<Vec<Attribute>> {
-        let sets = read::whole(&self.der, NAME_LEN_MAX, "Name", |r| {
+        let sets = read::whole(self.der(), NAME_LEN_MAX, "Name", |r| {
             let contents = read::contents(r, Tag::Sequence)?;
             read::each(contents, ATTRIBUTES_MAX, |r| {
                 read::each(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, |r| {
@@ -148,7 +155,7 @@ impl Name {
     /// Off-spec: RFC 5280 §7.1 folds compatibility characters too; here two texts that differ in them are two names.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
-        self.der == other.der || self.folded() == other.folded()
+        self.der() == other.der() || self.folded() == other.folded()
     }
     /// Whether it is `base`, or below it in the directory. Source: RFC 5280 §4.2.1.10.
     #[must_use]
@@ -166,12 +173,12 @@ impl Name {
     /// Whether there is no attribute.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.attributes.is_empty()
+        self.attributes().is_empty()
     }
     /// The text of the first attribute of this type.
     #[must_use]
     pub fn first(&self, oid: ObjectIdentifier) -> Option<&str> {
-        self.attributes.iter().find(|a| a.oid == oid).map(|a| a.text.as_str())
+        self.attributes().iter().find(|a| a.oid == oid).map(|a| a.text.as_str())
     }
 }
 
@@ -236,7 +243,7 @@ pub fn attribute_type(short: &str) -> Option<ObjectIdentifier> {
 /// In the order of the octets, commas and invisible characters escaped: `CN=sensor, serialNumber=SN1`.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, Attribute { oid, text }) in self.attributes.iter().enumerate() {
+        for (n, Attribute { oid, text }) in self.attributes().iter().enumerate() {
             if n > 0 {
                 f.write_str(", ")?;
             }

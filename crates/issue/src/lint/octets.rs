@@ -1,6 +1,6 @@
 //! Rules about how it is written, checked on the octets themselves.
 
-use super::{Finding, Found};
+use super::{Finding, Found, SoundName};
 use crate::der::{self, Value};
 use const_oid::ObjectIdentifier;
 use x509::oids;
@@ -21,8 +21,8 @@ const UPPER_BOUNDS: [(ObjectIdentifier, usize); 7] = [
     (oids::ORGANIZATIONAL_UNIT, 64),
 ];
 
-/// `None` if it is not built like a certificate's part.
-pub(super) fn check(tbs: &[u8], found: &mut Found) -> Option<()> {
+/// `None` if it is not built like a certificate's part. Of an issuer that was looked at already the octets are compared only.
+pub(super) fn check(tbs: &[u8], sound: Option<&SoundName>, found: &mut Found) -> Option<()> {
     let outer = der::only(tbs).filter(|v| v.tag == tag::SEQUENCE)?;
     let mut parts = der::each(outer.contents)?;
     let (_version, serial, _signature) = (parts.next()?, parts.next()?, parts.next()?);
@@ -30,7 +30,9 @@ pub(super) fn check(tbs: &[u8], found: &mut Found) -> Option<()> {
     serial_number(&serial, found);
     let times = der::exactly::<2>(validity.contents);
     found.add(Finding::TimeEncoding, !times.is_some_and(|times| times.iter().all(is_time)));
-    name(&issuer, found)?;
+    if sound.is_none_or(|sound| sound.der() != issuer.all) {
+        name(&issuer, found)?;
+    }
     name(&subject, found)?;
     match (parts.next(), parts.next()) {
         (None, _) => Some(()),
@@ -58,6 +60,11 @@ fn is_time(time: &Value<'_>) -> bool {
             }
             _ => false,
         }
+}
+
+/// The same of a name alone.
+pub(super) fn name_alone(octets: &[u8], found: &mut Found) -> Option<()> {
+    name(&der::only(octets)?, found)
 }
 
 fn name(name: &Value<'_>, found: &mut Found) -> Option<()> {

@@ -5,7 +5,7 @@ use super::engine::{self, OptionalExtension, Row, Statement};
 use super::intents::{Reserved, intend_each};
 use super::read::fit;
 use super::standing::{Issuance, revoke_silently};
-use super::transaction::Tx;
+use super::transaction::{Open, Tx};
 use super::{SqlStore, WriteFault, entry};
 use crate::store::marks::{IssuedMark, Mark};
 use model::audit::Event;
@@ -127,14 +127,15 @@ fn record_each(tx: &mut Tx<'_>, drafts: &[RecordDraft]) -> Result<Vec<Option<(Se
 }
 
 /// The intents that are open, and the highest row; where several processes write, those of this one.
-pub(super) fn restore(connection: &engine::Connection) -> engine::Result<(BTreeMap<u64, SerialNumber>, u64)> {
+pub(super) fn restore(connection: &engine::Connection) -> engine::Result<(BTreeMap<u64, Open>, u64)> {
     let own = connection.process().map_or(String::new(), |process| format!("AND process = {process}"));
     // Below the floor nothing is open, however many there are.
     let mut open = connection.statement(&format!(
         "SELECT id, serial FROM issuance WHERE id >= ?1 AND state = 0 {own}
          AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = issuance.id)"
     ))?;
-    let open = open.query_map([floor(connection)?], |row| Ok((row.get(0)?, fit(row, 1)?)))?;
+    let open =
+        open.query_map([floor(connection)?], |row| Ok((row.get(0)?, Open { serial: fit(row, 1)?, mark: None })))?;
     let open = open.collect::<engine::Result<_>>()?;
     let highest: Option<u64> = connection.query_row("SELECT max(id) FROM issuance", (), |row| row.get(0))?;
     Ok((open, highest.unwrap_or(0)))

@@ -18,15 +18,20 @@ pub(super) struct Log {
     pub(super) key: Arc<dyn Signer>,
 }
 
+/// An intent that is open.
+pub(super) struct Open {
+    pub(super) serial: SerialNumber,
+    /// What the marks will tell of it, if this process began it.
+    pub(super) mark: Option<Arc<Mark>>,
+}
+
 /// What the writer knows of what is committed.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) edge: Edge,
     pub(super) words: HashMap<String, i64>,
     pub(super) profiles: HashMap<Digest, i64>,
-    pub(super) open: BTreeMap<u64, SerialNumber>,
-    /// What the marks will tell of those that are open.
-    pub(super) marks: HashMap<u64, Arc<Mark>>,
+    pub(super) open: BTreeMap<u64, Open>,
     pub(super) highest: u64,
     pub(super) latest_ms: u64,
     /// The last entry of the log that tells of an operation mode.
@@ -48,8 +53,7 @@ pub(super) struct Tx<'c> {
 pub(super) struct Learnt {
     pub(super) words: Vec<(String, i64)>,
     pub(super) profiles: Vec<(Digest, i64)>,
-    pub(super) opened: BTreeMap<u64, SerialNumber>,
-    pub(super) prepared: HashMap<u64, Arc<Mark>>,
+    pub(super) opened: BTreeMap<u64, Open>,
     pub(super) closed: HashSet<u64>,
     pub(super) edge: Edge,
     pub(super) latest_ms: u64,
@@ -80,10 +84,8 @@ impl Known {
         }
         self.highest = learnt.opened.keys().next_back().copied().unwrap_or(0).max(self.highest);
         self.open.extend(learnt.opened);
-        self.marks.extend(learnt.prepared);
         for id in learnt.closed {
             self.open.remove(&id);
-            self.marks.remove(&id);
         }
     }
 }
@@ -159,8 +161,11 @@ impl<'c> Tx<'c> {
 
     /// Whether the intent of this row is open, and for this serial number.
     pub(super) fn is_open(&self, id: u64, serial: SerialNumber) -> bool {
-        let open = self.known.open.get(&id).or_else(|| self.learnt.opened.get(&id));
-        open == Some(&serial) && !self.learnt.closed.contains(&id)
+        self.intent(id).is_some_and(|open| open.serial == serial) && !self.learnt.closed.contains(&id)
+    }
+
+    fn intent(&self, id: u64) -> Option<&Open> {
+        self.known.open.get(&id).or_else(|| self.learnt.opened.get(&id))
     }
 
     /// A prepared statement.
@@ -231,7 +236,7 @@ impl<'c> Tx<'c> {
 
     /// Remembers that an intent is open.
     pub(super) fn opened(&mut self, id: u64, serial: SerialNumber) {
-        self.learnt.opened.insert(id, serial);
+        self.learnt.opened.insert(id, Open { serial, mark: None });
     }
 
     /// Remembers the key of a row, until it is in the index.
@@ -248,13 +253,14 @@ impl<'c> Tx<'c> {
 
     /// Remembers what the marks will tell of an intent when it is recorded.
     pub(super) fn prepare_mark(&mut self, id: u64, mark: IssuedMark) {
-        self.learnt.prepared.insert(id, Arc::new(Mark::Issued(Box::new(mark))));
+        if let Some(open) = self.learnt.opened.get_mut(&id) {
+            open.mark = Some(Arc::new(Mark::Issued(Box::new(mark))));
+        }
     }
 
     /// Marks what was remembered so; whether anything was.
     pub(super) fn mark_prepared(&mut self, id: u64) -> bool {
-        let prepared = self.learnt.prepared.get(&id).or_else(|| self.known.marks.get(&id));
-        let Some(mark) = prepared.map(Arc::clone) else { return false };
+        let Some(mark) = self.intent(id).and_then(|open| open.mark.clone()) else { return false };
         self.learnt.marks.push(mark);
         true
     }
