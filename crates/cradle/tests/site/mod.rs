@@ -148,6 +148,11 @@ impl Site {
         assert!(said.contains(&format!("({code})")), "{said}");
     }
 
+    /// The ports that it is told to listen on.
+    pub const fn ports(&self) -> [u16; 2] {
+        [self.https, self.http]
+    }
+
     /// The address of EST.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/.well-known/est/devices", self.https)

@@ -1,0 +1,88 @@
+//! Who gets what at the gateway: every route, asked by everybody. docs/access.md is made from this table, and a route that is added does not
+//! compile here until it has its row.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what cannot go on here has failed"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../site/mod.rs"]
+mod site;
+
+mod page;
+mod scene;
+mod table;
+
+use scene::Scene;
+use table::{Route, Verdict, Who};
+
+#[test]
+fn everybody_gets_what_the_table_says() {
+    let scene = Scene::new("matrix");
+    let up = scene.site.up();
+    let mut wrong = Vec::new();
+    let mut refused = Vec::new();
+    for route in Route::all() {
+        for who in Who::ALL {
+            let wanted = table::verdict(route, who);
+            let got = scene.ask(&up, route, who);
+            match (wanted, got) {
+                (Verdict::Refused(code), scene::Got::Refused(identifier)) => {
+                    refused.push((route, who, identifier, code))
+                }
+                (Verdict::Answered, scene::Got::Answered) | (Verdict::MustShow, scene::Got::MustShow) => {}
+                (Verdict::Unspoken, scene::Got::Unspoken) => {}
+                (wanted, got) => wrong.push(format!("{route:?} by {who:?}: {got:?}, not {wanted:?}")),
+            }
+        }
+    }
+    up.down();
+    for (route, who, identifier, code) in refused {
+        let said = scene.explained(&identifier);
+        if !said.contains(&format!("({code})")) {
+            wrong.push(format!("{route:?} by {who:?} is not refused for {code}, but: {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Nobody but the right one was given a certificate.
+    scene.only_the_right_one_has_more();
+}
+
+#[test]
+fn while_boards_are_provisioned_there_is_no_door() {
+    let site = site::Site::new("matrix-closed");
+    site.b.ok(&["mode", "set", "provision"]);
+    let up = site.up();
+    for address in ["https", "http"] {
+        assert!(up.said[address].is_null(), "{}", up.said);
+    }
+    for port in site.ports() {
+        let met = std::net::TcpStream::connect(("127.0.0.1", port));
+        assert_eq!(met.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+    up.down();
+}
+
+#[test]
+fn the_page_says_what_the_table_says() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/access.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        written == page::page(),
+        "docs/access.md is not made from the table: run the test that writes it, which is ignored"
+    );
+}
+
+#[test]
+#[ignore = "it writes docs/access.md"]
+fn write_the_page() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/access.md");
+    std::fs::write(path, page::page()).unwrap();
+}

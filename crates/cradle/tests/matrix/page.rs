@@ -1,0 +1,45 @@
+//! The table as a page.
+
+use crate::table::{Kind, Route, Verdict, Who, kind, verdict};
+use std::fmt::Write;
+use wire::cmp::Body;
+
+const HEAD: &str = "# Who gets what at the gateway
+
+A test makes this page from a table, and asks the running program for each of its cells. A route without a row does not compile.
+
+The columns are what is shown: *nothing*; a certificate with the right names and number *from elsewhere*; the device's own, which has *ended*;
+one that was *revoked*; one of the device that is *not for clients*; *another* device's; the device's *own*. What is refused looks alike from
+outside; the word is what `cradle explain` says of it. In the modes in which boards are provisioned there is no socket.
+
+";
+
+const TAIL: &str = "
+A one-time secret stands for a certificate at EST's `simpleenroll` and CMP's `ir`, `cr`, `p10cr`; each way to get it wrong has a test of its
+own. CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it. No other message of CMP is
+answered but by an error: ";
+
+/// docs/access.md.
+pub fn page() -> String {
+    let mut page = HEAD.to_owned();
+    page.push_str("| | nothing | from elsewhere | ended | revoked | not for clients | another's | own |\n|---|---|---|---|---|---|---|---|\n");
+    for route in Route::all() {
+        let cells = Who::ALL.map(|who| match verdict(route, who) {
+            Verdict::Answered => "yes".to_owned(),
+            Verdict::MustShow => "told to show something".to_owned(),
+            Verdict::Refused(code) => format!("no: {code}"),
+            Verdict::Unspoken => String::new(),
+        });
+        writeln!(page, "| {} | {} |", route.name(), cells.join(" | ")).unwrap();
+    }
+    page.push_str(TAIL);
+    let refused = [
+        ("`nested`", Body::Nested(&[])),
+        ("`pkiconf`", Body::PkiConf),
+        ("announcements", Body::Other { number: 15, content: &[] }),
+    ];
+    assert!(refused.iter().all(|(_, body)| kind(body) == Kind::Refused));
+    page.push_str(&refused.map(|(name, _)| name).join(", "));
+    page.push_str(", and what only a server says.\n");
+    page
+}

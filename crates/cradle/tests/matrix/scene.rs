@@ -1,0 +1,234 @@
+//! A box, its devices, and what each of them shows.
+
+use crate::common::{foreign, text};
+use crate::site::{Site, Up, shows, words};
+use crate::table::{Request, Route, Status, Who};
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+use wire::est::Operation;
+
+/// How long after the first certificate everything happens.
+const LATER: &str = "+3d";
+
+pub struct Scene {
+    pub site: Site,
+    /// The numbers of the certificates that there were when the asking began.
+    before: BTreeSet<String>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Got {
+    Answered,
+    MustShow,
+    /// The identifier of a refusal.
+    Refused(String),
+    Unspoken,
+    Else(String),
+}
+
+/// The file of a certificate, without its ending.
+fn file(route: Route, who: Who) -> String {
+    match who {
+        Who::Nobody => "none".into(),
+        Who::WrongAuthority => "forged".into(),
+        Who::Expired => "expired".into(),
+        Who::Revoked => "revoked".into(),
+        Who::WrongRole => "server".into(),
+        Who::Another => "another".into(),
+        // What it is given is used up then, so each route has a device of its own for it.
+        Who::Right => right(route),
+    }
+}
+
+fn right(route: Route) -> String {
+    let at = Route::all().iter().position(|one| *one == route).unwrap();
+    format!("right-{at}")
+}
+
+/// Whose names a request has: those of who shows, but for who would be another.
+fn names(route: Route, who: Who) -> String {
+    match who {
+        Who::Nobody | Who::WrongAuthority | Who::WrongRole | Who::Another => "right.pem".into(),
+        Who::Expired | Who::Revoked | Who::Right => format!("{}.pem", file(route, who)),
+    }
+}
+
+impl Scene {
+    /// Device 1 has a certificate that has ended, 2 one that holds, 3 one that was revoked, 4 one that holds, and is another one; so has
+    /// a device for each route. All of them may have more.
+    pub fn new(name: &str) -> Self {
+        let mut site = Site::with(name, |b| {
+            let profile = b.data().join("profiles/ldevid.toml");
+            let ldevid = std::fs::read_to_string(&profile).unwrap();
+            assert!(ldevid.contains("lifetime_s = 31_536_000") && ldevid.contains("[\"client-auth\"]"), "{ldevid}");
+            std::fs::write(profile, ldevid.replace("31_536_000", "172_800")).unwrap();
+            let for_servers = ldevid.replace("[\"client-auth\"]", "[\"server-auth\"]");
+            std::fs::write(b.data().join("profiles/tls-server.toml"), for_servers).unwrap();
+            let path = b.data().join("cradle.toml");
+            let settings = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, settings + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n").unwrap();
+        });
+        let mut devices: Vec<(String, String)> = ["expired", "right", "revoked", "another"]
+            .into_iter()
+            .enumerate()
+            .map(|(n, name)| (format!("SN{:06}", n + 1), name.to_owned()))
+            .collect();
+        devices.extend(Route::all().into_iter().map(right).map(|name| (name.to_uppercase(), name)));
+        let lines: String = devices[4..].iter().map(|(serial, _)| format!("{serial},sensor,,ldevid\n")).collect();
+        site.b.write("more.csv", format!("serial,type,board,profile\n{lines}"));
+        site.b.ok(&["list", "import", "more.csv"]);
+        let secrets: Vec<_> = devices.iter().map(|(serial, _)| format!("{serial}:{}", site.secret(serial))).collect();
+        let first = |site: &Site, up: &Up<'_>, n: usize| {
+            let name = &devices[n].1;
+            site.request(name, "/");
+            up.had(name, "simpleenroll", &["-u", &secrets[n]]);
+        };
+        let up = site.up();
+        first(&site, &up, 0);
+        up.down();
+        site.offset = Some(LATER);
+        let up = site.up();
+        (1..devices.len()).for_each(|n| first(&site, &up, n));
+        up.down();
+        let at = |words: &[&str]| {
+            let said = site.b.command_at(LATER, words).output().unwrap();
+            assert!(said.status.success(), "{words:?}: {}", text(&said.stderr));
+            text(&said.stdout)
+        };
+        at(&["device", "allow", "SN000002", "--profile", "tls-server"]);
+        let up = site.up();
+        site.request("server", "/");
+        up.had("server", "servers/simpleenroll", &words(&shows("right")));
+        up.down();
+        at(&["cert", "revoke", &site.serial("revoked.pem"), "--reason", "key-compromise", "--yes"]);
+        for (serial, _) in &devices {
+            at(&["device", "allow", serial, "--profile", "ldevid"]);
+        }
+        forge(&site);
+        let mut scene = Self { site, before: BTreeSet::new() };
+        scene.before = scene.certificates();
+        scene
+    }
+
+    fn certificates(&self) -> BTreeSet<String> {
+        let said =
+            self.site.b.command_at(LATER, &["cert", "list", "--profile", "ldevid", "-o", "json"]).output().unwrap();
+        let rows: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        rows.as_array().unwrap().iter().map(|row| format!("{} {}", row["subject"], row["serial"])).collect()
+    }
+
+    pub fn explained(&self, identifier: &str) -> String {
+        text(&self.site.b.command_at(LATER, &["explain", identifier]).output().unwrap().stdout)
+    }
+
+    #[track_caller]
+    pub fn only_the_right_one_has_more(&self) {
+        let more: Vec<_> = self.certificates().difference(&self.before).cloned().collect();
+        assert!(!more.is_empty() && more.iter().all(|one| one.contains("sensor-RIGHT")), "{more:?}");
+    }
+
+    pub fn ask(&self, up: &Up<'_>, route: Route, who: Who) -> Got {
+        match route {
+            Route::Est(operation) => self.est(up, operation, who),
+            Route::Cmp(request) => self.cmp(up, request, who),
+            Route::Status(status) if who == Who::Nobody => self.status(up, status),
+            Route::Status(_) => Got::Unspoken,
+        }
+    }
+
+    fn est(&self, up: &Up<'_>, operation: Operation, who: Who) -> Got {
+        let route = Route::Est(operation);
+        let shown = match who {
+            Who::Nobody => Vec::new(),
+            other => shows(&file(route, other)).to_vec(),
+        };
+        let shown = words(&shown);
+        let got = if operation.method() == "GET" {
+            up.curl("https", &[&shown[..], &[&format!("/.well-known/est/{}", operation.name())]].concat())
+        } else {
+            self.site.request("new", &self.site.subject(&names(route, who)));
+            up.ask("new", operation.name(), &shown)
+        };
+        match got.status {
+            200 | 204 => Got::Answered,
+            401 => Got::MustShow,
+            403 => Got::Refused(got.refused()),
+            other => Got::Else(format!("{other} {}", text(&got.body))),
+        }
+    }
+
+    fn cmp(&self, up: &Up<'_>, request: Request, who: Who) -> Got {
+        let (dir, route) = (&self.site.b.dir, Route::Cmp(request));
+        self.site.request("new", &self.site.subject(&names(route, who)));
+        foreign(dir, "openssl", &["base64", "-d", "-in", "new.csr", "-out", "new.der"]);
+        let subject = self.site.subject(&names(route, who));
+        let new = ["-newkey", "new.key", "-subject", &subject, "-certout", "out.pem", "-implicit_confirm"];
+        let old = names(route, who);
+        let rest: Vec<&str> = match request {
+            Request::Ir => [&["-cmd", "ir"][..], &new].concat(),
+            Request::Cr => [&["-cmd", "cr"][..], &new].concat(),
+            Request::P10cr => vec!["-cmd", "p10cr", "-csr", "new.der", "-certout", "out.pem", "-implicit_confirm"],
+            Request::Kur => [&["-cmd", "kur", "-oldcert", &old][..], &new].concat(),
+            Request::Rr => vec!["-cmd", "rr", "-oldcert", &old, "-revreason", "4"],
+            Request::Genm => vec!["-cmd", "genm", "-infotype", "caCerts"],
+        };
+        let shown = shows(&file(route, who));
+        let by: Vec<&str> = match who {
+            Who::Nobody => vec!["-unprotected_requests", "-unprotected_errors", "-ref", "SN000002"],
+            _ => [&words(&shown)[..], &["-unprotected_errors"]].concat(),
+        };
+        let port = up.said["http"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        let server = format!("127.0.0.1:{port}");
+        let always = ["-f", LATER, "openssl", "cmp", "-config", "", "-server", &server, "-path", "/.well-known/cmp"];
+        let trust = ["-trusted", "chain.pem", "-no_proxy", "127.0.0.1", "-msg_timeout", "60"];
+        let mut command = Command::new("faketime");
+        command.current_dir(dir).args(always).args(trust).args(rest).args(by);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        match said.split_once("Identifier: ") {
+            _ if output.status.success() => Got::Answered,
+            Some((_, rest)) => Got::Refused(rest.chars().take_while(char::is_ascii_hexdigit).collect()),
+            None => Got::Else(said),
+        }
+    }
+
+    fn status(&self, up: &Up<'_>, status: Status) -> Got {
+        let dir = &self.site.b.dir;
+        foreign(
+            dir,
+            "openssl",
+            &["ocsp", "-issuer", "chain.pem", "-cert", "right.pem", "-no_nonce", "-reqout", "ocsp"],
+        );
+        let got = match status {
+            Status::OcspGet => {
+                let path = foreign(dir, "openssl", &["base64", "-A", "-in", "ocsp"]);
+                let path = path.trim().replace('+', "%2B").replace('=', "%3D").replace('/', "%2F");
+                up.curl("http", &[&format!("/ocsp/{path}")])
+            }
+            Status::OcspPost => {
+                up.curl("http", &["-H", "Content-Type: application/ocsp-request", "--data-binary", "@ocsp", "/ocsp"])
+            }
+            Status::Crl => up.curl("http", &["/crl/factory.crl"]),
+            Status::Authority => up.curl("http", &["/ca/factory.cer"]),
+        };
+        if got.status == 200 { Got::Answered } else { Got::Else(format!("{} {}", got.status, text(&got.body))) }
+    }
+}
+
+/// A certificate with the names and the number of the right one, from an authority of one's own with the name of the right one.
+fn forge(site: &Site) {
+    let dir = &site.b.dir;
+    let issuer = foreign(dir, "openssl", &["x509", "-in", "right.pem", "-noout", "-issuer", "-nameopt", "compat"]);
+    let issuer = issuer.trim().trim_start_matches("issuer=").trim().to_owned();
+    let new =
+        ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key", "-out", "own.pem"];
+    foreign(dir, "openssl", &[&["req", "-x509", "-subj", &issuer][..], &new].concat());
+    site.request("forged", &site.subject("right.pem"));
+    foreign(dir, "openssl", &["base64", "-d", "-in", "forged.csr", "-out", "forged.der"]);
+    let number = format!("0x{}", site.serial("right.pem"));
+    site.b.write("ext", "extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\nsubjectKeyIdentifier=hash\n");
+    let sign = ["x509", "-req", "-inform", "DER", "-in", "forged.der", "-CA", "own.pem", "-CAkey", "own.key"];
+    let rest = ["-set_serial", &number, "-days", "30", "-extfile", "ext", "-out", "forged.pem"];
+    foreign(dir, "openssl", &[&sign[..], &rest].concat());
+}
