@@ -2,7 +2,7 @@
 
 mod gateway;
 
-pub(crate) use gateway::GatewayConfig;
+pub(crate) use gateway::{GatewayConfig, LabelConfig};
 
 use crate::fault::{Exit, Failure, Result};
 use adapters::bus::nats::Domain;

@@ -2,6 +2,7 @@
 
 mod field;
 mod maker;
+mod network;
 
 use crate::cli::Common;
 use crate::cli::init::{Plan, Settings, make};
@@ -9,6 +10,7 @@ use crate::compose::{Installation, Workshop, followed};
 use crate::config::{BusConfig, Places, StoreConfig};
 use crate::fault::{Exit, Failure, Result};
 use crate::line::{self, Done};
+use crate::mode::Stay;
 use crate::output::{Format, Output};
 use crate::servers::Servers;
 use adapters::clock::Stopwatch;
@@ -84,12 +86,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
             let servers = servers.up(&data)?;
             (patiently(patience_ms, || Installation::open(&data, None))?, Some(servers))
         }
-        None => (Installation::start(workshop)?, None),
+        None => (Installation::start_for(workshop, Stay::Up)?, None),
     };
     let dir = arguments.dir.clone();
     let mut demo =
         Demo { dir, out, installation, operator, seconds: Map::new(), done: Done::default(), patience_ms, servers };
-    demo.step("keys", watch, "root, factory and module authority, six modules, an operator")?;
+    demo.step("keys", watch, "root, factory and module authority, the modules, an operator")?;
     demo.apart();
     let (tampered, older) = demo.software(&mut maker)?;
     demo.list()?;
@@ -98,10 +100,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let stolen = demo.stolen()?;
     demo.check()?;
     let replayed = demo.field(&mut maker)?;
+    let network = demo.network(&stolen)?;
     let servers = demo.servers.take();
-    let refused =
-        json!({ "tampered_image": tampered.code(), "older_release": older.code(), "replayed_directions": replayed });
-    demo.finish(total, refused, &stolen)?;
+    let also = json!({
+        "tampered_image": tampered.code(), "older_release": older.code(), "replayed_directions": replayed, "network": network,
+    });
+    demo.finish(total, also, &stolen)?;
     match servers {
         Some(servers) if arguments.stay => {
             let (_end, ended) = crate::serve::host::ending()?;
@@ -149,6 +153,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         demo: true,
         store: servers.map(|servers| StoreConfig::at(servers.store.clone(), None, None)),
         bus: servers.map(|servers| BusConfig::at(servers.bus.clone())),
+        gateway: servers.is_none().then(network::door).transpose()?,
     };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
@@ -160,6 +165,9 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
     for (name, text) in types {
         let path = places.device_types().join(format!("{name}.toml"));
         files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
+    }
+    if servers.is_none() {
+        network::name_here(&places)?;
     }
     let maker = Maker::begin(dir.join(REPOSITORY), &image(6), workshop.clock.now())?;
     workshop.config.follow = Some(followed::begin(&workshop, &followed::read_root(&maker.root())?, None)?);
@@ -394,7 +402,7 @@ impl Demo {
         self.step("check", watch, &what)
     }
 
-    fn finish(self, total: Stopwatch, refused: Value, stolen: &str) -> Result {
+    fn finish(self, total: Stopwatch, also: Value, stolen: &str) -> Result {
         let certified = self.done.provisioned;
         let rate = crate::bench::number(certified) * 1000.0 / crate::bench::number(self.done.certificates_ms.max(1));
         let ms = total.ms();
@@ -415,7 +423,7 @@ impl Demo {
             "seconds_total": crate::bench::number(ms) / 1000.0,
             "certificates_per_second": (rate * 10.0).round() / 10.0, "paths": paths,
         });
-        said.as_object_mut().into_iter().for_each(|said| said.extend(refused.as_object().cloned().unwrap_or_default()));
+        said.as_object_mut().into_iter().for_each(|said| said.extend(also.as_object().cloned().unwrap_or_default()));
         if self.out.format() != Format::Human {
             return self.out.one(&said, String::new);
         }

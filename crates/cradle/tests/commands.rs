@@ -23,6 +23,8 @@ fn the_demonstration_does_what_it_says_and_runs_again() {
         assert_eq!(said["tampered_image"], "image-mismatch");
         assert_eq!(said["older_release"], "release-rolled-back");
         assert_eq!(said["replayed_directions"], "rollback");
+        assert_eq!(said["network"]["ocsp"], "revoked");
+        assert_ne!(said["network"]["enrolled"], said["network"]["renewed"]);
         let targets = std::fs::read_dir(b.dir.join("cradle-demo/repository/targets")).unwrap();
         let mut targets = targets.map(|entry| entry.unwrap().path());
         let newer = targets.find(|path| path.to_str().unwrap().ends_with("demo-os-1.5.0.bin")).unwrap();

@@ -125,7 +125,8 @@ impl Rig {
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let is_apart = bus.is_some();
-        let settings = Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus };
+        let settings =
+            Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus, gateway: None };
         let plan =
             Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;

@@ -2,7 +2,9 @@
 
 use super::Common;
 use crate::compose::{self, MODULE_AUTHORITY, Workshop, module_entity, module_label, operator_label, vault_label};
-use crate::config::{BusConfig, Config, Places, StationConfig, StoreConfig, VaultConfig, check_organization};
+use crate::config::{
+    BusConfig, Config, GatewayConfig, Places, StationConfig, StoreConfig, VaultConfig, check_organization,
+};
 use crate::enrol;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::{record_order, sign_order};
@@ -89,11 +91,13 @@ pub(crate) struct Settings {
     pub(crate) store: Option<StoreConfig>,
     /// The broker over which modules meet; in one process if absent.
     pub(crate) bus: Option<BusConfig>,
+    /// What it has a gateway for, if it has one.
+    pub(crate) gateway: Option<GatewayConfig>,
 }
 
 impl Settings {
     fn config(&self, vault: VaultConfig) -> Config {
-        let Self { organization, maker_pen, name, demo, store, bus } = self;
+        let Self { organization, maker_pen, name, demo, store, bus, gateway } = self;
         let (organization, name, station) = (organization.clone(), name.clone(), StationConfig::default());
         Config {
             organization,
@@ -111,7 +115,7 @@ impl Settings {
             bus: bus.clone(),
             station,
             follow: None,
-            gateway: None,
+            gateway: gateway.clone(),
             vault,
         }
     }
@@ -130,7 +134,7 @@ struct Made {
 /// The private enterprise number that is kept for examples. Source: RFC 5612.
 const EXAMPLE_PEN: u32 = 32473;
 
-/// The modules that get a key: all but the gateway, which this version does not have.
+/// The modules that get a key always. The gateway gets one if there is to be one.
 const MODULES: [Module; 6] =
     [Module::Provisioning, Module::Authority, Module::Software, Module::Identity, Module::Console, Module::Supervisor];
 
@@ -231,7 +235,7 @@ fn plan(common: &Common, arguments: &Arguments) -> Result<Plan> {
     let store = store
         .map(|url| StoreConfig::at(url, arguments.store_password_file.as_deref(), arguments.store_trust.as_deref()));
     let bus = arguments.bus.clone().map(BusConfig::at);
-    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store, bus };
+    let settings = Settings { organization, maker_pen, name: name.clone(), demo: false, store, bus, gateway: None };
     Ok(Plan { settings, operator, key_type: key_type.clone(), bare: *bare, token: token.clone(), passphrase })
 }
 
@@ -281,7 +285,8 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
     let workshop = Workshop::make(places.clone(), config.clone(), keystore)?;
     let km = Authority::start(workshop.authority_setting()?).or_fail("starting the authority")?;
     create(&km, &workshop, MODULE_AUTHORITY, "module-root", None, "ed25519", plan.token.as_deref())?;
-    for module in MODULES {
+    let gateway = config.gateway.as_ref().map(|_| Module::Gateway);
+    for module in MODULES.into_iter().chain(gateway) {
         enrol(&km, &workshop, module_entity(module, &config), "module", &module_label(module))?;
     }
     let operator = Entity::Operator(plan.operator.clone());

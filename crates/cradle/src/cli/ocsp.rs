@@ -126,6 +126,16 @@ pub(crate) struct Exchange {
 
 /// Asks after a certificate, and verifies the answer with nothing but the issuer's certificate.
 pub(crate) fn exchange(installation: &Installation, number: SerialNumber, with_nonce: bool) -> Result<Exchange> {
+    exchange_by(installation, number, with_nonce, |request| answer(installation, request))
+}
+
+/// The same; the request is answered by `send`.
+pub(crate) fn exchange_by(
+    installation: &Installation,
+    number: SerialNumber,
+    with_nonce: bool,
+    send: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>,
+) -> Result<Exchange> {
     let store = &installation.workshop.store;
     let row = store.certificate(&number)?.ok_or_else(|| {
         Failure::new(Exit::NotFound, "serial-unknown", format!("no certificate has the serial number {number}"))
@@ -138,7 +148,7 @@ pub(crate) fn exchange(installation: &Installation, number: SerialNumber, with_n
     let nonce: [u8; 32] = random(installation.workshop.entropy.as_ref());
     let nonce = with_nonce.then_some(nonce.as_slice());
     let request = request::write(&ids, HashAlgorithm::Sha256, &[number], nonce);
-    let answer = answer(installation, request.clone())?;
+    let answer = send(request.clone())?;
     let response = match Response::decode(&answer) {
         Ok(Response::Basic(response)) => response,
         Ok(other) => return Err(unbelievable(format!("{other:?}"))),

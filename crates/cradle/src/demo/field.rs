@@ -14,6 +14,7 @@ use adapters::vault::VaultPrivateKey;
 use director::{Assignment, Begun, Component, Device, Director, Name, Privacy, Scope, Spki};
 use model::{DeviceId, DeviceType, Digest, UnixTime};
 use ports::Signer;
+use ports::store::identity::DeviceRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use update::uptane::{
     self, Agreed, Inventory, ManifestKey, Offer, Report, SealedManifest, write_manifest, write_report,
 };
 use x509::KeyType;
+use zeroize::Zeroizing;
 
 /// Which board.
 const SERIAL: &str = "SN2000001";
@@ -84,11 +86,16 @@ impl Demo {
         }
     }
 
-    /// The board and its key, as the station left them.
     fn board(&self) -> Result<Board> {
-        let device_type: DeviceType = parse("gateway")?;
-        let row = self.device(SERIAL)?.ok_or_else(|| failed("it is not known"))?;
-        let board = row.board.ok_or_else(|| failed("it was not made"))?;
+        let (row, pkcs8) = self.made(SERIAL)?;
+        let key = MemoryKey::open(&pkcs8).map_err(failed)?;
+        Ok(Board { dir: self.dir.join("field").join(SERIAL), id: row.id, device_type: parse("gateway")?, key })
+    }
+
+    /// A gateway and its key, as the station left them.
+    pub(super) fn made(&self, serial: &str) -> Result<(DeviceRow, Zeroizing<Vec<u8>>)> {
+        let row = self.device(serial)?.ok_or_else(|| failed("it is not known"))?;
+        let board = row.board.as_ref().ok_or_else(|| failed("it was not made"))?;
         let types = self.installation.workshop.places.device_types();
         let path = types.join("gateway.toml");
         let text = std::fs::read_to_string(&path).map_err(|e| Failure::file(&path, &e))?;
@@ -96,10 +103,9 @@ impl Demo {
         let mut fixture = file.remove("flasher").ok_or_else(|| failed("its type has no fixture"))?;
         fixture.as_table_mut().and_then(|fixture| fixture.remove("adapter"));
         let config: SimulatedConfig = fixture.try_into().map_err(failed)?;
-        let contents = Simulated::open(&config, &types).and_then(|fixture| fixture.contents(&board));
+        let contents = Simulated::open(&config, &types).and_then(|fixture| fixture.contents(board));
         let (_, pkcs8) = contents.map_err(failed)?.key.ok_or_else(|| failed("it has no key"))?;
-        let key = MemoryKey::open(&pkcs8).map_err(failed)?;
-        Ok(Board { dir: self.dir.join("field").join(SERIAL), id: row.id, device_type, key })
+        Ok((row, Zeroizing::new(pkcs8)))
     }
 }
 

@@ -74,7 +74,7 @@ fn installation(real: &Real<'_>, plan: &Plan, places: &Places) -> Result<Install
         None => return Err(Failure::new(Exit::Usage, "plan", "the plan names no operators")),
     };
     let wanted = init::Plan {
-        settings: Settings { organization, maker_pen, name, demo: true, store: None, bus: None },
+        settings: Settings { organization, maker_pen, name, demo: true, store: None, bus: None, gateway: None },
         operator: operator.clone(),
         key_type: "p256".into(),
         bare: true,
