@@ -143,6 +143,38 @@ fn a_renewal_that_was_lost_is_had_again_when_an_operator_says_so() {
 }
 
 #[test]
+fn all_that_a_device_holds_is_revoked_at_once() {
+    let site = Site::new("est-revoke-all");
+    let (secret, other) = (site.secret("SN000001"), site.secret("SN000002"));
+    let up = site.up();
+    first(&site, &up, "a", "SN000001", &secret);
+    first(&site, &up, "other", "SN000002", &other);
+    again(&site, "b", "a.pem");
+    up.had("b", "simplereenroll", &words(&shows("a")));
+    up.down();
+    let (a, b) = (site.serial("a.pem"), site.serial("b.pem"));
+    let revoke = ["cert", "revoke", "--device", "SN000001", "--reason", "key-compromise", "--yes"];
+    let said = site.b.run(&revoke);
+    let said = text(&said.stderr);
+    assert!(
+        said.contains("code: serial\n") && said.contains(&a) && said.contains(&b),
+        "it is not guessed which: {said}"
+    );
+    let all = [&revoke[..], &["--all"]].concat();
+    let would = site.b.json(&[&all[..], &["--dry-run"]].concat());
+    assert!(would["would_revoke"].as_str().unwrap().contains(&b), "{would}");
+    assert_eq!(site.b.json(&all)["revoked"], serde_json::json!([a, b]));
+    site.b.fails(&all, 5, "serial-unknown");
+    let rows = site.b.json(&["cert", "list", "--profile", "ldevid", "--valid"]);
+    assert_eq!(rows.as_array().unwrap().len(), 1, "the other device's stands: {rows}");
+    // On hold it stands still, and is what is meant to be released.
+    let hold = ["cert", "revoke", "--device", "SN000002", "--reason", "certificate-hold", "--yes"];
+    site.b.ok(&hold);
+    site.b.ok(&["cert", "release", "--device", "SN000002", "--yes"]);
+    site.b.ok(&["cert", "revoke", "--device", "SN000002", "--all", "--yes"]);
+}
+
+#[test]
 fn a_certificate_that_is_not_for_clients_lets_nobody_in() {
     let site = Site::with("est-purpose", |b| {
         let path = b.data().join("profiles/ldevid.toml");

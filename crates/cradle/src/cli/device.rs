@@ -152,8 +152,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             out.one(&serde_json::json!({"device": found.id, "marked": word}), || {
                 format!("{} is marked {word}\n", found.id)
             })?;
-            if let Some(certificate) = found.certificate.as_ref().filter(|_| !recovered) {
-                out.next(&format!("cradle cert revoke {certificate} --reason key-compromise"));
+            if !recovered {
+                out.next(&format!(
+                    "cradle cert revoke --device {} --all --reason key-compromise, if it holds certificates",
+                    found.id.serial
+                ));
             }
             Ok(())
         }

@@ -65,6 +65,9 @@ enum Verb {
         /// cessation-of-operation, privilege-withdrawn; or certificate-hold, which can be taken back.
         #[arg(long, default_value = "unspecified")]
         reason: String,
+        /// With --device: everything that it holds.
+        #[arg(long, requires = "device")]
+        all: bool,
     },
     /// Release a certificate from hold: it is good again.
     Release {
@@ -184,7 +187,8 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             export::run(common, which.filter(common)?, written, to.as_deref())
         }
         Verb::Expiry { svg } => expiry::run(common, svg.as_deref()),
-        Verb::Revoke { one, reason } => standing::revoke(common, &one, &reason),
+        Verb::Revoke { one, reason, all: true } => standing::revoke_all(common, &one, &reason),
+        Verb::Revoke { one, reason, all: false } => standing::revoke(common, &one, &reason),
         Verb::Release { one } => standing::release(common, &one),
     }
 }
