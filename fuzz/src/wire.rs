@@ -92,6 +92,38 @@ pub fn est_body(octets: &[u8]) {
     }
 }
 
+/// Requests of HTTP, one after another.
+pub fn http_requests(octets: &[u8]) {
+    use ::wire::http::{Framing, Part};
+    let said = Framing::default().decode_next(octets);
+    let taken = said.map_or_else(|offence| offence.after, |()| octets.len());
+    let mut one_by_one = Framing::default();
+    let mut first_end = None;
+    for (at, octet) in octets.iter().enumerate() {
+        let step = one_by_one.decode_next(std::slice::from_ref(octet));
+        assert_eq!(step.is_ok(), at < taken, "it depends on how the octets are divided");
+        let Ok(()) = step else { break };
+        if one_by_one.is_between() && first_end.is_none() {
+            first_end = Some(at + 1);
+        }
+    }
+    let Some(first) = first_end.and_then(|end| octets.get(..end)) else { return };
+    let head_len = first.windows(4).position(|w| w == b"\r\n\r\n").expect("a head ends with an empty line") + 4;
+    let (head, body) = first.split_at(head_len);
+    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let lines: Vec<&str> = text.split("\r\n").skip_while(|line| line.is_empty()).collect();
+    assert!(lines.iter().all(|line| !line.contains(['\r', '\n', '\0']) && !line.starts_with([' ', '\t'])));
+    let values =
+        |name: &str| lines.iter().filter_map(|line| line.strip_prefix(name)).map(str::trim).collect::<Vec<_>>();
+    match (values("content-length:").as_slice(), values("transfer-encoding:").as_slice()) {
+        ([], []) => assert!(body.is_empty()),
+        ([length], []) => assert_eq!(length.parse(), Ok(body.len()), "the body is as long as it says"),
+        ([], ["chunked"]) => assert!(body.ends_with(b"\r\n\r\n")),
+        other => panic!("this can be read in two ways: {other:?}"),
+    }
+    assert!(said.is_ok() || said.is_err_and(|offence| matches!(offence.part, Part::Head | Part::Body)));
+}
+
 /// One-time secrets, as HTTP carries them.
 pub fn est_basic(octets: &[u8]) {
     let Ok(value) = std::str::from_utf8(octets) else { return };

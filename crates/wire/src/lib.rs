@@ -6,5 +6,6 @@
 pub mod cmp;
 pub mod est;
 pub mod filter;
+pub mod http;
 pub mod ocsp;
 mod read;

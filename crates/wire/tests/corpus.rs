@@ -42,6 +42,10 @@ fn est_basic() {
     check("est_basic", wire::est_basic);
 }
 #[test]
+fn http_requests() {
+    check("http_requests", wire::http_requests);
+}
+#[test]
 fn ocsp_request() {
     check("ocsp_request", wire::ocsp_request);
 }

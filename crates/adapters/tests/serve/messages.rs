@@ -26,15 +26,81 @@ fn only_once(said: &str, expected: u16) {
 }
 #[test]
 fn two_ways_to_say_the_length_are_refused() {
-    only_once(
-        "POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        411,
-    );
-    only_once(
-        "POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-        411,
-    );
-    only_once("POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411);
+    let (length, chunks) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
+    for fields in [[length, chunks], [chunks, length], [chunks, chunks], [length, length]] {
+        only_once(&format!("POST /whole HTTP/1.1\r\nHost: h\r\n{}\r\n0\r\n\r\n", fields.concat()), 400);
+    }
+    only_once("POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400);
+    only_once("POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", 400);
+    only_once("POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400);
+}
+#[test]
+fn lines_that_do_not_end_with_cr_lf_are_refused() {
+    only_once("POST /whole HTTP/1.1\nHost: h\nContent-Length: 0\n\n", 400);
+    only_once("POST /whole HTTP/1.1\r\nHost: h\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+    only_once("POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\n", 400);
+    only_once("\r\n\r\nPOST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", 400);
+}
+#[test]
+fn what_was_well_said_before_is_answered_first() {
+    let house = House::new(limits());
+    let said = house.say("GET /x HTTP/1.1\r\nHost: h\r\n\r\nGET /y HTTP/1.1\r\nHost: h\n\r\n");
+    status(&said, 200);
+    assert!(said.contains("HTTP/1.1 400 ") && !said.contains("GET /y"), "{said}");
+}
+
+#[test]
+fn bodies_come_in_chunks_too() {
+    let house = House::new(limits());
+    let chunked = "POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n";
+    let said = house.say(&format!(
+        "{chunked}\r\n3;x=y\r\nabc\r\n002\r\n\r\n\r\n0\r\nX: y\r\n\r\n{chunked}\r\n0\r\n\r\n{chunked}Connection: close\r\n\r\n1\r\nz\r\n0\r\n\r\n"
+    ));
+    assert!(said.contains("POST /whole abc\r\n\n") && said.contains("POST /whole \n"), "{said}");
+    assert!(said.contains("POST /whole z\n") && said.matches("HTTP/1.1 200").count() == 3, "{said}");
+    // Octet by octet, and for a handler that reads while it comes.
+    for path in ["/whole", "/piecewise"] {
+        let mut stream = house.connect();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        for octet in b"4\r\nabcd\r\n1\r\ne\r\n0\r\n\r\n" {
+            stream.write_all(&[*octet]).unwrap();
+        }
+        let said = rest(&mut stream);
+        status(&said, 200);
+        assert!(said.ends_with("abcde\n") || said.ends_with("\r\n\r\n2\n"), "{said}");
+    }
+}
+#[test]
+fn chunks_are_no_longer_than_a_body_may_be() {
+    let house = House::new(limits());
+    let ask = |path: &str, body: &str| {
+        house.say(&format!("POST {path} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}"))
+    };
+    status(&ask("/whole", "5\r\n01234\r\n6\r\n012345\r\n0\r\n\r\n"), 413);
+    status(&ask("/whole", "b\r\n0123456789a"), 413);
+    status(&ask("/whole", "5\r\n01234\r\n"), 408);
+    // Where no body may be, there is none.
+    status(&ask("/x", "0\r\n\r\n"), 413);
+    assert!(house.events.try_recv().is_err(), "a handler was asked");
+}
+#[test]
+fn chunks_that_could_be_read_otherwise_are_refused() {
+    for body in [
+        "1\r\nab\r\n0\r\n\r\n",
+        "1;a\nx\r\na\r\n0\r\n\r\n",
+        "1\na\n0\n\n",
+        "+1\r\na\r\n0\r\n\r\n",
+        "0\r\nX : y\r\n\r\n",
+    ] {
+        only_once(&format!("POST /whole HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{body}"), 400);
+    }
+    // Half a body is no body, whatever a handler has made of it.
+    let house = House::new(limits());
+    let said = house.ask("POST /streamed", "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nab\r\n");
+    status(&said, 400);
+    assert_eq!(house.event(), "read false");
 }
 #[test]
 fn codings_that_are_not_understood_are_refused() {

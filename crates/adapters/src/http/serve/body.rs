@@ -10,22 +10,22 @@ use tokio::time::{Instant, timeout_at};
 /// Pieces that wait for the handler. One more is left with the peer.
 const PIECES_MAX: usize = 4;
 
-/// A body, and until when it may come. Its length is known before, because nothing else is admitted.
+/// A body, how much more of it may come, and until when.
 pub(super) struct Coming {
     body: Incoming,
-    len_max: u64,
+    left: u64,
     until: Instant,
 }
 
 impl Coming {
     pub(super) fn new(body: Incoming, limits: BodyLimits) -> Self {
         let until = Instant::now() + limits.within;
-        Self { body, len_max: limits.len_max, until }
+        Self { body, left: limits.len_max, until }
     }
 
-    /// Whether it is longer than it may be; not one octet more comes than it says.
+    /// Whether it says that it is longer than it may be. One that comes in chunks says nothing; where none may be, it is none.
     pub(super) fn is_too_long(&self) -> bool {
-        self.body.size_hint().exact().is_none_or(|len| len > self.len_max)
+        self.body.size_hint().exact().map_or(self.left == 0, |len| len > self.left)
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
@@ -42,7 +42,14 @@ impl Coming {
             };
             // Fields behind a body say nothing that anybody here asks for.
             let Ok(piece) = piece else { continue };
-            return Some(Ok(piece));
+            let len = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+            return Some(match self.left.checked_sub(len) {
+                Some(left) => {
+                    self.left = left;
+                    Ok(piece)
+                }
+                None => Err(BodyFault::TooLong),
+            });
         }
     }
 

@@ -6,10 +6,11 @@ use super::body::Coming;
 use super::outgoing::Outgoing;
 use super::paced::Paced;
 use super::request::{BodyFault, Head, Peer, Request, RequestBody, Taking};
+use super::strict::Strict;
 use super::tls::Identity;
 use super::{Limits, Service};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode, Version};
@@ -156,7 +157,7 @@ async fn http<S>(
         .max_buf_size(limits.head_len_max.max(HEAD_ROOM_MIN))
         .max_headers(limits.fields_max)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(Strict::new(stream, Arc::clone(&lingers))),
             service_fn(|request| {
                 let (shared, peer, lingers) = (Arc::clone(shared), peer.clone(), Arc::clone(&lingers));
                 async move { Ok::<_, Infallible>(response(&shared, peer, request, &lingers).await) }
@@ -212,10 +213,6 @@ async fn response(
 fn admitted(shared: &Shared, peer: Peer, request: &hyper::Request<Incoming>) -> Result<Head, Answer> {
     if !shared.accounts.may_ask(peer.address.ip(), shared.since_begun()) {
         return Err(Answer::text(429, "Too many requests from this address.").with("retry-after", "1"));
-    }
-    // RFC 9112 §6.1: nobody else can have understood another length if there is only one way to say it.
-    if request.headers().contains_key(TRANSFER_ENCODING) {
-        return Err(Answer::text(411, "Say the length of the body with Content-Length."));
     }
     // RFC 9112 §3.2: exactly one, unless the request is of HTTP/1.0.
     let hosts = request.headers().get_all(HOST).iter().count();

@@ -1,9 +1,9 @@
 //! Answering over HTTP/1.1, with TLS 1.3 or in the clear: who may connect, how long and how much, and what a handler sees of it.
 //!
 //! What answers ([`Service`]) blocks, and runs on a bounded number of threads: one request more is answered 503. Bodies come
-//! and go in pieces; none is whole in memory unless the service wants it so. A request says its length or has no body:
-//! `Transfer-Encoding` is answered 411 and ends the connection, so that nobody in front of this server can understand
-//! another length than it does (RFC 9112 §6.1, §6.3).
+//! and go in pieces; none is whole in memory unless the service wants it so. A request says its length, comes in chunks, or has no
+//! body. One that another reader could take to end elsewhere is answered 400 and ends the connection (`strict.rs`): nobody in
+//! front of this server understands another length than it does (RFC 9112 §2.2, §5, §6, §7.1).
 
 mod address;
 mod answer;
@@ -14,6 +14,7 @@ mod outgoing;
 mod paced;
 mod range;
 mod request;
+mod strict;
 mod tls;
 
 pub use answer::{Answer, Content};
