@@ -15,8 +15,9 @@ use model::{Base64, DeviceId, Digest, Entity, EstLabel, Fault, Module, ProfileNa
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::authority::{CertificateFilter, CertificateRow, EnrolmentDraft, Grant, LeftBy, Registered, Standing};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use wire::est::{Binding, binding};
 use x509::crmf::ProofOfPossession;
 use x509::extension::decode_subject_alt_name;
 use x509::path::{Demands, PathFault, validate};
@@ -38,6 +39,8 @@ pub struct Est {
     pub labels: BTreeMap<EstLabel, ProfileName>,
     /// The label that is taken where a path has none.
     pub default: Option<EstLabel>,
+    /// Labels under which a request must say on which connection it comes.
+    pub bound: BTreeSet<EstLabel>,
     /// The host names of the gateway.
     pub names: Vec<String>,
 }
@@ -198,9 +201,21 @@ impl Ra {
         let offered = self.offered(call.label.as_ref()).map_err(stranger)?;
         let proved = self.prove(call, &offered).map_err(stranger)?;
         let device = proved.device.clone();
+        self.is_bound(call, &offered).map_err(|fault| (device.to_string(), fault))?;
         let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence };
         let admission = self.asked(&wish, proved).map_err(|fault| (device.to_string(), fault))?;
         Ok((offered, admission))
+    }
+
+    /// Whether a request was made for the connection on which it came, if it says so or has to. What cannot be told is no yes.
+    fn is_bound(&self, call: &Enrol, offered: &Offered) -> Result<(), Fault> {
+        let request = CertificationRequest::decode(call.request.as_ref())?;
+        let channel = call.channel.as_ref().map(AsRef::as_ref);
+        match binding(request.challenge_password.as_deref(), channel) {
+            Binding::This => Ok(()),
+            Binding::Absent if !self.setting().est.bound.contains(&offered.label) => Ok(()),
+            Binding::Absent | Binding::Another => Err(Reason::ChannelUnbound.into()),
+        }
     }
 
     /// Everything that is asked of who comes over the network, was proved to be somebody, and of nobody else.

@@ -2,6 +2,7 @@
 //!
 //! Prevents: lists signed as often as somebody asks; a certificate for the gateway with names that are not its own.
 
+use crate::enrol::Offered;
 use crate::ra::Ra;
 use issue::profile::SubjectKind;
 use model::contract::authority::{Answer, CertifyRequest, Evidence, IssueCrl};
@@ -29,13 +30,17 @@ impl Ra {
         let (ca, attributes) = match &call.of {
             WhichAuthority::Name(name) => (self.cas().find(name)?, None),
             WhichAuthority::Label(label) => {
-                let profile = self.offered(label.as_ref())?.profile;
+                let Offered { label, profile } = self.offered(label.as_ref())?;
+                // RFC 7030 §3.5: where a request has to say on which connection it comes, this is how a client learns it.
+                let bound = self.setting().est.bound.contains(&label);
+                let bound = bound.then_some(CsrAttribute::Oid(oids::CHALLENGE_PASSWORD));
                 // Where several types of key are taken, none of them is asked for.
-                let wanted = match profile.key_types() {
-                    [only] => csr_attributes(&[CsrAttribute::Key(*only)]),
+                let key = match profile.key_types() {
+                    [only] => Some(CsrAttribute::Key(*only)),
                     _ => None,
                 };
-                (self.cas().for_profile(&profile)?, wanted)
+                let wanted: Vec<_> = bound.into_iter().chain(key).collect();
+                (self.cas().for_profile(&profile)?, csr_attributes(&wanted))
             }
         };
         let mut links = Vec::new();

@@ -163,7 +163,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         R::ModuleOff | R::Sealed | R::WrongMode | R::Quarantined | R::KeyOffline => Exit::Unavailable,
         #[rustfmt::skip]
         R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer | R::SecretUnknown
-        | R::SecretExpired | R::ProtectionInvalid | R::ProtectionWeak | R::OtherCertificate | R::UnknownCaller
+        | R::ChannelUnbound | R::SecretExpired | R::ProtectionInvalid | R::ProtectionWeak | R::OtherCertificate | R::UnknownCaller
         | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
         | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
             Exit::NotAuthorised,

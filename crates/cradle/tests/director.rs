@@ -245,7 +245,7 @@ impl House {
     fn report(&self, served: &Served, image: &str, counter: u64) {
         self.manifest(self.sealing_keys(&[]).0, &self.nonce(served), image, counter);
         let (said, status) = self.send(served);
-        assert_eq!(status, "200", "{said}");
+        assert_eq!((status.as_str(), said.len()), ("200", 128), "{said}");
     }
     fn send(&self, served: &Served) -> (String, String) {
         self.curl(served, "device", &format!("director/{DEVICE}/manifest"), &["--data-binary", "@manifest"])

@@ -446,3 +446,45 @@ mod server_name {
         assert_eq!(ask(&b, &[]), refused);
     }
 }
+
+#[test]
+fn one_address_has_so_many_requests() {
+    let site = Site::new("est-rate");
+    let up = site.up();
+    let port = up.said["https"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    // Of what leads nowhere, so that nothing else is waited for.
+    let url = format!("https://localhost:{port}/.well-known/est/none?[1-300]");
+    let begun = std::time::Instant::now();
+    let words = ["-sS", "--cacert", "root.pem", "-o", "/dev/null", "-w", "%{http_code}\n"];
+    let said = foreign(&site.b.dir, "curl", &[&words[..], &[&url]].concat());
+    let s = usize::try_from(begun.elapsed().as_secs()).unwrap();
+    let (answered, more) = (said.matches("404").count(), said.matches("429").count());
+    // A hundred at once, and twenty a second.
+    assert_eq!(answered + more, 300, "{said}");
+    assert!((100..=100 + 20 * (s + 1)).contains(&answered), "{answered} in {s} s");
+    // Another address is not held up.
+    assert_eq!(up.curl("https", &["--interface", "127.0.0.2", "/.well-known/est/none"]).status, 404);
+    up.down();
+}
+
+#[test]
+fn a_device_that_is_on_no_list_any_more_does_not_renew() {
+    // The row is taken out of the file under the program.
+    if std::env::var_os("CRADLE_TEST_POSTGRES").is_some() {
+        return;
+    }
+    let site = Site::new("est-off-list");
+    let secret = site.secret("SN000001");
+    let up = site.up();
+    first(&site, &up, "a", "SN000001", &secret);
+    up.down();
+    again(&site, "b", "a.pem");
+    let device = "urn:dev:ops:32473-sensor-SN000001";
+    let sql = format!("PRAGMA foreign_keys=OFF; DELETE FROM device WHERE name = '{device}'; SELECT changes();");
+    let file = site.b.data().join("cradle.db");
+    assert_eq!(foreign(&site.b.dir, "sqlite3", &[file.to_str().unwrap(), &sql]).trim(), "1");
+    let up = site.up();
+    let refused = up.ask("b", "simplereenroll", &words(&shows("a"))).refused();
+    up.down();
+    site.why(&refused, "not-on-list");
+}

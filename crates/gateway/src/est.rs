@@ -3,8 +3,9 @@
 //!
 //! Prevents: telling who asks which rule refused it; work for who shows nothing.
 
+use crate::keys::{Made, NotMade};
 use crate::km::Km;
-use adapters::http::serve::{Answer, BodyLimits, ClientVerifier, Content, Head, Request, Service, Taking};
+use adapters::http::serve::{Answer, BodyLimits, Channel, ClientVerifier, Content, Head, Request, Service, Taking};
 use model::contract::enrolment::{CaCertificates, Enrol, Enrolled, EnrolmentKind, ShownSecret, WhichAuthority};
 use model::{Base64, EstLabel, Fault, Reason, TransactionId};
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::est::{
-    BODY_LEN_MAX, CA_CERTS, CERTS_ONLY, CSR_ATTRS, Credentials, Form, Lines, Operation, Route, TRANSFER_ENCODING, Told,
-    certs_only, decode_basic, decode_body, decode_path, told, write_base64,
+    BODY_LEN_MAX, CA_CERTS, CERTS_ONLY, CSR_ATTRS, Credentials, Form, KEY_AND_CERTIFICATE, Lines, Operation, Route,
+    TRANSFER_ENCODING, Told, certs_only, decode_basic, decode_body, decode_path, key_and_certificate, told,
+    write_base64,
 };
 use x509::Certificate;
 
@@ -31,6 +33,18 @@ const TROUBLE_RETRY: &str = "30";
 pub struct LabelStyle {
     /// Whether base64 is divided into lines.
     pub lines: Lines,
+    /// Whether keys are made here.
+    pub keys: ServerKeys,
+}
+
+/// Whether keys are made here for who asks for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerKeys {
+    /// No: a device makes its own.
+    #[default]
+    NotOffered,
+    /// Yes.
+    Made,
 }
 
 /// EST.
@@ -74,18 +88,22 @@ impl Service for Est {
             Operation::CsrAttrs => self.csr_attrs(route),
             Operation::SimpleEnroll => self.enrol(EnrolmentKind::New, route, request),
             Operation::SimpleReenroll => self.enrol(EnrolmentKind::Renewal, route, request),
+            Operation::ServerKeyGen if self.style(route.label.as_ref()).keys == ServerKeys::Made => {
+                self.make_key(route, request)
+            }
+            Operation::ServerKeyGen => Answer::text(404, "No keys are made here."),
         }
     }
 }
 
 impl Est {
-    fn lines(&self, label: Option<&EstLabel>) -> Lines {
+    fn style(&self, label: Option<&EstLabel>) -> LabelStyle {
         let style = label.or(self.default.as_ref()).and_then(|label| self.styles.get(label));
-        style.copied().unwrap_or_default().lines
+        style.copied().unwrap_or_default()
     }
 
     fn written(&self, label: Option<&EstLabel>, media_type: &str, der: &[u8]) -> Answer {
-        let text = write_base64(der, self.lines(label));
+        let text = write_base64(der, self.style(label).lines);
         Answer::new(200, media_type, Content::Octets(text.into_bytes()))
             .with("content-transfer-encoding", TRANSFER_ENCODING)
             .with("cache-control", "no-store")
@@ -113,35 +131,93 @@ impl Est {
     }
 
     fn enrol(&self, kind: EnrolmentKind, Route { label, .. }: Route, request: &mut Request) -> Answer {
-        let certificate = request.head.peer().certificate.as_deref().map(|der| Base64::from(der.to_vec()));
-        let said = request.head.field("authorization");
-        let secret = said.and_then(decode_basic);
-        // RFC 7030 §3.2.3. Nothing is asked of km for who shows nothing.
-        if (certificate.is_none() && secret.is_none()) || (said.is_some() && secret.is_none()) {
-            return Answer::text(401, "Show a certificate in TLS, or a one-time secret.")
-                .with("www-authenticate", "Basic realm=\"est\", charset=\"UTF-8\"");
-        }
-        let mut body = Vec::new();
-        if request.body.read_to_end(&mut body).is_err() {
-            return Answer::text(400, "The request did not come.");
-        }
-        let Ok((der, form)) = decode_body(&body) else {
-            return Answer::text(400, "The body is no PKCS #10 request in base64.");
+        let (der, shown) = match asked(request) {
+            Ok(asked) => asked,
+            Err(answer) => return answer,
         };
-        if form != Form::Base64 {
-            tracing::info!(?form, "a client sent its request in another form than base64");
-        }
-        let secret = secret.map(|Credentials { user, secret }| ShownSecret { user, digest: secret });
-        let call = Enrol { kind, label: label.clone(), request: der.into(), certificate, secret };
-        match self.km.enrol(&call) {
-            Ok(Enrolled { outcome: Ok(certificate), .. }) => {
-                // RFC 7030 §4.2.3: the certificate that was issued, and no other.
-                self.written(label.as_ref(), CERTS_ONLY, &certs_only(&[certificate.as_ref()]))
-            }
-            Ok(Enrolled { transaction_id, outcome: Err(fault) }) => refused(&fault, transaction_id),
-            Err(fault) => untold(&fault),
+        match self.certify(kind, label.as_ref(), der, shown) {
+            // RFC 7030 §4.2.3: the certificate that was issued, and no other.
+            Ok(certificate) => self.written(label.as_ref(), CERTS_ONLY, &certs_only(&[certificate.as_ref()])),
+            Err(answer) => answer,
         }
     }
+
+    /// Makes a key, has it certified, and gives both away; nobody has the key afterwards but who asked. The same request again asks for
+    /// another key, which km refuses: so a key is given once.
+    fn make_key(&self, Route { label, .. }: Route, request: &mut Request) -> Answer {
+        let (der, shown) = match asked(request) {
+            Ok(asked) => asked,
+            Err(answer) => return answer,
+        };
+        let made = match Made::instead_of(&der, shown.certificate.as_ref().filter(|_| shown.secret.is_none())) {
+            Ok(made) => made,
+            Err(NotMade::Malformed) => return Answer::text(400, "The request is not well formed."),
+            Err(NotMade::Encryption) => return Answer::text(400, "Keys are not encrypted again inside of TLS here."),
+            Err(NotMade::Type) => {
+                return Answer::text(400, "Keys of this type are not made here; ask with one of P-256.");
+            }
+            Err(NotMade::Trouble) => return untold(&Fault::unavailable("no key could be made")),
+        };
+        match self.certify(made.kind, label.as_ref(), made.request, shown) {
+            Ok(certificate) => {
+                let lines = self.style(label.as_ref()).lines;
+                let both = key_and_certificate(&made.key, &certs_only(&[certificate.as_ref()]), lines);
+                Answer::new(200, KEY_AND_CERTIFICATE, Content::Secret(both)).with("cache-control", "no-store")
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    fn certify(
+        &self,
+        kind: EnrolmentKind,
+        label: Option<&EstLabel>,
+        request: Vec<u8>,
+        Shown { certificate, secret, channel }: Shown,
+    ) -> Result<Base64, Answer> {
+        let call = Enrol { kind, label: label.cloned(), request: request.into(), certificate, secret, channel };
+        match self.km.enrol(&call) {
+            Ok(Enrolled { outcome: Ok(certificate), .. }) => Ok(certificate),
+            Ok(Enrolled { transaction_id, outcome: Err(fault) }) => Err(refused(&fault, transaction_id)),
+            Err(fault) => Err(untold(&fault)),
+        }
+    }
+}
+
+/// What a client shows of itself.
+struct Shown {
+    certificate: Option<Base64>,
+    secret: Option<ShownSecret>,
+    channel: Option<Base64>,
+}
+
+/// The request for a certificate, in DER, and what its sender shows. Nothing is asked of km for who shows nothing.
+fn asked(request: &mut Request) -> Result<(Vec<u8>, Shown), Answer> {
+    let peer = request.head.peer();
+    let certificate = peer.certificate.as_deref().map(|der| Base64::from(der.to_vec()));
+    let channel = match peer.channel {
+        Channel::Exporter(octets) => Some(Base64::from(octets.to_vec())),
+        Channel::Nameless => None,
+    };
+    let said = request.head.field("authorization");
+    let secret = said.and_then(decode_basic);
+    // RFC 7030 §3.2.3
+    if (certificate.is_none() && secret.is_none()) || (said.is_some() && secret.is_none()) {
+        let answer = Answer::text(401, "Show a certificate in TLS, or a one-time secret.");
+        return Err(answer.with("www-authenticate", "Basic realm=\"est\", charset=\"UTF-8\""));
+    }
+    let mut body = Vec::new();
+    if request.body.read_to_end(&mut body).is_err() {
+        return Err(Answer::text(400, "The request did not come."));
+    }
+    let Ok((der, form)) = decode_body(&body) else {
+        return Err(Answer::text(400, "The body is no PKCS #10 request in base64."));
+    };
+    if form != Form::Base64 {
+        tracing::info!(?form, "a client sent its request in another form than base64");
+    }
+    let secret = secret.map(|Credentials { user, secret }| ShownSecret { user, digest: secret });
+    Ok((der, Shown { certificate, secret, channel }))
 }
 
 /// What a client is told that is not let in: always the same, but for what it can mend or wait for.

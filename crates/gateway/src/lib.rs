@@ -11,12 +11,13 @@
 mod cmp;
 mod est;
 mod identity;
+mod keys;
 mod km;
 mod open;
 mod status;
 
 pub use cmp::{Cmp, WithCmp};
-pub use est::{Est, LabelStyle};
+pub use est::{Est, LabelStyle, ServerKeys};
 pub use identity::{Certified, certified};
 pub use km::{Km, OverTheBus};
 pub use open::{Gateway, NotOpen, Setting, Tls};

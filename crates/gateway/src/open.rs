@@ -1,7 +1,7 @@
 //! The sockets: opened when the mode lets the gateway run, gone when this is dropped.
 
 use crate::est::AnyCertificate;
-use adapters::http::serve::{BadIdentity, Clients, Identity, Limits, Server, Service};
+use adapters::http::serve::{BadIdentity, Clients, Identity, Limits, Oldest, Server, Service};
 use model::UnixTime;
 use std::fmt;
 use std::io;
@@ -26,6 +26,8 @@ pub struct Tls {
     pub key: Zeroizing<Vec<u8>>,
     /// When it is due to be replaced, if that is the gateway's business.
     pub due: Option<UnixTime>,
+    /// The oldest version of TLS that is spoken.
+    pub oldest: Oldest,
 }
 
 /// Why the gateway does not listen.
@@ -59,7 +61,6 @@ fn est_limits() -> Limits {
     Limits {
         head_within: Duration::from_secs(10),
         connection_within: Duration::from_secs(300),
-        connections_max: 1024,
         connections_per_address_max: 64,
         requests_per_second: 20,
         requests_burst: 100,
@@ -70,13 +71,7 @@ fn est_limits() -> Limits {
 
 /// Status: many clients, each with little.
 fn status_limits() -> Limits {
-    Limits {
-        head_within: Duration::from_secs(10),
-        connection_within: Duration::from_secs(300),
-        connections_max: 4096,
-        connections_per_address_max: 256,
-        ..Limits::default()
-    }
+    Limits { head_within: Duration::from_secs(10), connection_within: Duration::from_secs(300), ..Limits::default() }
 }
 
 impl Gateway {
@@ -88,7 +83,7 @@ impl Gateway {
         let (mut https, mut due) = (None, None);
         if let Some((address, tls, service)) = setting.https {
             let clients = Clients::MayShow(Arc::new(AnyCertificate));
-            let identity = Identity::new(&tls.chain, &tls.key, clients).map_err(NotOpen::Identity)?;
+            let identity = Identity::speaking(tls.oldest, &tls.chain, &tls.key, clients).map_err(NotOpen::Identity)?;
             due = tls.due;
             let server = Server::start(address, Some(identity), est_limits(), service);
             https = Some(server.map_err(|e| NotOpen::Address(address, e))?);

@@ -144,6 +144,8 @@ reasons! {
         "make another one with `cradle device allow --secret`",
     SecretUsed = "secret-used": "the one-time secret was used for another key";
         "make another one with `cradle device allow --secret`; if the device did not use it, somebody else did",
+    ChannelUnbound = "channel-unbound": "the request is not bound to the connection on which it came";
+        "have the client put tls-exporter (RFC 9266) into challengePassword over TLS 1.3, or leave that empty where the label allows it",
     AlreadyRenewed = "already-renewed": "another certificate took the place of the one that was shown";
         "use that one; if the device lost it, revoke it as superseded, and the older one renews once more",
     ProtectionInvalid = "protection-invalid": "the protection of the message does not hold: it was altered, or made with another key or secret";

@@ -9,10 +9,12 @@ use crate::signature::{self, BadSignature};
 use crate::weak::StrongKey;
 use crate::write::{Writer, tag};
 use crate::{oids, read::bit_string_octets};
+use const_oid::ObjectIdentifier;
 use der::{Reader, SliceReader, Tag};
 
 /// Longest request in octets: ML-DSA-87 with a dozen names needs about 8 KiB.
 pub const CSR_LEN_MAX: usize = 16 * 1024;
+const UTF8_STRING: u8 = 0x0c;
 /// Most attributes in a request.
 const ATTRIBUTES_MAX: usize = 16;
 
@@ -28,6 +30,10 @@ pub struct CertificationRequest {
     pub public_key: PublicKey,
     /// The extensions that the requester asks for.
     pub extensions: Vec<Extension>,
+    /// The octets of the text in `challengePassword`, whatever kind of text it is. Source: RFC 2985 §5.4.1.
+    pub challenge_password: Option<Vec<u8>>,
+    /// The types of all attributes, those of extensions and of the password among them.
+    pub attributes: Vec<ObjectIdentifier>,
     /// How it is signed.
     pub algorithm: SignatureAlgorithm,
     /// The signature.
@@ -47,8 +53,10 @@ impl CertificationRequest {
                 let info = r.tlv_bytes()?;
                 let algorithm = SignatureAlgorithm::read(r)?;
                 let signature = bit_string_octets(r)?.to_vec();
-                let (subject, public_key, extensions) = read::inside(info, request_info)?;
-                Ok(Self { info: info.to_vec(), subject, public_key, extensions, algorithm, signature })
+                let Info { subject, public_key, extensions, challenge_password, attributes } =
+                    read::inside(info, request_info)?;
+                let info = info.to_vec();
+                Ok(Self { info, subject, public_key, extensions, challenge_password, attributes, algorithm, signature })
             })
         })
     }
@@ -73,7 +81,19 @@ impl CertificationRequest {
     }
 }
 
-type Info = (Name, PublicKey, Vec<Extension>);
+struct Info {
+    subject: Name,
+    public_key: PublicKey,
+    extensions: Vec<Extension>,
+    challenge_password: Option<Vec<u8>>,
+    attributes: Vec<ObjectIdentifier>,
+}
+
+enum Attribute {
+    Extensions(Vec<Extension>),
+    ChallengePassword(Vec<u8>),
+    Other,
+}
 
 fn request_info(reader: &mut SliceReader<'_>) -> Result<Info> {
     let contents = read::contents(reader, Tag::Sequence)?;
@@ -85,37 +105,81 @@ fn request_info(reader: &mut SliceReader<'_>) -> Result<Info> {
         let public_key = PublicKey::read(r)?;
         // The attributes are not optional, but some clients leave the empty set out.
         let attributes = read::optional(r, 0, true)?.unwrap_or_default();
-        let found = read::each(attributes, ATTRIBUTES_MAX, attribute)?;
-        let mut requested = found.into_iter().flatten();
-        let extensions = requested.next().unwrap_or_default();
-        if requested.next().is_some() { bad(r) } else { Ok((subject, public_key, extensions)) }
+        let (mut extensions, mut challenge_password, mut types) = (None, None, Vec::new());
+        for (oid, found) in read::each(attributes, ATTRIBUTES_MAX, attribute)? {
+            types.push(oid);
+            let before = match found {
+                Attribute::Extensions(found) => extensions.replace(found).is_some(),
+                Attribute::ChallengePassword(found) => challenge_password.replace(found).is_some(),
+                Attribute::Other => false,
+            };
+            if before {
+                return bad(r);
+            }
+        }
+        let extensions = extensions.unwrap_or_default();
+        Ok(Info { subject, public_key, extensions, challenge_password, attributes: types })
     })
 }
 
-// The extensions that an attribute asks for; other attributes (challenge password, unstructured name) are not ours.
-fn attribute(reader: &mut SliceReader<'_>) -> Result<Option<Vec<Extension>>> {
+// What an attribute says; others (unstructured name) are not ours.
+fn attribute(reader: &mut SliceReader<'_>) -> Result<(ObjectIdentifier, Attribute)> {
     let contents = read::contents(reader, Tag::Sequence)?;
     read::inside(contents, |r| {
         let oid = read::oid(r)?;
         let values = read::contents(r, Tag::Set)?;
-        if !matches!(oid, oids::EXTENSION_REQUEST | oids::MICROSOFT_EXTENSION_REQUEST) {
-            return Ok(None);
-        }
-        read::inside(values, Extension::read_all).map(Some)
+        let found = match oid {
+            oids::EXTENSION_REQUEST | oids::MICROSOFT_EXTENSION_REQUEST => {
+                Attribute::Extensions(read::inside(values, Extension::read_all)?)
+            }
+            // RFC 2985 §5.4.1: one DirectoryString; some write an IA5String.
+            oids::CHALLENGE_PASSWORD => {
+                Attribute::ChallengePassword(read::inside(values, |r| read::any(r).map(|(_, text)| text.to_vec()))?)
+            }
+            _ => Attribute::Other,
+        };
+        Ok((oid, found))
     })
 }
 
 /// Writes a `CertificationRequestInfo`, the octets that the key must sign.
 #[must_use]
 pub fn write_info(subject: &Name, public_key: &PublicKey, extensions: &[Extension]) -> Vec<u8> {
+    write_info_with(subject, public_key, extensions, None)
+}
+
+/// The same with a `challengePassword`, as a UTF8String.
+#[must_use]
+pub fn write_info_with(
+    subject: &Name,
+    public_key: &PublicKey,
+    extensions: &[Extension],
+    challenge_password: Option<&str>,
+) -> Vec<u8> {
+    let attribute = |oid, values: &dyn Fn(&mut Writer)| {
+        let mut w = Writer::with_capacity(128);
+        w.sequence(|w| {
+            w.oid(oid).set(values);
+        });
+        w.finish()
+    };
+    let mut attributes = Vec::new();
+    if let Some(text) = challenge_password {
+        attributes.push(attribute(oids::CHALLENGE_PASSWORD, &|w| {
+            w.value(UTF8_STRING, text.as_bytes());
+        }));
+    }
+    if !extensions.is_empty() {
+        attributes.push(attribute(oids::EXTENSION_REQUEST, &|w| Extension::write_all(extensions, w)));
+    }
+    // A SET in DER is in the order of its elements' octets.
+    attributes.sort_unstable();
     let mut w = Writer::with_capacity(256);
     w.sequence(|w| {
         w.small(0).raw(subject.der()).raw(public_key.spki());
         w.nested(tag::CONTEXT_CONSTRUCTED, |w| {
-            if !extensions.is_empty() {
-                w.sequence(|w| {
-                    w.oid(oids::EXTENSION_REQUEST).set(|w| Extension::write_all(extensions, w));
-                });
+            for attribute in &attributes {
+                w.raw(attribute);
             }
         });
     });
@@ -141,4 +205,73 @@ pub fn signed_part(der: &[u8]) -> Option<&[u8]> {
     let contents = read::whole(der, usize::MAX, "SIGNED", |r| read::contents(r, Tag::Sequence)).ok()?;
     let mut reader = SliceReader::new(contents).ok()?;
     reader.tlv_bytes().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A request that nobody signed, with these attributes.
+    fn with(attributes: &[u8]) -> std::result::Result<CertificationRequest, BadDer> {
+        let key = PublicKey::from_bits(crate::KeyType::Ed25519, &[9; 32]).unwrap();
+        let mut w = Writer::with_capacity(256);
+        w.sequence(|w| {
+            w.small(0).raw(Name::write(&[]).der()).raw(key.spki());
+            w.nested(tag::CONTEXT_CONSTRUCTED, |w| {
+                w.raw(attributes);
+            });
+        });
+        CertificationRequest::decode(&write_signed(&w.finish(), SignatureAlgorithm::Ed25519, &[0; 64]))
+    }
+    fn attribute(oid: ObjectIdentifier, values: &[u8]) -> Vec<u8> {
+        let mut w = Writer::with_capacity(64);
+        w.sequence(|w| {
+            w.oid(oid).set(|w| {
+                w.raw(values);
+            });
+        });
+        w.finish()
+    }
+    fn password(octets: &[u8]) -> Vec<u8> {
+        attribute(oids::CHALLENGE_PASSWORD, octets)
+    }
+
+    #[test]
+    fn a_password_in_whatever_kind_of_text() {
+        for kind in [0x0c, 0x13, 0x16, 0x1e] {
+            let read = with(&password(&[kind, 2, b'a', b'b'])).unwrap();
+            assert_eq!(read.challenge_password.as_deref(), Some(b"ab".as_slice()));
+        }
+        assert_eq!(with(&password(&[0x0c, 0])).unwrap().challenge_password, Some(vec![]));
+        assert_eq!(with(&[]).unwrap().challenge_password, None);
+    }
+    #[test]
+    fn two_passwords_are_none() {
+        let one = password(&[0x0c, 1, b'a']);
+        assert!(with(&[one.clone(), one].concat()).is_err());
+        assert!(with(&password(&[0x0c, 1, b'a', 0x0c, 1, b'b'])).is_err());
+        assert!(with(&password(&[])).is_err());
+    }
+    #[test]
+    fn extensions_are_asked_for_under_either_name_and_not_under_both() {
+        let asked = |oid| attribute(oid, &[0x30, 0]);
+        let (one, other) = (asked(oids::EXTENSION_REQUEST), asked(oids::MICROSOFT_EXTENSION_REQUEST));
+        for attribute in [&one, &other] {
+            // An empty list of extensions is none.
+            let _read_or_refused = with(attribute);
+        }
+        assert!(with(&[one, other].concat()).is_err());
+    }
+    #[test]
+    fn what_is_written_is_read() {
+        let key = PublicKey::from_bits(crate::KeyType::Ed25519, &[9; 32]).unwrap();
+        let names = crate::extension::subject_alt_name(&[crate::extension::GeneralName::Dns("a".into())], false);
+        for text in ["", "short", &"long".repeat(50)] {
+            let info = write_info_with(&Name::write(&[]), &key, std::slice::from_ref(&names), Some(text));
+            let der = write_signed(&info, SignatureAlgorithm::Ed25519, &[0; 64]);
+            let read = CertificationRequest::decode(&der).unwrap();
+            assert_eq!(read.challenge_password.as_deref(), Some(text.as_bytes()));
+            assert_eq!((read.extensions.as_slice(), read.attributes.len()), ([names.clone()].as_slice(), 2));
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) fn tls_showing(anchors: &[Vec<u8>], shown: Option<&Shown>) -> Result<
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|_| BadAddress("this build has no version of TLS"))?;
     let config = config.with_root_certificates(roots);
     let Some(shown) = shown else { return Ok(config.with_no_client_auth()) };

@@ -202,6 +202,21 @@ fn who_still_sends_what_is_refused_reads_why() {
     assert!(failed, "sixty million octets were taken");
 }
 #[test]
+fn who_was_told_the_end_and_stays_is_let_go() {
+    let house = House::new(Limits { connections_per_address_max: 1, ..limits() });
+    let mut stays = house.connect();
+    stays.write_all(b"POST /whole HTTP/1.1\r\nHost: h\r\nContent-Length: 600000\r\n\r\n").unwrap();
+    status(&rest(&mut stays), 413);
+    // It may send what it had begun to send; it takes the one place of its address until then, and not for ever.
+    let begun = std::time::Instant::now();
+    let answer = std::iter::repeat_with(|| house.ask("GET /x", ""))
+        .find(|answer| !answer.is_empty() || begun.elapsed() > PATIENCE)
+        .unwrap();
+    status(&answer, 200);
+    assert!(begun.elapsed() > SOON, "it was not waited for at all");
+    drop(stays);
+}
+#[test]
 fn a_body_has_to_come_in_time() {
     let house = House::new(limits());
     status(&house.ask("POST /whole", "Content-Length: 5\r\n\r\nab"), 408);

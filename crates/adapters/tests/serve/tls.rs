@@ -1,11 +1,12 @@
 //! Who is let in over TLS.
 
 use crate::support::{House, PATIENCE, limits, rest, status};
-use adapters::http::serve::{ByAnchors, ClientVerifier, Clients, Identity, Limits};
+use adapters::http::serve::{ByAnchors, ClientVerifier, Clients, Identity, Limits, Oldest};
 use model::UnixTime;
 use ports::Clock;
+use rustls::crypto::aws_lc_rs::kx_group::{X25519, X25519MLKEM768};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, StreamOwned};
 use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
@@ -78,10 +79,14 @@ impl Papers {
     fn identity(&self, clients: Clients) -> Identity {
         Identity::new(&[self.read("server.der")], &Zeroizing::new(self.read("server.p8")), clients).unwrap()
     }
-    /// The client's side, with the certificate of `name`.
-    fn client(&self, name: Option<&str>) -> Arc<ClientConfig> {
+    fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(self.read("ca.der"))).unwrap();
+        roots
+    }
+    /// The client's side, with the certificate of `name`.
+    fn client(&self, name: Option<&str>) -> Arc<ClientConfig> {
+        let roots = self.roots();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = config.with_root_certificates(roots);
@@ -214,6 +219,57 @@ fn older_versions_are_not_spoken() {
     };
     assert!(speaks("-tls1_3"));
     assert!(!speaks("-tls1_2"));
+}
+#[test]
+fn by_the_older_version_a_client_is_as_well_known_and_no_session_is_resumed() {
+    let papers = Papers::new();
+    let now = papers.certificate("client").tbs().not_before.plus_s(60).ms();
+    let clock = Standing(Arc::new(AtomicU64::new(now)));
+    let verifier = ByAnchors::new(vec![papers.certificate("ca")], vec![], Arc::new(clock));
+    let key = Zeroizing::new(papers.read("server.p8"));
+    let clients = Clients::MustShow(Arc::new(verifier));
+    let identity = Identity::speaking(Oldest::Tls12, &[papers.read("server.der")], &key, clients).unwrap();
+    let house = House::of(limits(), Some(identity));
+    let older = |name| {
+        let mut config = (*papers.client(name)).clone();
+        let provider = Arc::clone(config.crypto_provider());
+        let roots = papers.roots();
+        let plain = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots);
+        let resolver = Arc::clone(&config.client_auth_cert_resolver);
+        config = plain.with_client_cert_resolver(resolver);
+        Arc::new(config)
+    };
+    let config = older(Some("client"));
+    for _ in 0..2 {
+        let (said, kind) = ask(&house, &config);
+        status(&said, 200);
+        assert_eq!(kind, Some(HandshakeKind::Full));
+    }
+    assert_eq!(ask(&house, &older(Some("stranger"))).0, "");
+    assert_eq!(ask(&house, &older(None)).0, "");
+}
+#[test]
+fn what_is_recorded_is_not_for_quantum_computers() {
+    let papers = Papers::new();
+    let house = House::of(limits(), Some(papers.identity(Clients::Nobody)));
+    let agreed = |groups: &[&'static dyn rustls::crypto::SupportedKxGroup]| {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let provider = Arc::new(rustls::crypto::CryptoProvider { kx_groups: groups.to_vec(), ..provider });
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_root_certificates(papers.roots()).with_no_client_auth());
+        let session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut stream = StreamOwned::new(session, house.connect());
+        stream.write_all(b"GET /who HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        status(&rest(&mut stream), 200);
+        stream.conn.negotiated_key_exchange_group().map(|group| group.name())
+    };
+    // Alone, where the client begins with it as well, and not where it does not know it.
+    assert_eq!(agreed(&[X25519MLKEM768]), Some(NamedGroup::X25519MLKEM768));
+    assert_eq!(agreed(&[X25519MLKEM768, X25519]), Some(NamedGroup::X25519MLKEM768));
+    assert_eq!(agreed(&[X25519]), Some(NamedGroup::X25519));
 }
 #[test]
 fn who_does_not_shake_hands_is_let_go() {

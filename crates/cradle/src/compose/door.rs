@@ -4,8 +4,8 @@ use super::Workshop;
 use crate::config::GatewayConfig;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
-use adapters::http::serve::Service;
-use gateway::{Certified, Cmp, Est, Gateway, Km, LabelStyle, OverTheBus, Setting, Status, Tls, WithCmp, certified};
+use adapters::http::serve::{Oldest, Service};
+use gateway::{Certified, Cmp, Est, Gateway, Km, OverTheBus, Setting, Status, Tls, WithCmp, certified};
 use model::Module;
 use ports::{Clock, Link};
 use std::net::SocketAddr;
@@ -69,8 +69,7 @@ impl Door {
         let https = match config.https {
             None => None,
             Some(address) => {
-                let styles =
-                    config.est.iter().map(|(label, config)| (label.clone(), LabelStyle { lines: config.lines() }));
+                let styles = config.est.iter().map(|(label, config)| (label.clone(), config.style()));
                 let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
                 Some((address, self.tls(km.as_ref())?, self.with_cmp(&km, Arc::new(est))))
             }
@@ -100,12 +99,13 @@ impl Door {
     }
 
     fn tls(&self, km: &dyn Km) -> Result<Tls> {
+        let oldest = self.config.tls.into();
         match (&self.config.tls_certificate, &self.config.tls_key) {
-            (Some(certificate), Some(key)) => from_files(certificate, key),
+            (Some(certificate), Some(key)) => from_files(certificate, key, oldest),
             _ => {
                 let Certified { chain, key, due } =
                     certified(km, &self.config.names).or_fail("certifying the gateway for TLS")?;
-                Ok(Tls { chain, key, due: Some(due) })
+                Ok(Tls { chain, key, due: Some(due), oldest })
             }
         }
     }
@@ -117,7 +117,7 @@ fn no_gateway() -> Failure {
         .next("write one: docs/gateway.md has the form")
 }
 
-fn from_files(certificate: &Path, key: &Path) -> Result<Tls> {
+fn from_files(certificate: &Path, key: &Path, oldest: Oldest) -> Result<Tls> {
     let unusable = |path: &Path, why: &str| {
         Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()))
             .because(why)
@@ -131,5 +131,6 @@ fn from_files(certificate: &Path, key: &Path) -> Result<Tls> {
     }
     let octets = Zeroizing::new(read(key)?);
     let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
-    Ok(Tls { chain, key: der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?, due: None })
+    let key = der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?;
+    Ok(Tls { chain, key, due: None, oldest })
 }

@@ -1,7 +1,9 @@
 //! What `cradle.toml` says of the gateway.
 
 use super::Config;
+use adapters::http::serve::Oldest;
 use authority::CmpLabel;
+use gateway::{LabelStyle, ServerKeys};
 use model::{EstLabel, ProfileName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +36,9 @@ pub(crate) struct GatewayConfig {
     /// The key of that certificate: PKCS #8 in PEM, readable by nobody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// The oldest version of TLS that is spoken: 1.2 is for clients that cannot be changed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) tls: OldestTls,
     /// The label that is taken where a path has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<EstLabel>,
@@ -43,6 +48,31 @@ pub(crate) struct GatewayConfig {
     /// What is had under each label of CMP; without one, CMP is not answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) cmp: BTreeMap<EstLabel, CmpConfig>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OldestTls {
+    /// The one that is spoken anyway.
+    #[default]
+    #[serde(rename = "1.3")]
+    Tls13,
+    /// The one before.
+    #[serde(rename = "1.2")]
+    Tls12,
+}
+
+impl From<OldestTls> for Oldest {
+    fn from(oldest: OldestTls) -> Self {
+        match oldest {
+            OldestTls::Tls13 => Self::Tls13,
+            OldestTls::Tls12 => Self::Tls12,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What is had under one label of CMP.
@@ -87,6 +117,23 @@ pub(crate) struct LabelConfig {
     /// Letters in a line of base64: 64, or 0 for one line.
     #[serde(default = "wrapped")]
     pub(crate) base64_line: u8,
+    /// Whether a request must say on which connection it comes (channel binding).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) channel_binding: ChannelBinding,
+    /// Whether keys are made here for who asks for one (`serverkeygen`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) server_keys: bool,
+}
+
+/// Whether a request must say on which connection it comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ChannelBinding {
+    /// If it does, it must be this one.
+    #[default]
+    WhenPresent,
+    /// It must.
+    Required,
 }
 
 const fn wrapped() -> u8 {
@@ -94,8 +141,11 @@ const fn wrapped() -> u8 {
 }
 
 impl LabelConfig {
-    pub(crate) const fn lines(&self) -> Lines {
-        if self.base64_line == 0 { Lines::One } else { Lines::Wrapped }
+    pub(crate) const fn style(&self) -> LabelStyle {
+        LabelStyle {
+            lines: if self.base64_line == 0 { Lines::One } else { Lines::Wrapped },
+            keys: if self.server_keys { ServerKeys::Made } else { ServerKeys::NotOffered },
+        }
     }
 }
 
@@ -132,6 +182,12 @@ impl Config {
         self.gateway.as_ref().map_or_else(authority::Est::default, |gateway| authority::Est {
             labels: gateway.est.iter().map(|(label, config)| (label.clone(), config.profile.clone())).collect(),
             default: gateway.label.clone(),
+            bound: gateway
+                .est
+                .iter()
+                .filter(|(_, config)| config.channel_binding == ChannelBinding::Required)
+                .map(|(label, _)| label.clone())
+                .collect(),
             names: gateway.names.clone(),
         })
     }

@@ -144,6 +144,21 @@ fn names_that_are_none_take_no_room() {
     assert!(status.lists.lock().unwrap().is_empty());
 }
 
+#[test]
+fn lists_that_are_there_take_no_more_room_than_so_many() {
+    let km: Arc<dyn Km> = Arc::new(Teller { number: AtomicU64::new(1), asked: AtomicU64::new(0) });
+    let status = Status::new(km, Arc::new(Still));
+    for n in 0..2 * LISTS_MAX {
+        assert!(status.kept(name(&format!("one-{n}")), 0, NOW).is_ok());
+        assert!(status.lists.lock().unwrap().len() <= LISTS_MAX);
+    }
+}
+#[test]
+fn under_a_clock_that_went_back_nothing_is_told_that_km_does_not_tell_now() {
+    check(&[(50, 1, Some(1)), (49, 0, None)], 2);
+    check(&[(50, 7, Some(7)), (49, 6, Some(6))], 2);
+}
+
 #[track_caller]
 fn path(path: &str, expected: Option<Asked<'_>>) {
     assert_eq!(asked(path), expected, "{path}");

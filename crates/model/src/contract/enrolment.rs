@@ -23,6 +23,9 @@ pub struct Enrol {
     /// The one-time secret that it knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<ShownSecret>,
+    /// What the connection is (`tls-exporter`), if TLS could tell. Source: RFC 9266 §2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Base64>,
 }
 
 /// What a request over EST is for.

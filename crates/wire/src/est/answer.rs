@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use x509::Writer;
 use x509::oids::{DATA, SIGNED_DATA};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Letters in a line. Source: RFC 2045 §6.8 allows 76, PEM has 64.
 const LINE_LEN: usize = 64;
@@ -49,7 +50,7 @@ pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
 /// Writes octets in base64.
 #[must_use]
 pub fn write_base64(octets: &[u8], lines: Lines) -> String {
-    let text = STANDARD.encode(octets);
+    let mut text = STANDARD.encode(octets);
     match lines {
         Lines::One => text,
         Lines::Wrapped => {
@@ -61,14 +62,50 @@ pub fn write_base64(octets: &[u8], lines: Lines) -> String {
                 wrapped.push(letter);
             }
             wrapped.push('\n');
+            // It may have been a key.
+            text.zeroize();
             wrapped
         }
     }
 }
 
+/// What stands between the parts; base64 has no such letters.
+const BOUNDARY: &str = "--estServerKeyGen";
+
+/// Writes a key, as PKCS #8 in DER, and the certificate for it as [`certs_only`] wrote it. Of media type [`super::KEY_AND_CERTIFICATE`].
+///
+/// Source: RFC 7030 §4.4.2, RFC 2046 §5.1, RFC 8951 §3.1 (what `Content-Transfer-Encoding` says means nothing, and clients look for it).
+#[must_use]
+pub fn key_and_certificate(pkcs8: &[u8], certificate: &[u8], lines: Lines) -> Zeroizing<Vec<u8>> {
+    let parts = [(super::PKCS8, pkcs8), (super::CERTS_ONLY, certificate)];
+    // Room for all of it: what grows leaves a copy behind that nobody wipes.
+    let mut written = Zeroizing::new(Vec::with_capacity((pkcs8.len() + certificate.len()) * 2 + 1024));
+    for (media_type, der) in parts {
+        let mut text = write_base64(der, lines);
+        let head = format!("{BOUNDARY}\r\nContent-Type: {media_type}\r\nContent-Transfer-Encoding: base64\r\n\r\n");
+        written.extend_from_slice(head.as_bytes());
+        written.extend_from_slice(text.as_bytes());
+        written.extend_from_slice(b"\r\n");
+        text.zeroize();
+    }
+    written.extend_from_slice(BOUNDARY.as_bytes());
+    written.extend_from_slice(b"--\r\n");
+    written
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_and_its_certificate() {
+        let expected = "--estServerKeyGen\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+            MAA=\r\n--estServerKeyGen\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\n\
+            Content-Transfer-Encoding: base64\r\n\r\nMAECAQ==\r\n--estServerKeyGen--\r\n";
+        let written = key_and_certificate(&[0x30, 0], &[0x30, 1, 2, 1], Lines::One);
+        assert_eq!(std::str::from_utf8(&written), Ok(expected));
+        assert!(super::super::KEY_AND_CERTIFICATE.ends_with(&BOUNDARY[2..]));
+    }
     use const_oid::ObjectIdentifier;
 
     #[test]

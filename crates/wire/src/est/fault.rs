@@ -46,7 +46,7 @@ const fn told_of(reason: Reason) -> Told {
         | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent
         | R::TransactionConflict | R::TransactionUnknown | R::TransactionClosed | R::LabelMismatch
         | R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer
-        | R::SecretUnknown | R::SecretExpired | R::SecretUsed | R::AlreadyRenewed | R::NameTaken
+        | R::SecretUnknown | R::ChannelUnbound | R::SecretExpired | R::SecretUsed | R::AlreadyRenewed | R::NameTaken
         | R::SerialUnknown | R::NotHeld | R::ForeignRefused | R::ForeignMisfit | R::ApprovalDenied
         | R::AlreadyRevoked | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject
         | R::Replayed | R::ModeNotNewer | R::ModeNotCovered | R::UpstreamSignature

@@ -16,11 +16,14 @@ pub enum Operation {
     SimpleReenroll,
     /// What a request should have in it.
     CsrAttrs,
+    /// A key that is made here, and a certificate for it.
+    ServerKeyGen,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs];
+    pub const ALL: [Self; 5] =
+        [Self::CaCerts, Self::SimpleEnroll, Self::SimpleReenroll, Self::CsrAttrs, Self::ServerKeyGen];
 
     /// As it stands in a path.
     #[must_use]
@@ -30,6 +33,7 @@ impl Operation {
             Self::SimpleEnroll => "simpleenroll",
             Self::SimpleReenroll => "simplereenroll",
             Self::CsrAttrs => "csrattrs",
+            Self::ServerKeyGen => "serverkeygen",
         }
     }
 
@@ -38,7 +42,7 @@ impl Operation {
     pub const fn method(self) -> &'static str {
         match self {
             Self::CaCerts | Self::CsrAttrs => "GET",
-            Self::SimpleEnroll | Self::SimpleReenroll => "POST",
+            Self::SimpleEnroll | Self::SimpleReenroll | Self::ServerKeyGen => "POST",
         }
     }
 }
@@ -99,6 +103,7 @@ mod tests {
         check("/.well-known/est/simpleenroll", Ok((None, Operation::SimpleEnroll)));
         check("/.well-known/est/simplereenroll", Ok((None, Operation::SimpleReenroll)));
         check("/.well-known/est/csrattrs", Ok((None, Operation::CsrAttrs)));
+        check("/.well-known/est/serverkeygen", Ok((None, Operation::ServerKeyGen)));
     }
     #[test]
     fn with_a_label() {
@@ -119,7 +124,7 @@ mod tests {
     }
     #[test]
     fn what_is_not_offered() {
-        for name in ["serverkeygen", "fullcmc", "CACERTS", "cacerts?", ""] {
+        for name in ["fullcmc", "CACERTS", "cacerts?", ""] {
             check(&format!("/.well-known/est/{name}"), Err(BadPath::Operation));
         }
     }

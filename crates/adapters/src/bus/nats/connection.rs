@@ -10,6 +10,7 @@ use model::UnixTime;
 use model::contract::MESSAGE_LEN_MAX;
 use ports::Clock;
 use ports::bus::BusFault;
+use rustls::crypto::CryptoProvider;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -200,7 +201,16 @@ pub(super) struct Outgoing {
     pub(super) octets: Vec<u8>,
 }
 
+// The client of NATS takes whatever version of TLS the process can speak. The gateway may speak 1.2; nobody else does.
+fn speak_tls13_only() {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let is_new = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
+    let cipher_suites = provider.cipher_suites.iter().copied().filter(is_new).collect();
+    let _it_was_done_before = CryptoProvider { cipher_suites, ..provider }.install_default();
+}
+
 async fn connect(setting: &Setting) -> Result<Client, OpenFault> {
+    speak_tls13_only();
     let mut options = ConnectOptions::new()
         .name(format!("cradle {} on {}", setting.module, setting.site.instance))
         .custom_inbox_prefix(setting.site.inbox(setting.module))

@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::body::Coming;
 use super::outgoing::Outgoing;
 use super::paced::Paced;
-use super::request::{BodyFault, Head, Peer, Request, RequestBody, Taking};
+use super::request::{BodyFault, Channel, Head, Peer, Request, RequestBody, Taking};
 use super::strict::Strict;
 use super::tls::Identity;
 use super::{Limits, Service};
@@ -15,6 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::{ProtocolVersion, ServerConnection};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -125,7 +126,8 @@ async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
     let lingers = Arc::new(AtomicBool::new(false));
     let stream = Paced::new(stream, shared.limits.pace_within, Arc::clone(&lingers));
     let Some(acceptor) = &shared.acceptor else {
-        return http(stream, shared, (Peer { address, certificate: None }, lingers), told).await;
+        return http(stream, shared, (Peer { address, certificate: None, channel: Channel::Nameless }, lingers), told)
+            .await;
     };
     let shaken = tokio::select! {
         shaken = timeout(shared.limits.handshake_within, acceptor.accept(stream)) => shaken,
@@ -135,11 +137,19 @@ async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let certificate = shown.map(|der| Arc::from(der.as_ref()));
-            http(stream, shared, (Peer { address, certificate }, lingers), told).await;
+            let channel = channel(stream.get_ref().1);
+            http(stream, shared, (Peer { address, certificate, channel }, lingers), told).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a connection was refused: TLS"),
         Err(_) => tracing::debug!("a connection was refused: TLS did not shake hands in time"),
     }
+}
+
+// RFC 9266 §2: without a context, 32 octets. It names a connection of TLS 1.3; older ones are not asked.
+fn channel(connection: &ServerConnection) -> Channel {
+    let is_13 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+    let exported = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[]));
+    exported.ok().filter(|_| is_13).map_or(Channel::Nameless, Channel::Exporter)
 }
 
 async fn http<S>(

@@ -1,4 +1,4 @@
-//! Answering over HTTP/1.1, with TLS 1.3 or in the clear: who may connect, how long and how much, and what a handler sees of it.
+//! Answering over HTTP/1.1, with TLS 1.3 (1.2 where it is wanted) or in the clear: who may connect, how long and how much, and what a handler sees of it.
 //!
 //! What answers ([`Service`]) blocks, and runs on a bounded number of threads: one request more is answered 503. Bodies come
 //! and go in pieces; none is whole in memory unless the service wants it so. A request says its length, comes in chunks, or has no
@@ -19,10 +19,11 @@ mod tls;
 
 pub use answer::{Answer, Content};
 pub use beneath::{Beneath, Sums};
-pub use request::{BodyFault, BodyLimits, Head, Peer, Request, RequestBody, Taking};
-pub use tls::{BadIdentity, ByAnchors, ClientVerifier, Clients, Identity};
+pub use request::{BodyFault, BodyLimits, Channel, Head, Peer, Request, RequestBody, Taking};
+pub use tls::{BadIdentity, ByAnchors, ClientVerifier, Clients, Identity, Oldest};
 
 use connections::Shared;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ use tokio::sync::oneshot;
 
 /// Threads that read what is sent, beside those of the handlers: a full house does not hold up who is being answered.
 const READERS: usize = 4;
+/// Files of a process beside those of its connections: those of other listeners, too.
+const OTHER_FILES: u64 = 8192;
 
 /// What answers.
 pub trait Service: Send + Sync + 'static {
@@ -108,6 +111,7 @@ impl Server {
         limits: Limits,
         service: Arc<dyn Service>,
     ) -> io::Result<Self> {
+        make_room(limits.connections_max);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(std::thread::available_parallelism().map_or(1, Into::into))
             .max_blocking_threads(limits.handlers_max.saturating_add(READERS))
@@ -142,6 +146,17 @@ impl Server {
         if let Some(thread) = self.thread.take() {
             let _ended_already = thread.join();
         }
+    }
+}
+
+/// Has the system let this process open a file for each connection, as far as it may ask for that: most systems let it open a
+/// thousand, and many thousands when asked.
+fn make_room(connections_max: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = u64::try_from(connections_max).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let wanted = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if limit.current.is_some_and(|now| now < wanted) {
+        let _stays_as_it_was = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
     }
 }
 

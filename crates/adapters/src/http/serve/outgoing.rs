@@ -21,6 +21,8 @@ impl Outgoing {
     pub(super) fn new(content: Content) -> Self {
         match content {
             Content::Octets(octets) => Self::Octets(octets.into()),
+            // What sends them shares them; the last one to let go wipes them.
+            Content::Secret(octets) => Self::Octets(Bytes::from_owner(octets)),
             Content::Stream { len, source } => Self::Stream { left: len, pieces: pieces(source) },
         }
     }

@@ -33,6 +33,24 @@ impl BodyLimits {
     pub const NONE: Self = Self { len_max: 0, within: Duration::ZERO, taking: Taking::Whole };
 }
 
+/// What the connection is, that nobody in the middle can make the same of two connections.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// Nothing: it is in the clear, or of a version of TLS whose name for itself (`tls-unique`) the TLS library does not tell.
+    Nameless,
+    /// `tls-exporter`. Source: RFC 9266 §2.
+    Exporter([u8; 32]),
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nameless => "Nameless",
+            Self::Exporter(_) => "Exporter",
+        })
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -40,6 +58,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The certificate that was shown and verified, in DER.
     pub certificate: Option<Arc<[u8]>>,
+    /// What the connection is.
+    pub channel: Channel,
 }
 
 /// A request without its body.

@@ -3,11 +3,12 @@
 use model::UnixTime;
 use ports::Clock;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -31,6 +32,18 @@ pub enum Clients {
     MayShow(Arc<dyn ClientVerifier>),
     /// A certificate that is believed.
     MustShow(Arc<dyn ClientVerifier>),
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Oldest {
+    /// 1.3, and nothing else.
+    #[default]
+    Tls13,
+    /// 1.2 too, for clients that cannot be changed: with a key that is agreed on anew each time (ECDHE) and authenticated encryption. Extended
+    /// master secrets (RFC 7627) are not demanded: what they protect needs a session that is resumed or negotiated anew, or a name of the
+    /// connection, and here is none of the three.
+    Tls12,
 }
 
 /// Why a server cannot be who it is to be.
@@ -57,10 +70,29 @@ impl Identity {
     /// # Errors
     /// [`BadIdentity`] if the key is none that TLS can use, or not the one of the certificate.
     pub fn new(chain: &[Vec<u8>], key: &Zeroizing<Vec<u8>>, clients: Clients) -> Result<Self, BadIdentity> {
+        Self::speaking(Oldest::Tls13, chain, key, clients)
+    }
+
+    /// The same, from an older version on if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Identity::new`].
+    pub fn speaking(
+        oldest: Oldest,
+        chain: &[Vec<u8>],
+        key: &Zeroizing<Vec<u8>>,
+        clients: Clients,
+    ) -> Result<Self, BadIdentity> {
         let bad = |error: rustls::Error| BadIdentity(error.to_string());
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        // What is recorded today is not read by a quantum computer later, with whoever knows how.
+        let kx_groups = vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1];
+        let provider = Arc::new(CryptoProvider { kx_groups, ..rustls::crypto::aws_lc_rs::default_provider() });
         let algorithms = provider.signature_verification_algorithms;
-        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]).map_err(bad)?;
+        let versions: &[_] = match oldest {
+            Oldest::Tls13 => &[&TLS13],
+            Oldest::Tls12 => &[&TLS13, &TLS12],
+        };
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).map_err(bad)?;
         let asking = |verifier, mandatory| Arc::new(Asking { verifier, mandatory, algorithms });
         let builder = match clients {
             Clients::Nobody => builder.with_no_client_auth(),
@@ -120,11 +152,11 @@ impl ClientCertVerifier for Asking {
     }
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _leaf: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken".into()))
+        rustls::crypto::verify_tls12_signature(message, leaf, signed, &self.algorithms)
     }
     fn verify_tls13_signature(
         &self,

@@ -38,7 +38,7 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         | R::IssuerNotAllowed | R::AuthoritySpent | R::AuthorityEnded | R::KeyOffline | R::ForeignUnsettled
         | R::Quarantined | R::ClockBackwards | R::WrongMode | R::ModuleOff | R::Sealed => F::SYSTEM_UNAVAIL,
         R::NoGrant | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent | R::KeyInUse
-        | R::TransactionClosed | R::LabelMismatch | R::ClientsDiffer | R::SecretExpired | R::SecretUsed
+        | R::TransactionClosed | R::LabelMismatch | R::ClientsDiffer | R::ChannelUnbound | R::SecretExpired | R::SecretUsed
         | R::AlreadyRenewed | R::NameTaken | R::ForeignRefused | R::ForeignMisfit | R::ApprovalDenied
         | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::ModeNotNewer
         | R::ModeNotCovered | R::UpstreamSignature | R::CountersignatureInvalid | R::BothSignaturesInvalid
