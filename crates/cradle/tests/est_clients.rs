@@ -64,7 +64,7 @@ fn whole_life(name: &str, tls: &str, configuration: &str) {
     let url = format!("https://localhost:{port}");
     let authorities = ["--estca", "--url", &url, "--cacert", "root.pem", "--caout", "ca.pem", "--outform", "pem"];
     does(&site, &authorities, "/dev/null", "authorities");
-    let subject = format!("O={organization}, CN=sensor SN000001, SN=SN000001");
+    let subject = format!("O={organization}, CN=sensor SN000001, serialNumber=SN000001");
     request(&site, "a", &subject);
     let refused = est(&site, &up, "a", &["--userpass", "SN000001:guessed"]);
     assert!(!refused.status.success());

@@ -67,7 +67,8 @@ impl Scene {
             std::fs::write(b.data().join("profiles/tls-server.toml"), for_servers).unwrap();
             let path = b.data().join("cradle.toml");
             let settings = std::fs::read_to_string(&path).unwrap();
-            std::fs::write(path, settings + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n").unwrap();
+            let keys = settings.replace("[gateway.est.devices]\n", "[gateway.est.devices]\nserver_keys = true\n");
+            std::fs::write(path, keys + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n").unwrap();
         });
         let mut devices: Vec<(String, String)> = ["expired", "right", "revoked", "another"]
             .into_iter()

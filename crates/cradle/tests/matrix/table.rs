@@ -126,7 +126,7 @@ pub const fn verdict(route: Route, who: Who) -> Verdict {
     match route {
         // Anybody may have what everybody must know to believe us.
         Route::Est(Operation::CaCerts | Operation::CsrAttrs) => Verdict::Answered,
-        Route::Est(Operation::SimpleEnroll | Operation::SimpleReenroll) => match who {
+        Route::Est(Operation::SimpleEnroll | Operation::SimpleReenroll | Operation::ServerKeyGen) => match who {
             Who::Nobody => Verdict::MustShow,
             other => shown(other),
         },
