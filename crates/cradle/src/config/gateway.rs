@@ -18,7 +18,7 @@ const LABELS_MAX: usize = 256;
 const NAMES_MAX: usize = 8;
 
 /// The door to other networks. It is open in the mode certificate-management only.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GatewayConfig {
     /// Where EST and CMP are answered, over TLS; nowhere if absent.
@@ -141,6 +141,12 @@ const fn wrapped() -> u8 {
 }
 
 impl LabelConfig {
+    /// Certificates of this profile, and nothing unusual.
+    pub(crate) fn of(profile: ProfileName) -> Self {
+        let channel_binding = ChannelBinding::default();
+        Self { profile, base64_line: wrapped(), channel_binding, server_keys: false }
+    }
+
     pub(crate) const fn style(&self) -> LabelStyle {
         LabelStyle {
             lines: if self.base64_line == 0 { Lines::One } else { Lines::Wrapped },

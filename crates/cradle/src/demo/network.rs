@@ -39,16 +39,13 @@ fn failed(why: impl std::fmt::Display) -> Failure {
 pub(super) fn door() -> Result<GatewayConfig> {
     let any = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let label = LABEL.parse().map_err(failed)?;
-    let est = BTreeMap::from([(label, LabelConfig { profile: parse(LABEL)?, base64_line: 64 })]);
+    let est = BTreeMap::from([(label, LabelConfig::of(parse(LABEL)?))]);
     Ok(GatewayConfig {
         https: any,
         http: any,
         names: vec!["demo.internal".to_owned()],
-        tls_certificate: None,
-        tls_key: None,
-        label: None,
         est,
-        cmp: BTreeMap::new(),
+        ..GatewayConfig::default()
     })
 }
 
