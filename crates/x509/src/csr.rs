@@ -254,11 +254,14 @@ mod tests {
     }
     #[test]
     fn extensions_are_asked_for_under_either_name_and_not_under_both() {
-        let asked = |oid| attribute(oid, &[0x30, 0]);
+        let names = crate::extension::subject_alt_name(&[crate::extension::GeneralName::Dns("a".into())], false);
+        let mut w = Writer::with_capacity(64);
+        Extension::write_all(std::slice::from_ref(&names), &mut w);
+        let value = w.finish();
+        let asked = |oid| attribute(oid, &value);
         let (one, other) = (asked(oids::EXTENSION_REQUEST), asked(oids::MICROSOFT_EXTENSION_REQUEST));
         for attribute in [&one, &other] {
-            // An empty list of extensions is none.
-            let _read_or_refused = with(attribute);
+            assert_eq!(with(attribute).unwrap().extensions, [names.clone()]);
         }
         assert!(with(&[one, other].concat()).is_err());
     }
