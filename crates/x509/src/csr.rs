@@ -269,12 +269,15 @@ mod tests {
     fn what_is_written_is_read() {
         let key = PublicKey::from_bits(crate::KeyType::Ed25519, &[9; 32]).unwrap();
         let names = crate::extension::subject_alt_name(&[crate::extension::GeneralName::Dns("a".into())], false);
-        for text in ["", "short", &"long".repeat(50)] {
+        let (password, extensions) = (oids::CHALLENGE_PASSWORD, oids::EXTENSION_REQUEST);
+        let long = "long".repeat(25);
+        // The shorter one stands first: its length is the first octet that differs.
+        for (text, order) in [("", [password, extensions]), (&long, [extensions, password])] {
             let info = write_info_with(&Name::write(&[]), &key, std::slice::from_ref(&names), Some(text));
             let der = write_signed(&info, SignatureAlgorithm::Ed25519, &[0; 64]);
             let read = CertificationRequest::decode(&der).unwrap();
             assert_eq!(read.challenge_password.as_deref(), Some(text.as_bytes()));
-            assert_eq!((read.extensions.as_slice(), read.attributes.len()), ([names.clone()].as_slice(), 2));
+            assert_eq!((read.extensions.as_slice(), read.attributes), ([names.clone()].as_slice(), order.to_vec()));
         }
     }
 }

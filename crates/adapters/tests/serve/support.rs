@@ -1,7 +1,7 @@
 //! A server, and clients that say what they like.
 
 use adapters::http::serve::{
-    Answer, Beneath, BodyLimits, Content, Head, Identity, Limits, Request, Server, Service, Taking,
+    Answer, Beneath, BodyLimits, Channel, Content, Head, Identity, Limits, Request, Server, Service, Taking,
 };
 use std::io::{Cursor, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -68,6 +68,13 @@ impl Service for Services {
             "/who" => {
                 let certificate = request.head.peer().certificate.clone();
                 Answer::new(200, "application/pkix-cert", Content::Octets(certificate.map_or(vec![], |c| c.to_vec())))
+            }
+            "/channel" => {
+                let name = match request.head.peer().channel {
+                    Channel::Exporter(octets) => octets.to_vec(),
+                    Channel::Nameless => Vec::new(),
+                };
+                Answer::new(200, "application/octet-stream", Content::Octets(name))
             }
             "/endless" => stream(None, Box::new(endless())),
             "/announced" => stream(Some(u64::MAX), Box::new(endless())),

@@ -7,7 +7,7 @@ use ports::Clock;
 use rustls::crypto::aws_lc_rs::kx_group::{X25519, X25519MLKEM768};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, NamedGroup, RootCertStore, StreamOwned};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
@@ -250,6 +250,30 @@ fn by_the_older_version_a_client_is_as_well_known_and_no_session_is_resumed() {
     }
     assert_eq!(ask(&house, &older(Some("stranger"))).0, "");
     assert_eq!(ask(&house, &older(None)).0, "");
+}
+#[test]
+fn a_connection_has_a_name_where_both_sides_know_one() {
+    let papers = Papers::new();
+    let key = Zeroizing::new(papers.read("server.p8"));
+    let identity = Identity::speaking(Oldest::Tls12, &[papers.read("server.der")], &key, Clients::Nobody).unwrap();
+    let house = House::of(limits(), Some(identity));
+    let named = |version: &'static rustls::SupportedProtocolVersion| {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let config = Arc::new(config.with_root_certificates(papers.roots()).with_no_client_auth());
+        let session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+        let mut stream = StreamOwned::new(session, house.connect());
+        stream.write_all(b"GET /channel HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+        let mut said = Vec::new();
+        let _closed = stream.read_to_end(&mut said);
+        let at = said.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        let own = stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).unwrap();
+        (said[at..].to_vec(), own.to_vec())
+    };
+    let (one, other) = (named(&rustls::version::TLS13), named(&rustls::version::TLS13));
+    assert!(one.0 == one.1 && other.0 == other.1 && one.0 != other.0);
+    // On 1.2 the name that clients know is another one, which nobody tells here.
+    assert_eq!(named(&rustls::version::TLS12).0, b"");
 }
 #[test]
 fn what_is_recorded_is_not_for_quantum_computers() {
