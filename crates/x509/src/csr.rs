@@ -261,7 +261,7 @@ mod tests {
         let asked = |oid| attribute(oid, &value);
         let (one, other) = (asked(oids::EXTENSION_REQUEST), asked(oids::MICROSOFT_EXTENSION_REQUEST));
         for attribute in [&one, &other] {
-            assert_eq!(with(attribute).unwrap().extensions, [names.clone()]);
+            assert_eq!(with(attribute).unwrap().extensions, std::slice::from_ref(&names));
         }
         assert!(with(&[one, other].concat()).is_err());
     }
@@ -277,7 +277,7 @@ mod tests {
             let der = write_signed(&info, SignatureAlgorithm::Ed25519, &[0; 64]);
             let read = CertificationRequest::decode(&der).unwrap();
             assert_eq!(read.challenge_password.as_deref(), Some(text.as_bytes()));
-            assert_eq!((read.extensions.as_slice(), read.attributes), ([names.clone()].as_slice(), order.to_vec()));
+            assert_eq!((read.extensions.as_slice(), read.attributes), (std::slice::from_ref(&names), order.to_vec()));
         }
     }
 }
