@@ -147,6 +147,42 @@ pub fn status_filter(octets: &[u8]) {
     assert_eq!(Filter::parse(read.signed), Some((read.filter, [].as_slice())));
 }
 
+/// Paths of ACME.
+pub fn acme_path(octets: &[u8]) {
+    use ::wire::acme::{PREFIX, decode_path};
+    let Ok(path) = std::str::from_utf8(octets) else { return };
+    let Ok(read) = decode_path(path) else { return };
+    assert_eq!(format!("{PREFIX}{}/{}", read.label, read.resource.path()), path, "each thing has one path");
+}
+
+/// Messages of ACME, and what they say.
+pub fn acme_message(octets: &[u8]) {
+    use ::wire::acme::{AccountWish, Jws, KeyChange, OrderWish, Revocation, SignedBy, finalisation, is_deactivation};
+    if let Ok(read) = Jws::decode(octets)
+        && let SignedBy::Key(jwk) = read.signed_by()
+    {
+        let _holds = read.verify(jwk.key());
+        assert!(::wire::acme::thumbprint(jwk.key()).is_some());
+    }
+    if let Ok(wish) = OrderWish::read(octets) {
+        assert!(wish.identifiers.is_sorted() && !wish.identifiers.is_empty());
+        assert!(wish.replaces.is_none_or(|id| ::wire::acme::CertId::read(&id.write()) == Some(id)));
+    }
+    let _read = (AccountWish::read(octets).is_ok(), KeyChange::read(octets).is_ok(), Revocation::read(octets).is_ok());
+    let _read = (finalisation(octets).is_ok(), is_deactivation(octets).is_ok());
+}
+
+/// What resolvers answer. The first octets say to what: the question is as long as the first one says.
+pub fn acme_dns(octets: &[u8]) {
+    use ::wire::acme::dns::{Kind, decode_answer, question};
+    for kind in [Kind::A, Kind::Aaaa, Kind::Txt] {
+        let Some(question) = question(0, "a.example", kind) else { return };
+        if let Ok(found) = decode_answer(octets, &question, kind) {
+            assert!(found.addresses.is_empty() || found.texts.is_empty());
+        }
+    }
+}
+
 /// Paths of CMP.
 pub fn cmp_path(octets: &[u8]) {
     use ::wire::cmp::server::{PREFIX, decode_path};

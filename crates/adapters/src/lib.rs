@@ -17,6 +17,8 @@ pub mod flasher;
 pub mod http;
 pub mod keystore;
 #[cfg(feature = "installation")]
+pub mod looking;
+#[cfg(feature = "installation")]
 pub mod memory;
 pub mod process;
 pub mod sealing;

@@ -1,5 +1,6 @@
 //! What km answers on the bus.
 
+use crate::acme::Acme;
 use crate::ca::Setting;
 use crate::cmp::Cmp;
 use crate::foreign::Abroad;
@@ -7,6 +8,7 @@ use crate::hierarchy;
 use crate::ra::Ra;
 use model::contract::BATCH_LEN_MAX;
 use model::contract::Subject;
+use model::contract::acme::{AnswerAcme, ReportSeen};
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
     Verdict,
@@ -38,22 +40,27 @@ impl Authority {
     /// # Errors
     /// [`Fault`] if the store cannot be read or written.
     pub fn start(setting: Setting) -> Result<Self, Fault> {
-        Self::start_with(setting, None, None)
+        Self::start_with(setting, None, None, None)
     }
 
-    /// The same, with lines to foreign authorities, and for clients that come over CMP. What an earlier process asked the former
+    /// The same, with lines to foreign authorities, and for clients that come over CMP and ACME. What an earlier process asked the former
     /// for and did not end is left as not settled: no line is used at the start.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn start_with(setting: Setting, abroad: Option<Abroad>, cmp: Option<Cmp>) -> Result<Self, Fault> {
+    pub fn start_with(
+        setting: Setting,
+        abroad: Option<Abroad>,
+        cmp: Option<Cmp>,
+        acme: Option<Acme>,
+    ) -> Result<Self, Fault> {
         let now = setting.clock.now();
         let repaired = setting.store.close_left_open(now)?;
         if let Some(abroad) = &abroad {
             abroad.store.leave_all_foreign(now)?;
         }
         hierarchy::finish_left_open(&setting, now)?;
-        let ra = Ra::new(setting)?.with_lines(abroad).with_cmp(cmp);
+        let ra = Ra::new(setting)?.with_lines(abroad).with_cmp(cmp).with_acme(acme);
         ra.end_overdue();
         Ok(Self { ra, repaired })
     }
@@ -171,10 +178,9 @@ impl Service for Answering {
                 km.rollover(caller, &call.authority)
             }),
             Subject::AuthorityLimit => answer(body, |call: LimitAuthority| km.limit(&call)),
-            Subject::AuthorityRevoke => answer(body, |call: Revoke| {
-                km.ra.revoke(&call.serial, call.reason)?;
-                Ok(Done {})
-            }),
+            Subject::AuthorityRevoke => {
+                answer(body, |call: Revoke| km.ra.revoke(&call.serial, call.reason).map(|()| Done {}))
+            }
             Subject::AuthorityRelease => answer(body, |call: Release| {
                 km.ra.release(&call.serial)?;
                 Ok(Done {})
@@ -189,6 +195,8 @@ impl Service for Answering {
             Subject::AuthorityCmp => {
                 answer(body, |call: AnswerCmp| Ok(km.ra.answer_cmp(caller, &self.link.caller(), &call)))
             }
+            Subject::AuthorityAcme => answer(body, |call: AnswerAcme| Ok(km.ra.answer_acme(caller, &call))),
+            Subject::AuthorityAcmeSeen => answer(body, |call: ReportSeen| km.ra.report_seen(caller, &call)),
             Subject::AuthoritySealingKey => answer(body, |call: ShowSealingKey| km.ra.sealing_key(&call)),
             Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
             Subject::IdentityImportList

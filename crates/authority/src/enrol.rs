@@ -6,6 +6,8 @@
 
 use crate::ca::Ca;
 use crate::ra::Ra;
+use crate::renewal::{is_for, is_renewal, spoken};
+use const_oid::ObjectIdentifier;
 use issue::Profile;
 use issue::profile::{Protocol, Requester, SubjectKind};
 use model::audit::{Entry, Event};
@@ -19,7 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::est::{Binding, binding};
 use x509::crmf::ProofOfPossession;
-use x509::extension::decode_subject_alt_name;
 use x509::path::{Demands, PathFault, validate};
 use x509::{CertReqMsg, Certificate, CertificationRequest, Extension, Name, PublicKey, oids};
 
@@ -80,7 +81,7 @@ pub(crate) struct Left {
     pub(crate) device: DeviceId,
     /// SHA-256 of it.
     pub(crate) digest: Digest,
-    grant: Grant,
+    pub(crate) grant: Grant,
 }
 
 /// What is asked at the one door.
@@ -94,15 +95,15 @@ pub(crate) struct Admission {
 }
 
 /// A request, as far as it is looked at before the door. Its sender was seen to hold the key.
-struct Looked {
+pub(crate) struct Looked {
     /// The name that it asks for; a template may leave it out.
-    subject: Option<Name>,
-    key: PublicKey,
-    extensions: Vec<Extension>,
+    pub(crate) subject: Option<Name>,
+    pub(crate) key: PublicKey,
+    pub(crate) extensions: Vec<Extension>,
 }
 
 impl Looked {
-    fn at(evidence: &Evidence) -> Result<Self, Fault> {
+    pub(crate) fn at(evidence: &Evidence) -> Result<Self, Fault> {
         match evidence {
             Evidence::Pkcs10(der) => {
                 let request = CertificationRequest::decode(der.as_ref())?;
@@ -176,7 +177,7 @@ impl Ra {
                         transaction: *transaction_id,
                         label: label.to_string(),
                         shown: shown.to_owned(),
-                        protocol: (wish.protocol == Protocol::Cmp).then(|| "CMP".to_owned()),
+                        protocol: spoken(wish.protocol).map(str::to_owned),
                     };
                     self.setting().store.append(vec![Entry { at: self.now(), by: Module::Authority, event }])?;
                 }
@@ -223,32 +224,15 @@ impl Ra {
         let Wish { protocol, kind, offered, evidence } = wish;
         let profile = &offered.profile;
         let Proved { device, certificate, secret } = proved;
-        match self.setting().store.registered(&device)? {
-            Registered::Yes => {}
-            Registered::No => return Err(Reason::NotOnList.into()),
-            Registered::Held => return Err(Reason::BoardHeld.into()),
-        }
-        profile.admit(Requester::Device, *protocol)?;
+        self.may_ask(&device, profile, *protocol)?;
         let request = Looked::at(evidence)?;
         let subject = Entity::Device(device);
         let held = self.held(&subject, profile.name())?;
-        let begun = |id: &TransactionId| held.iter().find(|row| row.transaction_id == *id);
         let of = |parts: &[&[u8]]| transaction(offered, parts);
         if *kind == EnrolmentKind::Renewal {
             let shown = certificate.ok_or(Reason::ClientUnproved)?;
             is_renewal(&request, &shown, profile)?;
-            // A certificate that took its place and was revoked since did not come into use, or not for long.
-            let ids = (0..RENEWALS_MAX).map(|n| of(&[b"renewal", shown.read.der(), &[n]]));
-            let mut ids = ids.filter(|id| begun(id).is_none_or(|row| row.revoked.is_none()));
-            let transaction_id = ids.next().ok_or(Reason::AlreadyRenewed)?;
-            let before = begun(&transaction_id);
-            if before.is_some_and(|row| !is_for(row, &request)) {
-                return Err(Reason::AlreadyRenewed.into());
-            }
-            let is_repeated = before.is_some();
-            if !is_repeated {
-                self.let_renew(&subject, profile.name())?;
-            }
+            let (transaction_id, is_repeated) = self.in_place_of(offered, &subject, &held, &shown, &request)?;
             let words = format!("certificate {}, which it renews", shown.row.serial);
             return Ok(Admission { transaction_id, subject, shown: words, is_repeated });
         }
@@ -267,6 +251,40 @@ impl Ra {
         }
         let is_repeated = before.is_some();
         Ok(Admission { transaction_id, subject, shown, is_repeated })
+    }
+
+    /// Whether a device may ask for certificates under a profile.
+    pub(crate) fn may_ask(&self, device: &DeviceId, profile: &Profile, protocol: Protocol) -> Result<(), Fault> {
+        match self.setting().store.registered(device)? {
+            Registered::Yes => {}
+            Registered::No => return Err(Reason::NotOnList.into()),
+            Registered::Held => return Err(Reason::BoardHeld.into()),
+        }
+        Ok(profile.admit(Requester::Device, protocol)?)
+    }
+
+    /// The transaction in which a certificate is renewed, over whatever protocol, and whether it was begun before.
+    pub(crate) fn in_place_of(
+        &self,
+        offered: &Offered,
+        subject: &Entity,
+        held: &[CertificateRow],
+        shown: &Shown,
+        request: &Looked,
+    ) -> Result<(TransactionId, bool), Fault> {
+        let begun = |id: &TransactionId| held.iter().find(|row| row.transaction_id == *id);
+        // A certificate that took its place and was revoked since did not come into use, or not for long.
+        let ids = (0..RENEWALS_MAX).map(|n| transaction(offered, &[b"renewal", shown.read.der(), &[n]]));
+        let mut ids = ids.filter(|id| begun(id).is_none_or(|row| row.revoked.is_none()));
+        let transaction_id = ids.next().ok_or(Reason::AlreadyRenewed)?;
+        let before = begun(&transaction_id);
+        if before.is_some_and(|row| !is_for(row, request)) {
+            return Err(Reason::AlreadyRenewed.into());
+        }
+        if before.is_none() {
+            self.let_renew(subject, offered.profile.name())?;
+        }
+        Ok((transaction_id, before.is_some()))
     }
 
     /// Leave for one certificate more, unless there is such leave: a request that waits for operators comes again and again.
@@ -343,6 +361,11 @@ impl Ra {
 
     /// A certificate that was shown: one of ours, octet for octet, that holds now, as those above it do.
     pub(crate) fn shown(&self, der: &[u8]) -> Result<Shown, Fault> {
+        self.holding(der, Some(oids::CLIENT_AUTH))
+    }
+
+    /// The same for a purpose, or whatever it is for.
+    pub(crate) fn holding(&self, der: &[u8], purpose: Option<ObjectIdentifier>) -> Result<Shown, Fault> {
         if der.len() > CERTIFICATE_LEN_MAX {
             return Err(Reason::ClientUnknown.into());
         }
@@ -359,16 +382,22 @@ impl Ra {
             Standing::Revoked { .. } => return Err(Reason::ClientRevoked.into()),
             Standing::NeverIssued | Standing::Reserved => return Err(Reason::ClientUnknown.into()),
         }
-        self.holds(&read, &ca, self.now())?;
+        self.holds(&read, &ca, purpose, self.now())?;
         Ok(Shown { row, read })
     }
 
     /// Whether a path leads from a certificate to its root, now, with nothing revoked on it.
-    fn holds(&self, leaf: &Certificate, ca: &Arc<Ca>, now: UnixTime) -> Result<(), Fault> {
+    fn holds(
+        &self,
+        leaf: &Certificate,
+        ca: &Arc<Ca>,
+        purpose: Option<ObjectIdentifier>,
+        now: UnixTime,
+    ) -> Result<(), Fault> {
         let above = ca.chain().iter().map(|der| Certificate::decode(der)).collect::<Result<Vec<_>, _>>()?;
         let Some((anchor, pool)) = above.split_last() else { return Err(Reason::ClientUnknown.into()) };
         let evidence = x509::path::Evidence { leaf, pool, anchors: std::slice::from_ref(anchor), crls: &[] };
-        let demands = Demands { purpose: Some(oids::CLIENT_AUTH), ..Demands::default() };
+        let demands = Demands { purpose, ..Demands::default() };
         validate(&evidence, &demands, now).map_err(|disbelief| match disbelief.fault {
             PathFault::Expired | PathFault::NotYetValid => Reason::ClientExpired,
             _ => Reason::ClientUnknown,
@@ -391,7 +420,7 @@ impl Ra {
     }
 
     /// The certificates that a device has under a profile.
-    fn held(&self, subject: &Entity, profile: &ProfileName) -> Result<Vec<CertificateRow>, Fault> {
+    pub(crate) fn held(&self, subject: &Entity, profile: &ProfileName) -> Result<Vec<CertificateRow>, Fault> {
         let filter = CertificateFilter {
             subject: Some(subject.clone()),
             profile: Some(profile.clone()),
@@ -444,7 +473,7 @@ impl Ra {
 }
 
 /// The name of a transaction that depends on what was shown, so that a repetition has the same, and nothing is used twice.
-fn transaction(offered: &Offered, parts: &[&[u8]]) -> TransactionId {
+pub(crate) fn transaction(offered: &Offered, parts: &[&[u8]]) -> TransactionId {
     let lengths: Vec<[u8; 8]> =
         parts.iter().map(|part| u64::try_from(part.len()).unwrap_or_default().to_be_bytes()).collect();
     let name = offered.profile.name().as_str().as_bytes();
@@ -454,43 +483,7 @@ fn transaction(offered: &Offered, parts: &[&[u8]]) -> TransactionId {
     TransactionId::new(*first)
 }
 
-/// Whether a certificate has the key of this request.
-fn is_for(row: &CertificateRow, request: &Looked) -> bool {
-    Certificate::decode(&row.der).is_ok_and(|read| read.tbs().subject_public_key == request.key)
-}
-
 /// In a time that does not depend on where they differ.
 pub(crate) fn is_same(one: &Digest, other: &Digest) -> bool {
     one.octets().iter().zip(other.octets()).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
-}
-
-/// RFC 7030 §4.2.2: the same subject and the same alternative names as in the certificate that is renewed.
-fn is_renewal(request: &Looked, shown: &Shown, profile: &Profile) -> Result<(), Reason> {
-    if shown.row.profile != *profile.name() {
-        return Err(Reason::LabelMismatch);
-    }
-    let old = shown.read.tbs();
-    // RFC 9483 §4.1.3: a template without a name asks for the one that there is.
-    if request.subject.as_ref().is_some_and(|subject| !subject.matches(&old.subject)) {
-        return Err(Reason::NameMismatch);
-    }
-    let asked = request.extensions.iter().find(|extension| extension.oid == oids::SUBJECT_ALT_NAME);
-    let had = old.extension(oids::SUBJECT_ALT_NAME);
-    let names = |extension: Option<&x509::Extension>| match extension {
-        None => Ok(Vec::new()),
-        Some(extension) => decode_subject_alt_name(&extension.value).ok_or(Reason::NameMismatch),
-    };
-    let (asked_names, had_names) = (names(asked)?, names(had)?);
-    // Off-spec: many clients leave these names out. Where the registration decides them, the new certificate has the same.
-    if asked.is_none() && !profile.takes_alt_names() {
-        return Ok(());
-    }
-    let within = |some: &[x509::extension::GeneralName], all: &[x509::extension::GeneralName]| {
-        some.iter().all(|name| all.contains(name))
-    };
-    if within(&asked_names, &had_names) && within(&had_names, &asked_names) {
-        Ok(())
-    } else {
-        Err(Reason::NameMismatch)
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`ra`] is the one conductor: every request for a certificate, from wherever it comes, goes through [`Ra::admit`].
 
+pub mod acme;
 mod approval;
 pub mod ca;
 pub mod cmp;
@@ -14,8 +15,10 @@ pub mod lists;
 mod ocsp;
 mod offers;
 pub mod ra;
+mod renewal;
 pub mod va;
 
+pub use acme::{Acme, AcmeLabel};
 pub use ca::{Ca, Setting};
 pub use cmp::{Cmp, CmpLabel};
 pub use contract::Authority;

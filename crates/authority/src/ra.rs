@@ -1,5 +1,6 @@
 //! The one conductor: takes requests for certificates from wherever they come, and answers each.
 
+use crate::acme;
 use crate::ca::{Ca, Cas, Setting};
 use crate::cmp::{Cmp, Front};
 use crate::foreign::{Abroad, Wanted};
@@ -33,6 +34,7 @@ pub struct Ra {
     ocsp: Memory,
     abroad: Option<Abroad>,
     cmp: Option<Front>,
+    acme: Option<acme::Front>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -69,7 +71,7 @@ impl Ra {
     pub fn new(setting: Setting) -> Result<Self, Fault> {
         let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
         let (notes, listing) = (Limiter::default(), Mutex::default());
-        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None })
+        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None, acme: None })
     }
 
     /// The same, with lines to foreign authorities.
@@ -84,6 +86,15 @@ impl Ra {
         Self { cmp: cmp.map(Front::new), ..self }
     }
 
+    /// The same, for clients that come over ACME.
+    #[must_use]
+    pub fn with_acme(self, acme: Option<acme::Acme>) -> Self {
+        Self { acme: acme.map(acme::Front::new), ..self }
+    }
+
+    pub(crate) const fn acme(&self) -> Option<&acme::Front> {
+        self.acme.as_ref()
+    }
     pub(crate) const fn cmp(&self) -> Option<&Front> {
         self.cmp.as_ref()
     }

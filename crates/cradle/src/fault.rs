@@ -165,17 +165,20 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer | R::SecretUnknown
         | R::ChannelUnbound | R::SecretExpired | R::ProtectionInvalid | R::ProtectionWeak | R::OtherCertificate | R::UnknownCaller
         | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
+        | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountEnded | R::OtherAccount
         | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
             Exit::NotAuthorised,
         #[rustfmt::skip]
         R::SerialUnknown | R::ProfileUnknown | R::IssuerUnknown | R::TransactionUnknown | R::ReleaseUnknown | R::SignerUnknown
-        | R::SupplierUnknown | R::LabelUnknown => Exit::NotFound,
+        | R::SupplierUnknown | R::LabelUnknown | R::AccountUnknown => Exit::NotFound,
         #[rustfmt::skip]
         R::SecretUsed | R::AlreadyRenewed | R::AlreadyConfirmed | R::ConfirmationWrong | R::NameTaken | R::ForeignUnsettled
         | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
         | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
-        R::ListInvalid => Exit::Failed,
+        #[rustfmt::skip]
+        R::ListInvalid | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed | R::ChallengeUnreached | R::ChallengeAddress
+        | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow | R::ChallengeTls | R::ChallengeWrong => Exit::Failed,
         R::ProofOfPossession
         | R::ProofMissing
         | R::NameMismatch

@@ -1,7 +1,8 @@
 //! What the gateway asks of km.
 
 use model::Fault;
-use model::contract::authority::{AnswerOcsp, OcspAnswered};
+use model::contract::acme::{AcmeAnswered, AnswerAcme, ReportSeen};
+use model::contract::authority::{AnswerOcsp, Done, OcspAnswered};
 use model::contract::enrolment::{
     AnswerCmp, CaCertificates, CaCertificatesShown, CertifyServer, CmpAnswered, CurrentCrl, CurrentCrlShown, Enrol,
     Enrolled, ServerCertified,
@@ -21,6 +22,16 @@ pub trait Km: Send + Sync + 'static {
     /// # Errors
     /// [`Fault`]
     fn answer_cmp(&self, call: &AnswerCmp) -> Result<CmpAnswered, Fault>;
+    /// Has a message of ACME answered.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn answer_acme(&self, call: &AnswerAcme) -> Result<AcmeAnswered, Fault>;
+    /// Tells what was seen where a name is to be proved.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn report_seen(&self, call: &ReportSeen) -> Result<Done, Fault>;
     /// The certificates of an authority.
     ///
     /// # Errors
@@ -51,6 +62,12 @@ impl Km for OverTheBus {
         self.0.call(call)
     }
     fn answer_cmp(&self, call: &AnswerCmp) -> Result<CmpAnswered, Fault> {
+        self.0.call(call)
+    }
+    fn answer_acme(&self, call: &AnswerAcme) -> Result<AcmeAnswered, Fault> {
+        self.0.call(call)
+    }
+    fn report_seen(&self, call: &ReportSeen) -> Result<Done, Fault> {
         self.0.call(call)
     }
     fn ca_certificates(&self, call: &CaCertificates) -> Result<CaCertificatesShown, Fault> {

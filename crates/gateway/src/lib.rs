@@ -3,11 +3,13 @@
 //! ```text
 //! Est::answer     path and method -> body in whatever form -> km: Enrol{what was shown} -> certificates, or an identifier
 //! Cmp::answer     path, method and size -> km: AnswerCmp{the message as it came} -> a message, errors too
+//! Acme::answer    path, method and type -> km: AnswerAcme{the message as it came} -> an answer; looks where names are proved
 //! Status::answer  OCSP, lists and certificates of authorities, in the clear: all of it is signed, and for anybody
 //! Gateway::open   the sockets; dropped, they are gone
 //! ```
 //! It keeps no key but that of its own TLS certificate, and no record.
 
+mod acme;
 mod cmp;
 mod est;
 mod identity;
@@ -16,6 +18,7 @@ mod km;
 mod open;
 mod status;
 
+pub use acme::{Acme, WithAcme};
 pub use cmp::{Cmp, WithCmp};
 pub use est::{Est, LabelStyle, ServerKeys};
 pub use identity::{Certified, certified};

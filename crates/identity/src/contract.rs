@@ -63,6 +63,8 @@ impl Service for Identity {
             | Subject::AuthorityCurrentCrl
             | Subject::AuthorityCmp
             | Subject::AuthoritySealingKey
+            | Subject::AuthorityAcme
+            | Subject::AuthorityAcmeSeen
             | Subject::AuthorityCertifyServer
             | Subject::SoftwareUpdate
             | Subject::ProvisioningRun

@@ -24,7 +24,7 @@ use model::{AuthorityName, Digest, Entity, Module, ProfileName, Reason, UnixTime
 use names::{AltNameRule, AttributeRule, bad};
 use std::fmt;
 use template::Facts;
-use x509::extension::{BasicConstraints, KeyUsage, decode_subject_alt_name, subject_alt_name};
+use x509::extension::{BasicConstraints, GeneralName, KeyUsage, decode_subject_alt_name, subject_alt_name};
 use x509::{Extension, KeyType, Name, SerialNumber, oids, sha256};
 
 /// Longest profile file in octets.
@@ -298,6 +298,17 @@ impl Profile {
         let who = self.requesters().is_none_or(|requesters| requesters.contains(&requester));
         let how = self.protocols().is_none_or(|protocols| protocols.contains(&protocol));
         if who && how { Ok(()) } else { Err(Reason::CallerNotAllowed) }
+    }
+
+    /// Whether a certificate for `entity` may have just these alternative names, besides those that the registration gives it.
+    ///
+    /// # Errors
+    /// [`Reason::NameMismatch`]; [`Reason::ProfileUnknown`] if the profile is for another kind of thing.
+    pub fn admit_names(&self, entity: &Entity, organization: &str, names: &[GeneralName]) -> Result<(), Reason> {
+        let mut reasons = Vec::new();
+        let facts = Facts::Subject { entity, organization };
+        names::alt_names(&self.alt_names, &facts, names, &mut reasons).ok_or(Reason::ProfileUnknown)?;
+        reasons.first().map_or(Ok(()), |reason| Err(*reason))
     }
 
     /// Decides what a certificate for `entity` says of it. `None` if the profile is for another kind of thing; what

@@ -1,7 +1,7 @@
 //! What the audit log says. One entry is one line of JSON; its octets are a leaf of the Merkle tree.
 
 use crate::mode::{Binding, Order};
-use crate::{Digest, Module, Reason, TransactionId, UnixTime};
+use crate::{AcmeId, Digest, Module, Reason, TransactionId, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the audit log.
@@ -45,6 +45,10 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         protocol: Option<String>,
     },
+    /// An account of ACME was bound to a device, or changed: SHA-256 of its key, and what happened.
+    AcmeAccount { subject: String, account: AcmeId, label: String, key: Digest, what: String },
+    /// A name was proved to be the device's, by this challenge.
+    NameProved { subject: String, name: String, challenge: String },
     /// A station may vouch for devices.
     Entitled { station: String, device_type: String, quota: u64, until: UnixTime },
     /// A certificate was revoked.

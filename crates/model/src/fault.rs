@@ -158,6 +158,40 @@ reasons! {
         "nothing: it is in force",
     OtherCertificate = "other-certificate": "the message is about a certificate that is not its sender's own";
         "sign it with the device's own certificate; operators revoke others' with `cradle cert revoke`",
+    NonceStale = "nonce-stale": "the nonce of the message was used, is too old, or is none of ours";
+        "nothing: clients take the next one by themselves; if it repeats, somebody sends messages again that are not theirs",
+    UrlMismatch = "url-mismatch": "the message was signed for another address than the one that it came to";
+        "nothing, if you did not send it; otherwise see that a proxy keeps the field Host, and `gateway.names`",
+    MessageAmbiguous = "message-ambiguous": "the message has a member twice, so that it could be read in two ways";
+        "nothing: no client writes such messages by itself",
+    BindingMissing = "binding-missing": "the account that was asked for is bound to no registration";
+        "give the client the key identifier and the key of `cradle device allow --secret` (external account binding)",
+    AccountUnknown = "account-unknown": "there is no such account under this label";
+        "register the client with the key of `cradle device allow --secret`",
+    AccountEnded = "account-ended": "the account was deactivated, or a newer one of its device took its place";
+        "register the client anew with the key of `cradle device allow --secret`",
+    OtherAccount = "other-account": "the message is about something of another account";
+        "nothing, if you did not send it: it was refused and recorded",
+    OrderMismatch = "order-mismatch": "the request does not have exactly the names of its order, or has the account's own key";
+        "write all names of the order as subjectAltName, nothing else, and a key of its own",
+    OrderNotReady = "order-not-ready": "the order is not ready: not all its names are proved, or it has ended";
+        "prove what is open, or make a new order",
+    ChallengeUnnamed = "challenge-unnamed": "the name that was to be proved has no address, or no such record";
+        "see what the resolver of `[gateway.validation]` says of it",
+    ChallengeUnreached = "challenge-unreached": "nobody answered where the name was to be proved";
+        "see that the client listens there, and that the gateway may reach it",
+    ChallengeAddress = "challenge-address": "the name leads to an address that is not asked: loopback, link-local, private or reserved";
+        "if devices are there, name their network in `allowed_networks` of `[gateway.validation]`",
+    ChallengeRedirect = "challenge-redirect": "where the name was to be proved, another place was named that is not followed";
+        "answer at once, or redirect over http to the same port only",
+    ChallengeTooLong = "challenge-too-long": "the answer where the name was to be proved has no end in sight";
+        "answer with the key authorization, and nothing else",
+    ChallengeSlow = "challenge-slow": "the answer where the name was to be proved did not come in time";
+        "see what holds the client or its line up",
+    ChallengeTls = "challenge-tls": "no TLS connection came about where the name was to be proved";
+        "offer TLS 1.3 and the protocol acme-tls/1",
+    ChallengeWrong = "challenge-wrong": "what was found where the name was to be proved is not what proves it";
+        "see what answers there: it is not the client that asked, or has another account's key",
     // The authority.
     LintFailed = "lint-failed": "the certificate would break a rule, so it was not signed";
         "see the finding in the log; correct the profile and run `cradle profile check`",

@@ -17,7 +17,7 @@ pub mod time;
 pub use fault::{Fault, Reason};
 pub use mode::Mode;
 pub use module::Module;
-pub use octets::{Base64, Digest, Nonce, TransactionId};
+pub use octets::{AcmeId, Base64, Digest, Nonce, TransactionId};
 pub use text::{
     AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, EstLabel, FileName, OperatorName,
     ProfileName, StationName, SupplierName,

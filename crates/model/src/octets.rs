@@ -124,6 +124,11 @@ fixed_octets!(
     Nonce, 16
 );
 
+fixed_octets!(
+    /// The name of an account, an order or an authorisation of ACME. Shape: 16 octets, which nobody guesses.
+    AcmeId, 16
+);
+
 impl TransactionId {
     /// Makes an identifier that begins with the time, so that neighbours in time are neighbours in an index.
     #[must_use]

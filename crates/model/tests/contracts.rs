@@ -10,6 +10,7 @@
 )]
 
 use model::Fault;
+use model::contract::acme::{AnswerAcme, ReportSeen};
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Deposit, Entitle, IssueCrl, IssueFilter, Release, Revoke,
 };
@@ -151,6 +152,14 @@ fn authority_cmp() {
 #[test]
 fn authority_sealing_key() {
     check::<ShowSealingKey>();
+}
+#[test]
+fn authority_acme() {
+    check::<AnswerAcme>();
+}
+#[test]
+fn authority_acme_seen() {
+    check::<ReportSeen>();
 }
 #[test]
 fn authority_certify_server() {

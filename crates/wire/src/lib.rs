@@ -3,6 +3,7 @@
 //! Each protocol is a module: strict reading under limits, the decision as a pure function, writing up to the octets
 //! that somebody else signs.
 
+pub mod acme;
 pub mod cmp;
 pub mod est;
 pub mod filter;

@@ -22,6 +22,18 @@ fn cmp_message() {
     check("cmp_message", wire::cmp_message);
 }
 #[test]
+fn acme_path() {
+    check("acme_path", wire::acme_path);
+}
+#[test]
+fn acme_message() {
+    check("acme_message", wire::acme_message);
+}
+#[test]
+fn acme_dns() {
+    check("acme_dns", wire::acme_dns);
+}
+#[test]
 fn cmp_path() {
     check("cmp_path", wire::cmp_path);
 }

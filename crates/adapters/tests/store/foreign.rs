@@ -215,7 +215,9 @@ fn records_of_schema_2_come_up_to_date() {
     b.sql(
         "DROP TABLE foreign_intent; DROP TABLE foreign_authority; DROP TABLE received; DROP TABLE invitation; \
            DROP TABLE bundle_release; DROP TABLE bundle; DROP TABLE trusted_file; \
-           DROP TABLE cmp_exchange; DROP TABLE cmp_secret",
+           DROP TABLE cmp_exchange; DROP TABLE cmp_secret; \
+           DROP TABLE acme_account; DROP TABLE acme_order; DROP TABLE acme_authorization; DROP TABLE acme_nonce; \
+           DROP TABLE acme_key",
     );
     b.sql(if b.server.is_some() {
         "UPDATE schema_version SET value = 2"

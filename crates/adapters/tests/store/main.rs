@@ -8,6 +8,7 @@
     reason = "what cannot go on here has failed"
 )]
 
+mod acme;
 mod authority;
 mod batch;
 mod checks;

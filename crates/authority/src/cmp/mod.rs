@@ -162,20 +162,28 @@ impl Ra {
         CmpAnswered { message: talk.answer(call.label.as_ref()).into() }
     }
 
+    /// Where secrets are kept sealed, and what opens them: where CMP or ACME is answered.
+    fn sealed(&self) -> Option<(&dyn CmpStore, &dyn SecretReader)> {
+        let cmp = self.cmp().map(|front| (front.cmp.store.as_ref(), front.cmp.secrets.as_ref()));
+        cmp.or_else(|| self.acme().map(|front| (front.acme.sealed.as_ref(), front.acme.secrets.as_ref())))
+    }
+
     /// The key to which one-time secrets are sealed, where MACs are verified with them.
     pub(crate) fn sealing_key(&self, _: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
-        let key = self.cmp().map(|front| front.cmp.secrets.public_key()).transpose()?;
+        let key = self.sealed().map(|(_, secrets)| secrets.public_key()).transpose()?;
         Ok(SealingKeyShown { key: key.map(|key| key.to_vec().into()) })
     }
 
     /// Keeps a secret that was sealed to km. That it is the one whose SHA-256 the grant has is seen when it is opened.
     pub(crate) fn keep_sealed(&self, call: &AllowEnrolment) -> Result<(), Fault> {
-        let (Some(front), Some(digest), Some(sealed)) = (self.cmp(), call.secret, &call.sealed) else { return Ok(()) };
+        let (Some((store, _)), Some(digest), Some(sealed)) = (self.sealed(), call.secret, &call.sealed) else {
+            return Ok(());
+        };
         if sealed.as_ref().len() > SEALED_LEN_MAX {
             return Err(Fault::malformed("a sealed secret is longer than it may be"));
         }
         let until = call.until.plus_s(SECRET_KEPT_S);
-        Ok(front.cmp.store.keep_secret(digest, sealed.as_ref(), until, self.now())?)
+        Ok(store.keep_secret(digest, sealed.as_ref(), until, self.now())?)
     }
 }
 

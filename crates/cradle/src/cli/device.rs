@@ -8,6 +8,7 @@ use adapters::vault::{VaultPublicKey, seal_secret};
 use model::contract::enrolment::{AllowEnrolment, ShowSealingKey, secret_info};
 use model::contract::identity::Mark;
 use model::lifecycle::Custody;
+use model::octets::base64url;
 use model::{Base64, DeviceId, DeviceSerial, Entity, Fault, ProfileName};
 use ports::Entropy;
 use ports::clock::random;
@@ -15,6 +16,7 @@ use ports::store::authority::CertificateFilter;
 use ports::store::identity::{DeviceFilter, DeviceRow};
 use ports::store::{AuthorityStore, IdentityStore};
 use serde::Serialize;
+use wire::acme::binding_key;
 use zeroize::Zeroizing;
 
 /// Devices.
@@ -195,16 +197,22 @@ fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64,
     installation.ask(&call, &format!("allowing {} to enrol", found.id))?;
     let (serial, until) = (&found.id.serial, call.until.to_string());
     let shown = secret.as_ref().map(|secret| secret.as_str());
+    let speaks_acme = workshop.config.gateway.as_ref().is_some_and(|gateway| !gateway.acme.is_empty());
+    let binding = secret.as_ref().filter(|_| speaks_acme).map(|secret| base64url(&binding_key(secret.as_bytes())));
     let said = serde_json::json!({
         "device": found.id, "profile": call.profile, "until": until, "user": serial, "secret": shown,
+        "eab_hmac_key": binding,
     });
     out.one(&said, || match shown {
-        Some(secret) => format!("user    {serial}\nsecret  {secret}\nuntil   {until}\n"),
+        Some(secret) => {
+            let key = binding.map(|key| format!("acme    {key}\n")).unwrap_or_default();
+            format!("user    {serial}\nsecret  {secret}\n{key}until   {until}\n")
+        }
         None => format!("{} may enrol under {} until {until}\n", found.id, call.profile),
     })
 }
 
-/// A secret, for km alone to read, if it answers CMP: a MAC is verified with nothing less.
+/// A secret, for km alone to read, if it answers CMP or ACME: a MAC is verified with nothing less.
 fn sealed_to_km(installation: &Installation, secret: &str, info: &[u8]) -> Result<Option<Base64>> {
     const DOING: &str = "sealing the secret to km";
     let Some(key) = installation.ask(&ShowSealingKey {}, DOING)?.key else { return Ok(None) };

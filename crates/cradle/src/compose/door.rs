@@ -5,9 +5,10 @@ use crate::config::GatewayConfig;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
 use adapters::http::serve::{Oldest, Service};
-use gateway::{Certified, Cmp, Est, Gateway, Km, OverTheBus, Setting, Status, Tls, WithCmp, certified};
+use adapters::looking::FromHere;
+use gateway::{Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Setting, Status, Tls, WithAcme, WithCmp, certified};
 use model::Module;
-use ports::{Clock, Link};
+use ports::{Clock, Entropy, Link};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ const TRY_AGAIN: u32 = 40;
 pub(crate) struct Door {
     config: GatewayConfig,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     link: Arc<Link>,
     open: Option<Gateway>,
     wait: u32,
@@ -32,7 +34,8 @@ impl Door {
     /// A door that is closed.
     pub(crate) fn new(workshop: &Workshop, link: &Arc<Link>) -> Result<Self> {
         let config = workshop.config.gateway.clone().ok_or_else(no_gateway)?;
-        Ok(Self { config, clock: Arc::clone(&workshop.clock), link: Arc::clone(link), open: None, wait: 0 })
+        let (clock, entropy) = (Arc::clone(&workshop.clock), Arc::clone(&workshop.entropy));
+        Ok(Self { config, clock, entropy, link: Arc::clone(link), open: None, wait: 0 })
     }
 
     /// Where it listens: for EST, and for status.
@@ -71,7 +74,7 @@ impl Door {
             Some(address) => {
                 let styles = config.est.iter().map(|(label, config)| (label.clone(), config.style()));
                 let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
-                Some((address, self.tls(km.as_ref())?, self.with_cmp(&km, Arc::new(est))))
+                Some((address, self.tls(km.as_ref())?, self.with_acme(&km, self.with_cmp(&km, Arc::new(est)))))
             }
         };
         let http = config.http.map(|address| {
@@ -88,6 +91,15 @@ impl Door {
         tracing::info!(https = ?open.https(), http = ?open.http(), "the gateway listens");
         self.open = Some(open);
         Ok(())
+    }
+
+    /// ACME beside a service, if the settings say that it is answered.
+    fn with_acme(&self, km: &Arc<dyn Km>, other: Arc<dyn Service>) -> Arc<dyn Service> {
+        if self.config.acme.is_empty() {
+            return other;
+        }
+        let looker = FromHere::new(self.config.validation.looking(), Arc::clone(&self.entropy));
+        Arc::new(WithAcme { acme: Acme::new(Arc::clone(km), Arc::new(looker)), other })
     }
 
     /// CMP beside a service, if the settings say that it is answered.

@@ -23,7 +23,7 @@ use adapters::sources::DirectoriesAndServers;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
-use authority::{Abroad, Cmp, Setting as AuthoritySetting};
+use authority::{Abroad, Acme, Cmp, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::mode::Binding;
@@ -276,6 +276,18 @@ impl Workshop {
             labels: labels.collect(),
             default: gateway.label.clone(),
             store: self.store.clone(),
+            secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
+        })
+    }
+
+    /// What km needs to answer ACME, if the settings say that it does.
+    pub(crate) fn acme(&self) -> Option<Acme> {
+        let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.acme.is_empty())?;
+        let labels = gateway.acme.iter().map(|(label, config)| (label.clone(), config.label()));
+        Some(Acme {
+            labels: labels.collect(),
+            store: self.store.clone(),
+            sealed: self.store.clone(),
             secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
         })
     }

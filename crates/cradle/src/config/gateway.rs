@@ -2,14 +2,17 @@
 
 use super::Config;
 use adapters::http::serve::Oldest;
-use authority::CmpLabel;
+use adapters::looking;
+use authority::{AcmeLabel, CmpLabel};
 use gateway::{LabelStyle, ServerKeys};
+use model::contract::acme::ChallengeKind;
 use model::{EstLabel, ProfileName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 use wire::est::Lines;
 
 /// Most labels.
@@ -48,6 +51,79 @@ pub(crate) struct GatewayConfig {
     /// What is had under each label of CMP; without one, CMP is not answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) cmp: BTreeMap<EstLabel, CmpConfig>,
+    /// What is had under each label of ACME; without one, ACME is not answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) acme: BTreeMap<EstLabel, AcmeConfig>,
+    /// How it is looked where names are to be proved.
+    #[serde(default)]
+    pub(crate) validation: ValidationConfig,
+}
+
+/// What is had under one label of ACME.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AcmeConfig {
+    /// Certificates of which profile.
+    pub(crate) profile: ProfileName,
+    /// By which challenges names are proved.
+    #[serde(default = "all_challenges")]
+    pub(crate) challenges: Vec<ChallengeKind>,
+}
+
+fn all_challenges() -> Vec<ChallengeKind> {
+    ChallengeKind::ALL.to_vec()
+}
+
+/// How it is looked where names are to be proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ValidationConfig {
+    /// The resolver that is asked; the first one of the system if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resolver: Option<SocketAddr>,
+    /// The port of `http-01`.
+    pub(crate) http_port: u16,
+    /// The port of `tls-alpn-01`.
+    pub(crate) tls_port: u16,
+    /// Networks that are asked although they are private, such as `10.0.0.0/8`.
+    pub(crate) allowed_networks: Vec<String>,
+    /// How long one look takes at most.
+    pub(crate) within_s: u64,
+}
+
+impl Default for ValidationConfig {
+    fn default() -> Self {
+        Self { resolver: None, http_port: 80, tls_port: 443, allowed_networks: Vec::new(), within_s: 10 }
+    }
+}
+
+/// How long one look may take: a client waits for it, and so do the next ones.
+const LOOK_WITHIN_S: RangeInclusive<u64> = 1..=30;
+
+impl ValidationConfig {
+    fn check(&self) -> Result<(), &'static str> {
+        if !LOOK_WITHIN_S.contains(&self.within_s) {
+            return Err("gateway.validation.within_s is from 1 to 30");
+        }
+        if self.http_port == 0 || self.tls_port == 0 {
+            return Err("gateway.validation has ports from 1 to 65535");
+        }
+        let is_network = |text: &String| text.parse::<looking::Network>().is_ok();
+        if self.allowed_networks.len() > LABELS_MAX || !self.allowed_networks.iter().all(is_network) {
+            return Err("gateway.validation.allowed_networks has networks such as 10.0.0.0/8");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn looking(&self) -> looking::Setting {
+        looking::Setting {
+            resolver: self.resolver,
+            http_port: self.http_port,
+            tls_port: self.tls_port,
+            allowed: self.allowed_networks.iter().filter_map(|text| text.parse().ok()).collect(),
+            within: Duration::from_secs(self.within_s),
+        }
+    }
 }
 
 /// A version of TLS.
@@ -155,6 +231,12 @@ impl LabelConfig {
     }
 }
 
+impl AcmeConfig {
+    pub(crate) fn label(&self) -> AcmeLabel {
+        AcmeLabel { profile: self.profile.clone(), challenges: self.challenges.clone() }
+    }
+}
+
 impl GatewayConfig {
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
@@ -175,6 +257,13 @@ impl GatewayConfig {
         if self.cmp.values().any(|label| !CONFIRM_WITHIN_S.contains(&label.confirm_within_s)) {
             return Err("gateway.cmp.LABEL.confirm_within_s is from 2 to 86400");
         }
+        if self.acme.len() > LABELS_MAX || self.acme.values().any(|label| label.challenges.is_empty()) {
+            return Err("gateway.acme has at most 256 labels, each with challenges");
+        }
+        if !self.acme.is_empty() && (self.names.is_empty() || self.https.is_none()) {
+            return Err("gateway.acme needs gateway.https, and gateway.names: the names by which clients know it");
+        }
+        self.validation.check()?;
         if self.est.values().any(|label| ![0, 64].contains(&label.base64_line)) {
             return Err("gateway.est.LABEL.base64_line is 64, or 0 for one line");
         }

@@ -15,7 +15,12 @@ use std::sync::Arc;
 pub(crate) fn service_of(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Arc<dyn Service>> {
     Ok(match module {
         Module::Authority => {
-            let km = Authority::start_with(workshop.authority_setting()?, Some(workshop.abroad()), workshop.cmp());
+            let km = Authority::start_with(
+                workshop.authority_setting()?,
+                Some(workshop.abroad()),
+                workshop.cmp(),
+                workshop.acme(),
+            );
             let km = km.or_fail(&format!("starting {module}"))?;
             Arc::new(km).on(link)
         }

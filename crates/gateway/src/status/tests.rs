@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "what cannot go on here has failed")]
 
 use super::*;
-use model::contract::authority::OcspAnswered;
+use model::contract::acme::{AcmeAnswered, AnswerAcme, ReportSeen};
+use model::contract::authority::{Done, OcspAnswered};
 use model::contract::enrolment::{
     AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, ServerCertified,
 };
@@ -18,6 +19,12 @@ impl Km for Teller {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_cmp(&self, _: &AnswerCmp) -> Result<CmpAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_acme(&self, _: &AnswerAcme) -> Result<AcmeAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn report_seen(&self, _: &ReportSeen) -> Result<Done, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn ca_certificates(&self, _: &CaCertificates) -> Result<CaCertificatesShown, Fault> {
@@ -101,6 +108,12 @@ impl Km for OneAfterTheOther {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_cmp(&self, _: &AnswerCmp) -> Result<CmpAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_acme(&self, _: &AnswerAcme) -> Result<AcmeAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn report_seen(&self, _: &ReportSeen) -> Result<Done, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn ca_certificates(&self, _: &CaCertificates) -> Result<CaCertificatesShown, Fault> {

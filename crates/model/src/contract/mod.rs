@@ -4,6 +4,7 @@
 //! Contracts change only by adding: a new field is optional, an old one is kept for a release, and the golden file in
 //! `contracts/` changes in the same commit. Who may make which call says `contracts/callers.toml`.
 
+pub mod acme;
 pub mod authority;
 pub mod enrolment;
 pub mod hierarchy;
@@ -82,6 +83,8 @@ subjects! {
     AuthorityCurrentCrl = "authority.current-crl" -> Authority,
     AuthorityCmp = "authority.cmp" -> Authority,
     AuthoritySealingKey = "authority.sealing-key" -> Authority,
+    AuthorityAcme = "authority.acme" -> Authority,
+    AuthorityAcmeSeen = "authority.acme-seen" -> Authority,
     AuthorityCertifyServer = "authority.certify-server" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
     IdentityTrust = "identity.trust" -> Identity,

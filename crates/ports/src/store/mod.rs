@@ -3,6 +3,7 @@
 //! Every writing call returns only when its effects are durable; what it fails with has had no effect. Each writes its
 //! audit entries in the same transaction.
 
+pub mod acme;
 pub mod authority;
 pub mod cmp;
 pub mod foreign;
@@ -11,6 +12,7 @@ pub mod line;
 pub mod mode;
 pub mod software;
 
+pub use acme::AcmeStore;
 pub use authority::AuthorityStore;
 pub use cmp::CmpStore;
 pub use foreign::ForeignStore;

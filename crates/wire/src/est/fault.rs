@@ -56,7 +56,10 @@ const fn told_of(reason: Reason) -> Told {
         | R::WrongType | R::BoardSilent | R::BoardRefused | R::FlashMismatch | R::SoftwareMissing
         | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid | R::ListContradicts
         | R::ListNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned | R::SupplierUnknown
-        | R::SupplierKnown => Told::Refused,
+        | R::SupplierKnown | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountUnknown
+        | R::AccountEnded | R::OtherAccount | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
+        | R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow
+        | R::ChallengeTls | R::ChallengeWrong => Told::Refused,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Prevents: answering before the commit is on disk; two processes writing at a time; going on after a failed fsync.
 
+mod acme;
 mod audit;
 mod authority;
 mod batch;
@@ -70,7 +71,7 @@ use writer::Writer;
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

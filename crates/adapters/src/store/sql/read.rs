@@ -1,7 +1,7 @@
 //! Columns as values of the model. What does not fit was not written by this program.
 
 use super::engine::{self, Row};
-use model::{Digest, TransactionId};
+use model::{AcmeId, Digest, TransactionId};
 use std::str::FromStr;
 use x509::SerialNumber;
 
@@ -16,6 +16,11 @@ impl FromOctets for Digest {
     }
 }
 impl FromOctets for TransactionId {
+    fn from_octets(octets: &[u8]) -> Option<Self> {
+        Self::from_slice(octets)
+    }
+}
+impl FromOctets for AcmeId {
     fn from_octets(octets: &[u8]) -> Option<Self> {
         Self::from_slice(octets)
     }

@@ -271,6 +271,10 @@ fn told(entry: &Entry) -> Option<Line> {
             let protocol = protocol.as_deref().unwrap_or("EST");
             format!("it came over {protocol}, under the label {label}, and showed {shown}; transaction {transaction}")
         }
+        Event::AcmeAccount { subject, account, label, what, .. } => {
+            format!("the account {account} of {subject}, under the label {label}: {what}")
+        }
+        Event::NameProved { subject, name, challenge } => format!("{subject} proved {name} by {challenge}"),
         Event::Approved { transaction, operator, approved } => {
             let word = if *approved { "approved" } else { "denied" };
             format!("{operator} {word} transaction {transaction}")

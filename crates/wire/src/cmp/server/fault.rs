@@ -47,7 +47,10 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         | R::SerialTaken | R::BoardTaken | R::WrongType | R::BoardSilent | R::BoardRefused | R::FlashMismatch
         | R::SoftwareMissing | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid | R::ListContradicts
         | R::ListNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned | R::SupplierUnknown
-        | R::SupplierKnown => F::NOT_AUTHORIZED,
+        | R::SupplierKnown | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountUnknown
+        | R::AccountEnded | R::OtherAccount | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
+        | R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow
+        | R::ChallengeTls | R::ChallengeWrong => F::NOT_AUTHORIZED,
     }
 }
 

@@ -1,0 +1,19 @@
+//! ACME at the gateway: certbot as the client, and messages made by hand for what no client sends by itself.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what cannot go on here has failed"
+)]
+
+mod attacks;
+mod certbot;
+#[path = "../common/mod.rs"]
+mod common;
+mod hand;
+mod messages;
+mod names;
+mod site;
