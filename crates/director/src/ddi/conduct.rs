@@ -196,15 +196,15 @@ impl Director {
         match self.documents.read(seen)? {
             None => return Ok(Heard::Unknown),
             Some((_, heard @ (Heard::Unknown | Heard::Gone | Heard::Nothing))) => return Ok(heard),
-            Some((_, Heard::Ended(_))) => {}
+            Some((_, Heard::Ended(_) | Heard::Said)) => {}
         }
         self.documents.change(|then| {
             let Some((looked, heard)) = seen(then)? else { return Ok(Heard::Unknown) };
-            if let Heard::Ended(counts) = &heard {
+            if matches!(heard, Heard::Ended(_) | Heard::Said) {
                 store(then, kind::DDI, &id.to_string(), &looked.side)?;
-                if let Some((gives, outcome)) = counts {
-                    claimed(then, &looked.catalogue, &looked.device, gives, *outcome)?;
-                }
+            }
+            if let Heard::Ended(Some((gives, outcome))) = &heard {
+                claimed(then, &looked.catalogue, &looked.device, gives, *outcome)?;
             }
             Ok(heard)
         })

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 pub(super) const FEEDBACK_LEN_MAX: u64 = 128 * 1024;
 /// Longest description of itself.
 pub(super) const CONFIG_LEN_MAX: u64 = 64 * 1024;
-/// So many lines of what a device said are kept, of so many characters.
-const DETAILS_MAX: usize = 8;
+/// So many lines of what a device said at once are kept, the last ones, of so many characters.
+const DETAILS_MAX: usize = 16;
 const DETAIL_LEN_MAX: usize = 200;
 /// Longest name and value of an attribute, in octets.
 const ATTRIBUTE_LEN_MAX: usize = 256;
@@ -18,8 +18,8 @@ const ATTRIBUTE_LEN_MAX: usize = 256;
 /// What a device says of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Feedback {
-    /// It goes on with it.
-    Underway,
+    /// It goes on with it, and says this besides.
+    Underway(Vec<String>),
     /// It has ended.
     Over { outcome: Outcome, details: Vec<String> },
 }
@@ -91,13 +91,17 @@ pub(super) fn feedback(octets: &[u8]) -> Result<Feedback, &'static str> {
             | Execution::Download
             | Execution::Downloaded,
             _,
-        ) => Ok(Feedback::Underway),
+        ) => Ok(Feedback::Underway(shown(&body.status.details))),
     }
 }
 
 fn over(outcome: Outcome, details: &[String]) -> Feedback {
-    let details = details.iter().take(DETAILS_MAX).map(|line| printable(line, DETAIL_LEN_MAX)).collect();
-    Feedback::Over { outcome, details }
+    Feedback::Over { outcome, details: shown(details) }
+}
+
+fn shown(details: &[String]) -> Vec<String> {
+    let last = details.iter().skip(details.len().saturating_sub(DETAILS_MAX));
+    last.map(|line| printable(line, DETAIL_LEN_MAX)).collect()
 }
 
 #[derive(Deserialize)]
@@ -157,7 +161,7 @@ mod tests {
     fn all_else_goes_on_whatever_it_says_of_its_end() {
         for execution in ["proceeding", "canceled", "scheduled", "rejected", "resumed", "download", "downloaded"] {
             for finished in ["success", "failure", "none"] {
-                assert_eq!(said(execution, finished), Ok(Feedback::Underway));
+                assert_eq!(said(execution, finished), Ok(Feedback::Underway(vec![])));
             }
         }
     }

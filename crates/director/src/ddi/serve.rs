@@ -238,7 +238,7 @@ fn base(head: &Head, room: &str) -> Option<String> {
 
 fn heard(heard: &Heard) -> Answer {
     match heard {
-        Heard::Nothing | Heard::Ended(_) => Answer::empty(200),
+        Heard::Nothing | Heard::Said | Heard::Ended(_) => Answer::empty(200),
         Heard::Gone => Answer::text(410, GONE),
         Heard::Unknown => Answer::text(404, UNKNOWN),
     }

@@ -6,6 +6,8 @@ use crate::rollout::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// So many lines are kept of what a device says of an action before it ends.
+const SAID_MAX: usize = 16;
 /// Most attributes of a device.
 const ATTRIBUTES_MAX: usize = 100;
 
@@ -50,6 +52,9 @@ struct Action {
     number: u32,
     gives: BTreeMap<Name, String>,
     stand: Stand,
+    // What it has said of it on the way, the last lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    said: Vec<String>,
 }
 
 /// How an action ended; without an outcome if it was withdrawn.
@@ -91,15 +96,37 @@ pub(super) enum Heard {
     Gone,
     /// It says nothing new.
     Nothing,
+    /// It goes on, and what it said besides is to be kept.
+    Said,
     /// An action ended. With what counts for roll-outs, if anything does.
     Ended(Option<(BTreeMap<Name, String>, Outcome)>),
+}
+
+impl Action {
+    // The last lines of what it says on its way, each once. Whether any is new.
+    fn with_said(mut self, details: Vec<String>) -> (Self, bool) {
+        let before = self.said.clone();
+        for line in details {
+            if !self.said.contains(&line) {
+                self.said.push(line);
+            }
+        }
+        self.said.drain(..self.said.len().saturating_sub(SAID_MAX));
+        let is_new = self.said != before;
+        (self, is_new)
+    }
 }
 
 impl Side {
     /// Goes on to what is wanted now; `number` is for a new action. Whether anything has changed.
     pub(super) fn turn(&mut self, wanted: &BTreeMap<Name, String>, number: u32) -> bool {
         let before = self.open.clone();
-        let fresh = (!wanted.is_empty()).then(|| Action { number, gives: wanted.clone(), stand: Stand::Offered });
+        let fresh = (!wanted.is_empty()).then(|| Action {
+            number,
+            gives: wanted.clone(),
+            stand: Stand::Offered,
+            said: Vec::new(),
+        });
         self.open = match self.open.take() {
             None => fresh,
             Some(action) if action.gives == *wanted => match action.stand {
@@ -160,9 +187,13 @@ impl Side {
         let Some(action) = self.open.take_if(|action| action.number == number) else {
             return self.heard_before(number, &feedback);
         };
-        let Feedback::Over { outcome, details } = feedback else {
-            self.open = Some(action);
-            return Heard::Nothing;
+        let (outcome, details) = match feedback {
+            Feedback::Over { outcome, details } => (outcome, [action.said.as_slice(), &details].concat()),
+            Feedback::Underway(details) => {
+                let (action, is_new) = action.with_said(details);
+                self.open = Some(action);
+                return if is_new { Heard::Said } else { Heard::Nothing };
+            }
         };
         if outcome == Outcome::Failed && action.stand == Stand::Withdrawn {
             // It was told to leave it alone meanwhile.
@@ -193,7 +224,7 @@ impl Side {
         let Some(ended) = self.ended.as_ref().filter(|ended| ended.number == number) else { return Heard::Unknown };
         match feedback {
             Feedback::Over { outcome, .. } if ended.outcome.is_none_or(|before| before == *outcome) => Heard::Nothing,
-            Feedback::Over { .. } | Feedback::Underway => Heard::Gone,
+            Feedback::Over { .. } | Feedback::Underway(_) => Heard::Gone,
         }
     }
 

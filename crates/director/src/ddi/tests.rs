@@ -134,7 +134,7 @@ fn a_device_is_given_what_was_chosen_until_it_says_that_it_has_it() {
     house.assign(&one, "a");
     let number = house.begins(&one, "a");
     assert_eq!(house.begins(&one, "a"), number, "the same action has another number");
-    assert_eq!(house.director.ddi_hear(&one, number, &Feedback::Underway, NOW), Ok(Heard::Nothing));
+    assert_eq!(house.director.ddi_hear(&one, number, &Feedback::Underway(vec![]), NOW), Ok(Heard::Nothing));
     assert_eq!(house.director.who_has("a").unwrap()[0].by, Word::Begun);
     assert!(matches!(house.says(&one, number, Outcome::Installed), Heard::Ended(Some(_))));
     assert_eq!(house.poll(&one), (None, None));
@@ -230,7 +230,7 @@ fn roll_outs_count_it_once_and_say_that_nobody_signed_it() {
     assert_eq!(house.rolled(), (State::Running, 1, [1, 0, 1]));
     assert_eq!(house.says(&canary, number, Outcome::Installed), Heard::Nothing);
     assert_eq!(house.says(&canary, number, Outcome::Failed), Heard::Gone);
-    assert_eq!(house.director.ddi_hear(&canary, number, &Feedback::Underway, NOW), Ok(Heard::Gone));
+    assert_eq!(house.director.ddi_hear(&canary, number, &Feedback::Underway(vec![]), NOW), Ok(Heard::Gone));
     assert_eq!(house.rolled().2, [1, 0, 1], "it was counted twice");
     // Whoever signs it afterwards is not counted again.
     house.reports(&canary, "a", 2);
@@ -269,7 +269,7 @@ fn what_is_withdrawn_is_left_alone_and_counts_as_no_failure() {
     assert_eq!(house.director.ddi_is_withdrawn(&one, first), Ok(true));
     // It does not want to; then it does.
     assert_eq!(cancel(&one, first, Outcome::Failed), Ok(Heard::Nothing));
-    assert_eq!(house.director.ddi_hear_cancel(&one, first, &Feedback::Underway), Ok(Heard::Nothing));
+    assert_eq!(house.director.ddi_hear_cancel(&one, first, &Feedback::Underway(vec![])), Ok(Heard::Nothing));
     assert_eq!(house.poll(&one), (None, Some(first)));
     assert_eq!(cancel(&one, first, Outcome::Installed), Ok(Heard::Ended(None)));
     assert_eq!(cancel(&one, first, Outcome::Installed), Ok(Heard::Nothing));
@@ -464,8 +464,10 @@ enum Event {
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let feedback =
-        || prop_oneof![Just(Feedback::Underway), Just(over(Outcome::Installed)), Just(over(Outcome::Failed))].boxed();
+    let feedback = || {
+        prop_oneof![Just(Feedback::Underway(vec![])), Just(over(Outcome::Installed)), Just(over(Outcome::Failed))]
+            .boxed()
+    };
     let event = prop_oneof![
         prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))].prop_map(Event::Wanted),
         Just(Event::Looked),
@@ -516,4 +518,27 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_was_said_on_the_way_is_kept_with_how_it_ended() {
+    let mut side = Side::default();
+    let wanted = BTreeMap::from([(name("modem"), "os-1".to_owned())]);
+    side.turn(&wanted, 7);
+    let underway = |line: &str| Feedback::Underway(vec![line.to_owned()]);
+    assert_eq!(side.hear(7, underway("ERROR: no such slot"), |_| 1, 0), Heard::Said);
+    assert_eq!(side.hear(7, underway("ERROR: no such slot"), |_| 1, 0), Heard::Nothing, "the same again");
+    assert_eq!(side.hear(7, Feedback::Underway(vec![]), |_| 1, 0), Heard::Nothing);
+    let over = Feedback::Over { outcome: Outcome::Failed, details: vec!["failed".to_owned()] };
+    assert!(matches!(side.hear(7, over, |_| 1, 0), Heard::Ended(Some(_))));
+    assert_eq!(side.account().failed[&name("modem")].details, ["ERROR: no such slot", "failed"]);
+    // Another action begins with nothing; of one that talks much the last lines count.
+    let mut side = Side::default();
+    side.turn(&wanted, 8);
+    for n in 0..100 {
+        side.hear(8, underway(&n.to_string()), |_| 1, 0);
+    }
+    side.hear(8, Feedback::Over { outcome: Outcome::Failed, details: vec![] }, |_| 1, 0);
+    let details = side.account().failed[&name("modem")].details.clone();
+    assert_eq!((details.len(), details[15].as_str()), (16, "99"));
 }
