@@ -1,6 +1,6 @@
 //! Repositories of software in directories and on servers.
 
-use crate::http::{Files as Served, PATIENCE};
+use crate::http::{Files as Served, PATIENCE, Shown};
 use model::Fault;
 use model::contract::software::Source;
 use ports::source::{Files, NotFetched, Repositories, Sources};
@@ -8,8 +8,11 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Directories of this box, and servers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DirectoriesAndServers;
+#[derive(Clone, Debug, Default)]
+pub struct DirectoriesAndServers {
+    /// What is shown to https servers that ask who we are.
+    pub shown: Option<Shown>,
+}
 
 impl Sources for DirectoriesAndServers {
     fn open(&self, source: &Source) -> Result<Repositories, Fault> {
@@ -21,7 +24,7 @@ impl Sources for DirectoriesAndServers {
                     let address = format!("{}/{folder}", address.trim_end_matches('/'));
                     // An address of http needs no anchors, whatever the other address needs them for.
                     let anchors = if address.starts_with("https://") { anchors.as_slice() } else { &[] };
-                    let served = Served::below(&address, anchors, PATIENCE);
+                    let served = Served::showing(&address, anchors, self.shown.as_ref(), PATIENCE);
                     Ok(Box::new(served.map_err(|bad| Fault::Malformed(bad.0.into()))?))
                 };
                 let director = director.as_deref().map(|address| below(address, "metadata")).transpose()?;
@@ -91,7 +94,7 @@ mod tests {
     use std::fs;
 
     fn open(path: &Path) -> Result<Repositories, Fault> {
-        DirectoriesAndServers.open(&Source::Directory(path.display().to_string()))
+        DirectoriesAndServers::default().open(&Source::Directory(path.display().to_string()))
     }
     fn put(dir: &Path, name: &str, octets: &[u8]) {
         let path = dir.join(name);
@@ -143,7 +146,7 @@ mod tests {
     fn addresses_that_are_none() {
         let open = |images: &str| {
             let source = Source::Servers { images: images.into(), director: None, tls_anchors: Vec::new() };
-            DirectoriesAndServers.open(&source).map(drop)
+            DirectoriesAndServers::default().open(&source).map(drop)
         };
         assert!(open("http://127.0.0.1:1/repository/").is_ok());
         assert!(matches!(open("ftp://example"), Err(Fault::Malformed(_))));

@@ -148,6 +148,9 @@ impl Privacy {
 pub(crate) struct ComponentConfig {
     /// What hardware it is.
     pub(crate) hardware_id: DeviceType,
+    /// How many roles of the image repository must say the same of its software (TAP 3).
+    #[serde(default = "one")]
+    pub(crate) signing_roles_min: usize,
     /// The key that signs its reports; the device's, if it has none of its own.
     key: Option<PathBuf>,
     /// What it left the factory with.
@@ -156,6 +159,9 @@ pub(crate) struct ComponentConfig {
     pub(crate) slots: Slots,
 }
 
+const fn one() -> usize {
+    1
+}
 fn boot_id() -> PathBuf {
     PathBuf::from("/proc/sys/kernel/random/boot_id")
 }

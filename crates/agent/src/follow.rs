@@ -7,7 +7,7 @@ use crate::state::State;
 use model::UnixTime;
 use std::collections::BTreeMap;
 use update::tuf::{Client, Limits};
-use update::uptane::{Agreed, Component, Directions, Inventory, ManifestKey};
+use update::uptane::{Agreed, Component, ComponentId, Directions, Inventory, ManifestKey};
 
 /// Brings both up to date, and gives what they agree on. One time judges all of it. The key to which the director wants reports sealed
 /// is kept.
@@ -36,7 +36,10 @@ pub(crate) fn follow(config: &Config, places: &Places, state: &mut State, now: U
         images.find(name).map_err(|refused| Failure::refused(&refused))?;
         images.drive(&mut images_side).map_err(|why| images_side.failed("image repository", why))?;
         let target = images.found().map_err(|refused| Failure::refused(&refused))?;
-        all.push(directions.agree(&target).map_err(|bad| Failure::disagree(name, bad))?);
+        let agreed = directions.agree(&target).map_err(|bad| Failure::disagree(name, bad))?;
+        let demand = |id: &ComponentId| config.components.get(&id.to_string()).map_or(1, |one| one.signing_roles_min);
+        agreed.demanded(demand).map_err(|bad| Failure::disagree(name, bad))?;
+        all.push(agreed);
     }
     Ok(all)
 }

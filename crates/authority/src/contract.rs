@@ -206,6 +206,7 @@ impl Service for Answering {
             | Subject::IdentityRecord
             | Subject::IdentityMark
             | Subject::SoftwareUpdate
+            | Subject::SoftwareNotice
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch
             | Subject::ModeLease

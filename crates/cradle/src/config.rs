@@ -1,8 +1,10 @@
 //! The settings of one installation: `cradle.toml` in its data directory.
 
 mod gateway;
+mod software;
 
 pub(crate) use gateway::{GatewayConfig, LabelConfig};
+pub(crate) use software::{NoticesConfig, SoftwareConfig};
 
 use crate::fault::{Exit, Failure, Result};
 use adapters::bus::nats::Domain;
@@ -63,6 +65,9 @@ pub(crate) struct Config {
     /// Which repositories of software this box follows; none if absent, and then no software is taken or flashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) follow: Option<FollowConfig>,
+    /// Where the repositories are that sm follows by itself; it follows only when somebody says so if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) software: Option<SoftwareConfig>,
     /// The door to other networks; there is none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gateway: Option<GatewayConfig>,
@@ -315,6 +320,11 @@ impl Config {
         self.log.as_ref().unwrap_or(&self.name)
     }
 
+    /// Whether the gateway listens in any mode.
+    pub(crate) fn has_door(&self) -> bool {
+        self.gateway.is_some() || self.software.as_ref().is_some_and(|software| software.notices.is_some())
+    }
+
     /// Reads the settings of an installation.
     pub(crate) fn read(data: &Path) -> Result<Self> {
         let path = data.join(FILE);
@@ -358,6 +368,9 @@ impl Config {
         }
         if let Some(gateway) = &self.gateway {
             gateway.check()?;
+        }
+        if let Some(software) = &self.software {
+            software.check()?;
         }
         if let Some(bus) = &self.bus {
             bus.check()?;

@@ -213,6 +213,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::ReleaseExpired
         | R::WrongHardware
         | R::NothingFollowed
+        | R::SecondSignatureMissing
         | R::NotOnList
         | R::AlreadyProvisioned
         | R::SerialTaken

@@ -324,6 +324,37 @@ fn a_station_has_an_age_beyond_which_it_wants_a_fresh_word() {
     assert_eq!(b.count("sensor")["provisioned"], 6);
 }
 #[test]
+fn a_station_may_demand_that_two_roles_sign() {
+    let mut maker = Maker::directed("urn:dev:ops:32473-box-line%2D1");
+    let b = supplied("bundles-two-roles", &maker);
+    let path = b.data().join("device-types/sensor.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("signing_roles_min = 2\n{text}")).unwrap();
+    b.fails(&["station", "run", "sensor"], 7, "second-signature-missing");
+    // Supplier and integrator say the same of the next release, each with a key of its own.
+    let role = |name: &str, key: u8| json!({"rolename": name, "keyids": [repository::id(key)], "threshold": 1});
+    maker.release(2);
+    let about = maker.images.of("targets")["targets"].as_object_mut().unwrap().remove("app-2.img").unwrap();
+    maker.images.of("targets")["delegations"] = json!({"keys": repository::keys(&[5, 6]), "roles": [{
+        "name": "both", "paths": ["app-2.img"], "terminating": true, "min_roles_in_agreement": 2,
+        "roles": [role("supplier", 5), role("integrator", 6)],
+    }]});
+    for (name, key) in [("supplier", 5), ("integrator", 6)] {
+        maker.images.role(name, key);
+        maker.images.of(name)["expires"] = json!(EXPIRES);
+        maker.images.of(name)["targets"]["app-2.img"] = about.clone();
+    }
+    maker.images.publish_targets();
+    maker.direct(2);
+    maker.stick(&b, "next");
+    let to = b.dir.join(format!("next/images/targets/{}.app-2.img", x509::sha256(&image(2))));
+    std::fs::write(to, image(2)).unwrap();
+    b.ok(&["mode", "set", "software-import"]);
+    b.ok(&["release", "import", "next"]);
+    b.ok(&["mode", "set", "provision"]);
+    assert_eq!(b.count("sensor")["provisioned"], 6);
+}
+#[test]
 fn roots_in_the_data_directory_are_those_that_the_settings_name() {
     let (maker, other) = (Maker::new(), repository());
     let b = supplied("bundles-roots", &maker);

@@ -3,7 +3,8 @@
 use crate::choice::{Catalogue, Image, Standing};
 use crate::ddi::failed_no_more;
 use crate::documents::{
-    GENERATION, ROLLOUTS, device, givable, image_named, image_of, kind, load, parsed, store, store_image, turn,
+    GENERATION, ROLLOUTS, demanded, device, givable, image_named, image_of, kind, load, news, parsed, store,
+    store_image, turn,
 };
 use crate::fault::DirectorFault;
 use crate::names::Name;
@@ -12,7 +13,7 @@ use crate::records::{Assignment, Device, Scope};
 use crate::rollout::{Plan, Rollout};
 use crate::telling::{Kept, stale};
 use adapters::documents::{Documents, Moment};
-use model::{DeviceId, UnixTime};
+use model::{DeviceId, DeviceType, UnixTime};
 use ports::Signer;
 use std::fmt;
 use std::path::Path;
@@ -157,6 +158,7 @@ impl Director {
             now.put(kind::ROOT, &root_key(next.version()), octets)?;
             // What was signed under another identifier of the key is signed anew.
             turn(now)?;
+            news(now)?;
             Ok(next.version())
         })
     }
@@ -196,17 +198,31 @@ impl Director {
     /// # Errors
     /// [`DirectorFault::Refused`] if another one of that name was taken: what was given to devices does not change.
     pub fn take(&self, offer: Offer) -> Done {
-        self.documents.change(|now| match now.get(kind::IMAGE, offer.name())? {
-            Some(octets) if image_of(&octets)?.offer == offer => Ok(()),
-            Some(_) => Err(DirectorFault::Refused(format!(
-                "{} is known with other octets, another counter or other hardware",
-                offer.name()
-            ))),
-            None => {
-                store_image(now, &Image { offer, standing: Standing::Offered })?;
-                turn(now)
-            }
+        self.documents.change(|now| {
+            demanded(now, &offer).and_then(|()| match now.get(kind::IMAGE, offer.name())? {
+                // Another role may have signed it meanwhile.
+                Some(octets) if image_of(&octets)?.offer.is_same_as(&offer) => {
+                    store_image(now, &Image { offer, ..image_of(&octets)? })
+                }
+                Some(_) => Err(DirectorFault::Refused(format!(
+                    "{} is known with other octets, another counter or other hardware",
+                    offer.name()
+                ))),
+                None => {
+                    store_image(now, &Image { offer, standing: Standing::Offered })?;
+                    turn(now)
+                }
+            })
         })
+    }
+
+    /// Demands that so many roles of the image repository sign what is for this hardware. What is signed by fewer is neither taken nor
+    /// assigned from now on.
+    ///
+    /// # Errors
+    /// [`DirectorFault::Documents`]
+    pub fn demand(&self, hardware_id: &DeviceType, roles: u64) -> Done {
+        self.documents.change(|now| store(now, kind::DEMAND, hardware_id.as_str(), &roles))
     }
 
     /// Says whether a target may be given from now on. What was recalled is not offered again.
@@ -221,6 +237,7 @@ impl Director {
             }
             image.standing = standing;
             store_image(now, &image)?;
+            news(now)?;
             turn(now)
         })
     }
@@ -240,6 +257,7 @@ impl Director {
             device.assigned.insert(component.clone(), image.offer.name().to_owned());
             failed_no_more(now, &id.to_string(), component)?;
             stale(now, &id.to_string())?;
+            news(now)?;
             store(now, kind::DEVICE, &id.to_string(), &device)
         })
     }
@@ -256,6 +274,7 @@ impl Director {
         self.documents.change(|now| {
             givable(now, &assignment.image)?;
             store(now, kind::ASSIGNMENT, &format!("{scope}/{}", assignment.component), assignment)?;
+            news(now)?;
             turn(now)
         })
     }
@@ -275,6 +294,7 @@ impl Director {
             let rollout = Rollout::begin(plan, number).map_err(|flaw| DirectorFault::Refused(flaw.to_owned()))?;
             store(now, kind::STATE, ROLLOUTS, &number)?;
             store(now, kind::ROLLOUT, name.as_str(), &rollout)?;
+            news(now)?;
             turn(now)
         })
     }
@@ -289,6 +309,7 @@ impl Director {
             let mut rollout = found.ok_or(DirectorFault::NotFound("roll-out"))?;
             how(&mut rollout).map_err(|state| DirectorFault::Refused(format!("it is {state:?}").to_lowercase()))?;
             store(now, kind::ROLLOUT, name.as_str(), &rollout)?;
+            news(now)?;
             turn(now)?;
             Ok(rollout)
         })

@@ -29,6 +29,13 @@ pub(crate) mod kind {
     pub(crate) const TYPE: &str = "type";
     /// What devices that are served over DDI were told, and said: nothing of it is signed.
     pub(crate) const DDI: &str = "ddi";
+    /// How many roles of the image repository must sign what is for this hardware.
+    pub(crate) const DEMAND: &str = "demand";
+    /// The keys that sign reports of a box, and its reports.
+    pub(crate) const REPORTERS: &str = "reporters";
+    pub(crate) const REPORT: &str = "report";
+    /// Who is told that something has changed.
+    pub(crate) const SUBSCRIBER: &str = "subscriber";
     /// The SHA-1 of files, by their SHA-256.
     pub(crate) const SHA1: &str = "sha1";
 }
@@ -66,6 +73,15 @@ pub(crate) const ROLLOUTS: &str = "rollouts";
 /// To which key devices seal, and how long what they are told is made.
 pub(crate) const ANNOUNCED: &str = "announced";
 
+/// How often something has changed of which others are told.
+pub(crate) const NEWS: &str = "news";
+
+/// Something has changed of which others are told: that it has, and not what.
+pub(crate) fn news(now: &Moment<'_>) -> Done {
+    let number: u64 = load(now, kind::STATE, NEWS)?.unwrap_or(0);
+    store(now, kind::STATE, NEWS, &(number + 1))
+}
+
 /// What may be given has changed: whoever asks next is told anew.
 pub(crate) fn turn(now: &Moment<'_>) -> Done {
     let generation: u64 = load(now, kind::STATE, GENERATION)?.unwrap_or(0);
@@ -83,8 +99,23 @@ pub(crate) fn image_named(now: &Moment<'_>, name: &str) -> Done<Image> {
     )
 }
 
+/// Whether as many roles of the image repository sign a target as is demanded of what is for its hardware.
+pub(crate) fn demanded(now: &Moment<'_>, offer: &Offer) -> Done {
+    for hardware_id in offer.hardware_ids() {
+        let demand: u64 = load(now, kind::DEMAND, hardware_id.as_str())?.unwrap_or(1);
+        if offer.agreeing() < demand {
+            let (name, said) = (offer.name(), offer.agreeing());
+            let why =
+                format!("{name} is signed by {said} roles of the image repository, and {hardware_id} demands {demand}");
+            return Err(DirectorFault::Refused(why));
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn givable(now: &Moment<'_>, name: &str) -> Done<Image> {
     let image = image_named(now, name)?;
+    demanded(now, &image.offer)?;
     match image.standing {
         Standing::Offered => Ok(image),
         Standing::Deprecated => Err(DirectorFault::Refused(format!("{name} is deprecated"))),

@@ -3,7 +3,7 @@
 use crate::choice::{Catalogue, Chosen, Has};
 use crate::conduct::Director;
 use crate::ddi::{Side, claims_of};
-use crate::documents::{device, kind, load, parsed, store, turn};
+use crate::documents::{device, kind, load, news, parsed, store, turn};
 use crate::fault::DirectorFault;
 use crate::names::Name;
 use crate::records::{Device, Interface};
@@ -343,5 +343,9 @@ fn over(then: &Moment<'_>, rollout: &Rollout, place: &str, outcome: Outcome, wor
         Word::Ddi | Word::Begun => heard.report_unsigned(outcome),
     }
     store(then, kind::ROLLOUT, rollout.plan().name.as_str(), &heard)?;
+    // Who is told of each report would know who has what.
+    if (rollout.state(), rollout.stage()) != (heard.state(), heard.stage()) {
+        news(then)?;
+    }
     turn(then)
 }

@@ -1,4 +1,4 @@
-//! What devices ask over HTTP: both repositories, a nonce, and to take a manifest. Who asks is who its certificate says.
+//! What devices ask over HTTP: both repositories, a nonce, and to take a manifest; and what boxes report. Who asks is who its certificate says.
 
 use crate::conduct::Director;
 use crate::ddi::{self, Ddi, Settings};
@@ -60,12 +60,14 @@ enum Asked<'a> {
     File(&'a str),
     Nonce,
     Manifest,
+    Report,
 }
 
 fn asked<'a>(head: &'a Head, rest: &'a str) -> Option<Asked<'a>> {
     match (head.method(), rest) {
         ("GET", "nonce") => Some(Asked::Nonce),
         ("POST", "manifest") => Some(Asked::Manifest),
+        ("POST", "report") => Some(Asked::Report),
         ("GET" | "HEAD", rest) => rest.strip_prefix("metadata/").map(Asked::File),
         _ => None,
     }
@@ -76,8 +78,8 @@ impl Service for Serving {
         if let Some(limits) = ddi::limits(head, &self.ddi) {
             return limits;
         }
-        let is_manifest = head.method() == "POST" && head.path().ends_with("/manifest");
-        match is_manifest {
+        let is_sealed = ["/manifest", "/report"].iter().any(|end| head.path().ends_with(end));
+        match head.method() == "POST" && is_sealed {
             true => BodyLimits {
                 len_max: u64::try_from(SEALED_LEN_MAX).unwrap_or(u64::MAX),
                 within: MANIFEST_WITHIN,
@@ -110,18 +112,21 @@ impl Service for Serving {
             return Answer::text(403, "Your certificate names another device.");
         }
         let said = match asked(head, rest) {
-            None => return Answer::text(404, "There are metadata/, nonce and manifest."),
+            None => return Answer::text(404, "There are metadata/, nonce, manifest and report."),
             Some(Asked::File(file)) => self.director.file(&device, file, now),
             Some(Asked::Nonce) => self
                 .director
                 .ask(&device, self.entropy.as_ref(), now)
                 .map(|(nonce, number)| self.said(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n"))),
-            Some(Asked::Manifest) => {
+            Some(sealed @ (Asked::Manifest | Asked::Report)) => {
                 let mut octets = Vec::new();
                 if body.read_to_end(&mut octets).is_err() {
-                    return Answer::text(400, "The manifest did not come.");
+                    return Answer::text(400, "What was announced did not come.");
                 }
-                let number = self.director.manifest(&device, &octets, now);
+                let number = match sealed {
+                    Asked::Report => self.director.report(&device, &octets, now),
+                    _ => self.director.manifest(&device, &octets, now),
+                };
                 number.map(|number| self.said(format!("{{\"number\":{number}}}\n")))
             }
         };

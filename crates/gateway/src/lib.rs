@@ -5,6 +5,7 @@
 //! Cmp::answer     path, method and size -> km: AnswerCmp{the message as it came} -> a message, errors too
 //! Acme::answer    path, method and type -> km: AnswerAcme{the message as it came} -> an answer; looks where names are proved
 //! Status::answer  OCSP, lists and certificates of authorities, in the clear: all of it is signed, and for anybody
+//! Notices::answer that there is news of software, as it came -> sm, which knows whether who says so may
 //! Gateway::open   the sockets; dropped, they are gone
 //! ```
 //! It keeps no key but that of its own TLS certificate, and no record.
@@ -15,6 +16,7 @@ mod est;
 mod identity;
 mod keys;
 mod km;
+mod notices;
 mod open;
 mod status;
 
@@ -23,5 +25,6 @@ pub use cmp::{Cmp, WithCmp};
 pub use est::{Est, LabelStyle, ServerKeys};
 pub use identity::{Certified, certified};
 pub use km::{Km, OverTheBus};
+pub use notices::{NOTICES, Notices};
 pub use open::{Gateway, NotOpen, Setting, Tls};
 pub use status::Status;

@@ -67,6 +67,7 @@ impl Service for Identity {
             | Subject::AuthorityAcmeSeen
             | Subject::AuthorityCertifyServer
             | Subject::SoftwareUpdate
+            | Subject::SoftwareNotice
             | Subject::ProvisioningRun
             | Subject::ProvisioningWatch
             | Subject::ModeLease

@@ -273,6 +273,8 @@ reasons! {
         "get fresh metadata from the maker",
     ReleaseUnknown = "release-unknown": "there is no such release in this store";
         "import one with `cradle release import`",
+    SecondSignatureMissing = "second-signature-missing": "fewer roles of the repository sign the release than its device type demands";
+        "have the integrator sign it too (`cradle repo agree`), publish, and import again",
     NothingFollowed = "nothing-followed": "this box follows no repository of software";
         "give it the first root of one with `cradle release follow`",
     WrongHardware = "wrong-hardware": "the release is not for this device type";

@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod mode;
 pub mod module;
 pub mod octets;
+pub mod report;
 pub mod text;
 pub mod time;
 

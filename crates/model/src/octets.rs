@@ -199,6 +199,13 @@ pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     EITHER.decode(text.iter().map(standard).collect::<Vec<u8>>()).ok()
 }
 
+/// Writes octets as base64, padded.
+/// Source: RFC 4648 §4.
+#[must_use]
+pub fn base64(octets: &[u8]) -> String {
+    STANDARD.encode(octets)
+}
+
 /// Writes octets as base64url without padding.
 /// Source: RFC 7515 §2.
 #[must_use]

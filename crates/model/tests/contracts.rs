@@ -23,7 +23,7 @@ use model::contract::hierarchy::{
 };
 use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
 use model::contract::provisioning::{RunLine, WatchLine};
-use model::contract::software::Update;
+use model::contract::software::{HearNotice, Update};
 use model::contract::supervisor::{AskLease, EnterMode, Lease, OrderMode, Seal, ShowMode};
 use model::contract::{Call, Subject};
 use serde::Serialize;
@@ -196,6 +196,10 @@ fn identity_mark() {
 #[test]
 fn software_update() {
     check::<Update>();
+}
+#[test]
+fn software_notice() {
+    check::<HearNotice>();
 }
 #[test]
 fn mode_lease() {

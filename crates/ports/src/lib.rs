@@ -18,6 +18,7 @@ pub mod link;
 pub mod looking;
 pub mod refusals;
 pub mod replay;
+pub mod reports;
 pub mod secrets;
 pub mod signer;
 pub mod source;

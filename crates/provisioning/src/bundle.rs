@@ -23,6 +23,9 @@ impl Station {
         let row = self.setting.releases.last_bundle()?.ok_or(Reason::ReleaseUnknown)?;
         let verified = self.verified(primary, (&row, device_type), floor)?;
         let announced = verified.release(&device_type.name).ok_or(Reason::ReleaseUnknown)?;
+        if announced.agreeing() < device_type.signing_roles_min {
+            return Err(Reason::SecondSignatureMissing.into());
+        }
         // The row only says where the image lies.
         let named = |release: &&BundledRow| release.device_type == device_type.name;
         let release = row.releases.iter().find(named).ok_or(Reason::ReleaseUnknown)?;

@@ -10,6 +10,8 @@ use x509::KeyType;
 pub const FILE_LEN_MAX: usize = 64 * 1024;
 /// How long ago sm may have verified a release, unless the device type says otherwise: a quarter of a year.
 const BUNDLE_AGE_MAX_S: u64 = 90 * 86_400;
+/// Most roles that can be asked together.
+const SIGNING_ROLES_MAX: usize = 8;
 // What becomes of a pin that nothing keeps to any more.
 const SIGNERS: &str = "signers pins makers of single releases, which are not taken any more: what a station believes begins with the \
     first roots that the box follows; say `cradle release follow`, then take the line out";
@@ -27,6 +29,8 @@ pub struct DeviceTypeFile {
     pub key_type: KeyType,
     /// How long ago sm may have verified the release, in seconds.
     pub bundle_age_max_s: u64,
+    /// How many roles of the image repository must say the same of its software (TAP 3): 2 where supplier and integrator both sign.
+    pub signing_roles_min: usize,
     /// How to reach its boards: read by the adapter that it names.
     pub flasher: toml::Table,
 }
@@ -39,11 +43,16 @@ struct File {
     key_type: String,
     #[serde(default = "bundle_age_max_s")]
     bundle_age_max_s: u64,
+    #[serde(default = "one")]
+    signing_roles_min: usize,
     // Of the format before bundles: it pinned makers, and is not silently left out.
     signers: Option<toml::Value>,
     flasher: toml::Table,
 }
 
+const fn one() -> usize {
+    1
+}
 const fn bundle_age_max_s() -> u64 {
     BUNDLE_AGE_MAX_S
 }
@@ -72,6 +81,9 @@ impl DeviceTypeFile {
         if file.signers.is_some() {
             return Err(BadDeviceType(SIGNERS.into()));
         }
+        if !(1..=SIGNING_ROLES_MAX).contains(&file.signing_roles_min) {
+            return Err(BadDeviceType("signing_roles_min is from 1 to 8".into()));
+        }
         let key_type = KeyType::by_name(&file.key_type)
             .ok_or_else(|| BadDeviceType(format!("key_type {:?} is not known", printable(&file.key_type, 40))))?;
         Ok(Self {
@@ -80,6 +92,7 @@ impl DeviceTypeFile {
             profile: file.profile,
             key_type,
             bundle_age_max_s: file.bundle_age_max_s,
+            signing_roles_min: file.signing_roles_min,
             flasher: file.flasher,
         })
     }
@@ -117,6 +130,12 @@ mod tests {
     fn a_pin_that_nothing_keeps_to_is_refused_with_what_to_do() {
         let bad = DeviceTypeFile::read("sensor".parse().unwrap(), &format!("signers = []\n{GOOD}")).unwrap_err();
         assert!(bad.0.contains("cradle release follow"), "{bad}");
+    }
+    #[test]
+    fn how_many_roles_must_sign() {
+        check(&format!("signing_roles_min = 2\n{GOOD}"), true);
+        check(&format!("signing_roles_min = 0\n{GOOD}"), false);
+        check(&format!("signing_roles_min = 9\n{GOOD}"), false);
     }
     #[test]
     fn a_long_file_is_refused() {

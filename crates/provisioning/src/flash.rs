@@ -6,8 +6,10 @@ use crate::station::{Leaves, Station, Watch, Work};
 use crate::tray::{Place, Stage, Tray};
 use model::contract::identity::{Step, StepDone};
 use model::lifecycle::{Device, Flashed, Registered};
+use model::report::{Did, Reported};
 use model::{Fault, Reason};
 use ports::flasher::{BoardFault, Part};
+use ports::reports::Outbox;
 use ports::store::line::Job;
 
 /// What was done to one board.
@@ -114,7 +116,10 @@ impl Station {
             board: d.device.board().clone(),
             step: Step::Flashed { image: release.image(), duration_ms: d.duration_ms, retries: d.retries },
         });
-        let mut results = self.record(steps.collect())?.into_iter();
+        let steps: Vec<_> = steps.collect();
+        let flashed = steps.iter().map(|step| step.device.to_string()).collect();
+        self.report_flashed(flashed, release)?;
+        let mut results = self.record(steps)?.into_iter();
         self.setting.store.set_jobs(&jobs)?;
         self.setting.store.raise_release_floor(&self.setting.device_type.name, release.counter())?;
         for ((place, d), new) in done.into_iter().zip(new) {
@@ -125,6 +130,23 @@ impl Station {
                 Err(fault) => place.at = Stage::Left(fault.into(), Some(d.device.id().clone())),
             }
         }
+        Ok(())
+    }
+
+    /// Leaves a report for the director, if there is one, which sm takes there: durable before anything is recorded, so that none is
+    /// forgotten. A board that is flashed again after an interruption is reported again.
+    fn report_flashed(&self, devices: Vec<String>, release: &Release) -> Result<(), Fault> {
+        let directed = self.setting.primary.as_ref().filter(|primary| primary.director_root.is_some());
+        let Some(primary) = directed.filter(|_| !devices.is_empty()) else { return Ok(()) };
+        let image = Reported {
+            device_type: self.setting.device_type.name.clone(),
+            release: release.title().to_owned(),
+            release_counter: release.counter(),
+            image: release.image(),
+            devices,
+        };
+        let outbox = Outbox::of(self.setting.releases.as_ref(), &self.setting.link);
+        outbox.put(&primary.device, self.now(), Did::Flashed, vec![image])?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! DIR/targets/    served: dir/HASH.file
 //! DIR/staged/     not served: what comes next, unsigned or signed by some; staged/targets/ has its images
 //! DIR/developers/ not served: whose signatures over images are believed when they are staged; developers.json: how many are wanted
+//! DIR/notices.json not served: who is told of what is published, and how far he was
 //! DIR/keys/       not served: keys of whoever publishes here, if they are kept in files (another crate's matter)
 //! ```
 //!
@@ -27,6 +28,7 @@ mod developers;
 mod disk;
 mod fault;
 mod file;
+mod notices;
 mod plan;
 mod prune;
 mod publish;

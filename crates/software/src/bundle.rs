@@ -31,6 +31,14 @@ struct There {
     left: Vec<BlobName>,
 }
 
+/// What came of following repositories.
+pub(crate) enum Outcome {
+    /// A bundle is kept.
+    Kept(Updated),
+    /// Nothing was taken.
+    Refused { reason: Reason, what: String },
+}
+
 impl Stopped {
     /// Whether the same source may be good another time: something failed or did not come, and nothing was found bad.
     fn may_go_on(&self) -> bool {
@@ -52,21 +60,34 @@ impl Software {
     /// [`Fault::Refused`] with [`Reason::NothingFollowed`]; [`Fault::Malformed`] and [`Fault::Unavailable`] of the
     /// source; [`Fault::Unavailable`].
     pub fn update(&self, call: &Update) -> Result<Updated, Fault> {
+        if self.parts.primary.is_none() {
+            return Err(Reason::NothingFollowed.into());
+        }
+        let repositories = self.parts.sources.open(&call.source)?;
+        Ok(match self.follow(&repositories, None)? {
+            Outcome::Kept(updated) => updated,
+            Outcome::Refused { reason, what } => Updated::Refused { reason, what },
+        })
+    }
+
+    /// The same, from repositories that were found. A refusal that is what was `refused_before` is not recorded again.
+    pub(crate) fn follow(&self, repositories: &Repositories, refused_before: Option<&str>) -> Result<Outcome, Fault> {
         let primary = self.parts.primary.as_ref().ok_or(Reason::NothingFollowed)?;
         let _turn = self.turn();
-        let repositories = self.parts.sources.open(&call.source)?;
         let now = self.parts.clock.now();
-        match self.take(primary, &repositories, now) {
-            Ok(updated) => Ok(updated),
+        match self.take(primary, repositories, now) {
+            Ok(updated) => Ok(Outcome::Kept(updated)),
             Err(Stopped::Fault(fault)) => Err(fault),
             // What is missing or slow may come another time.
             Err(Stopped::Bad(bad)) if is_incomplete(&bad) => Err(Fault::Unavailable(bad.to_string().into())),
             Err(Stopped::Bad(bad)) => match Fault::from(&bad) {
                 Fault::Refused(reason) => {
                     let what = bad.to_string();
-                    let event = Event::BundleRefused { what: what.clone(), reason };
-                    self.parts.store.append(vec![Entry { at: now, by: Module::Software, event }])?;
-                    Ok(Updated::Refused { reason, what })
+                    if refused_before != Some(what.as_str()) {
+                        let event = Event::BundleRefused { what: what.clone(), reason };
+                        self.parts.store.append(vec![Entry { at: now, by: Module::Software, event }])?;
+                    }
+                    Ok(Outcome::Refused { reason, what })
                 }
                 Fault::Malformed(_) => Err(Fault::Malformed(bad.to_string().into())),
                 Fault::Unavailable(_) => Err(Fault::Unavailable(bad.to_string().into())),
@@ -216,7 +237,12 @@ impl Software {
 }
 
 const fn is_incomplete(bad: &BadBundle) -> bool {
-    matches!(bad, BadBundle::Upstream(_, refused) if matches!(refused.bad, BadMetadata::NotThere | BadMetadata::TooSlow))
+    match bad {
+        // The line broke in the middle of an image.
+        BadBundle::ImageUnreadable(_) => true,
+        BadBundle::Upstream(_, refused) => matches!(refused.bad, BadMetadata::NotThere | BadMetadata::TooSlow),
+        _ => false,
+    }
 }
 
 fn gone(release: &BundledRow) -> String {

@@ -5,7 +5,14 @@
 mod bundle;
 mod contract;
 mod follow;
+mod following;
 mod parts;
+mod reporting;
+mod schedule;
 mod vault;
 
+pub(crate) use bundle::Outcome;
+pub use following::{May, Setting};
 pub use parts::{Parts, Software};
+pub use reporting::Reports;
+pub use schedule::{EVERY_S, Failed, Standing};

@@ -1,5 +1,6 @@
 //! What sm is made of.
 
+use crate::following::{Following, Setting};
 use ports::source::Sources;
 use ports::store::SoftwareStore;
 use ports::vault::Vault;
@@ -27,13 +28,20 @@ pub struct Software {
     pub(crate) parts: Parts,
     // One bundle at a time: between an image in the vault and its row in the store, nobody may tidy up.
     turn: Mutex<()>,
+    pub(crate) following: Option<Following>,
 }
 
 impl Software {
     /// Makes sm of its parts.
     #[must_use]
     pub const fn new(parts: Parts) -> Self {
-        Self { parts, turn: Mutex::new(()) }
+        Self { parts, turn: Mutex::new(()), following: None }
+    }
+
+    /// The same, which also follows repositories by itself.
+    #[must_use]
+    pub fn by_itself(self, setting: Setting) -> Self {
+        Self { following: Some(Following::new(setting)), ..self }
     }
 
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {

@@ -204,3 +204,21 @@ fn one_role_alone_may_say_the_time_too() {
         with(json!({"release_window": {"not_after": "2026-09-20T00:00:00Z"}}));
     looked_for(repository, Err(BadMetadata::TooLate));
 }
+#[test]
+fn it_is_known_how_many_say_it() {
+    let agreeing = |repository: &mut Repository| {
+        repository.publish_targets();
+        repository.look_for(TARGET).unwrap().agreeing()
+    };
+    let mut alone = Repository::followed();
+    say(&mut alone, "targets", announced(IMAGE));
+    assert_eq!(agreeing(&mut alone), 1);
+    let three = [role("maker", 5), role("integrator", 6), role("third", 7)];
+    let mut repository = begun(together(&three, 1, true));
+    say(&mut repository, "maker", announced(IMAGE));
+    assert_eq!(agreeing(&mut repository), 1, "where one is enough, one is one");
+    say(&mut repository, "integrator", announced(b"another image"));
+    assert_eq!(agreeing(&mut repository), 1, "who says something else does not agree");
+    say(&mut repository, "third", announced(IMAGE));
+    assert_eq!(agreeing(&mut repository), 2);
+}

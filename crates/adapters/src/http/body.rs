@@ -119,7 +119,7 @@ impl<R: Paced> Body<R> {
                 Ok(httparse::Status::Complete(len)) if len <= HEAD_LEN_MAX => {
                     self.retry_after_s = retry_after(&response);
                     return match (response.code.unwrap_or_default(), wanted) {
-                        (code @ (200..=203 | 400..=599), Wanted::Answer) => Ok((code, framing(&response)?, len)),
+                        (code @ (200..=204 | 400..=599), Wanted::Answer) => Ok((code, framing(&response)?, len)),
                         (206, Wanted::Part { from, to, length }) => {
                             is_part(&response, from, to, length)?;
                             Ok((206, framing(&response)?, len))

@@ -6,10 +6,14 @@
 
 mod body;
 #[cfg(feature = "installation")]
+mod hook;
+#[cfg(feature = "installation")]
 mod incoming;
 #[cfg(feature = "installation")]
 pub mod serve;
 
+#[cfg(feature = "installation")]
+pub use hook::Hook;
 #[cfg(feature = "installation")]
 pub use incoming::Incoming;
 pub use ports::source::NotFetched;
@@ -62,7 +66,7 @@ pub struct Question<'a> {
 /// What a server answered.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The status of HTTP, 200 to 203 or 400 and above.
+    /// The status of HTTP, 200 to 204 or 400 and above.
     pub status: u16,
     /// When it wants to be asked again, if it has said so, in seconds from now.
     pub retry_after_s: Option<u64>,

@@ -22,6 +22,7 @@ mod list;
 mod migrate;
 mod mode;
 mod module;
+mod notices;
 pub(crate) mod ocsp;
 mod operator;
 mod profile;
@@ -38,6 +39,9 @@ pub(crate) mod uptane;
 mod verify;
 
 pub(crate) use explain::known_code;
+
+pub(crate) use notices::secret;
+pub(crate) use tuf::certificates;
 
 use crate::config::{Config, Places};
 use crate::fault::{DISK_FULL_CODE, Exit, Failure, Result};

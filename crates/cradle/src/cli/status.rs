@@ -61,6 +61,9 @@ fn text(survey: &Survey) -> String {
             &format!("{} ({}{to}); may be awake: {}", mode.order, mode.mode, mode.awake.join(", ")),
         );
     }
+    if let Some(following) = &survey.following {
+        line(&mut text, "following", &printable(&following.words(), 600));
+    }
     if let Some(holder) = &survey.held_by {
         line(&mut text, "in use by", &format!("process {}: {}", holder.pid, holder.command));
     }

@@ -74,7 +74,7 @@ enum Verb {
 const ANCHORS_LEN_MAX: u64 = 1024 * 1024;
 
 /// The certificates in a file of PEM, in DER.
-pub(super) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
     let text = files::read_bounded(path, ANCHORS_LEN_MAX).map_err(|e| Failure::file(path, &e))?;
     pem::blocks(&text).ok_or_else(|| Failure::file(path, &ErrorKind::InvalidData.into()))
 }

@@ -1,7 +1,7 @@
 //! `cradle up`: a box whose modules run in processes of their own.
 
 use super::Common;
-use crate::compose::{Door, Installation, Role, Workshop, passphrase, supervise};
+use crate::compose::{Door, Installation, NoticeDoor, Role, Workshop, passphrase, supervise};
 use crate::config::{Config, Places};
 use crate::fault::Result;
 use crate::mode::Stay;
@@ -52,7 +52,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let beside = beside(common, arguments.listen.as_deref(), &readiness)?;
     let passphrase = passphrase(&Places::of(&common.data), common.passphrase_file.as_deref())?;
     let config = Config::read(&common.data)?;
-    if config.bus.is_none() && config.gateway.is_some() {
+    if config.bus.is_none() && (config.gateway.is_some() || config.software.is_some()) {
         return in_one_process(common, passphrase, beside.as_ref(), &ended);
     }
     let supervisor = supervise(&common.data, passphrase, common.log_arguments())?;
@@ -96,7 +96,8 @@ fn in_one_process(
     let installation = Installation::start_for(workshop, Stay::Up)?;
     let row = installation.supervisor.row();
     let binding = row.binding;
-    let mut door = match binding.permits(Module::Gateway) && binding.permits(Module::Authority) {
+    let has_door = installation.workshop.config.gateway.is_some();
+    let mut door = match has_door && binding.permits(Module::Gateway) && binding.permits(Module::Authority) {
         true => {
             installation.supervisor.check_running(&[Module::Gateway])?;
             let link = installation.supervisor.link(Module::Gateway)?;
@@ -106,14 +107,17 @@ fn in_one_process(
         }
         false => None,
     };
+    let mut notices = notice_door(&installation)?;
+    let taken = notices.as_ref().and_then(NoticeDoor::address);
     let [https, http] = door.as_ref().map(Door::addresses).unwrap_or_default();
     let out = common.out();
     let down: Vec<_> = installation.supervisor.troubles().iter().map(|trouble| trouble.code).collect();
     if out.is_human() {
         let at =
             |what: &str, address: Option<SocketAddr>| address.map(|at| format!("{what}{at}\n")).unwrap_or_default();
-        out.print(&format!("up: {binding}\n{}{}", at("https://", https), at("http://", http)))?;
-        if door.is_none() {
+        let taken = at("notices are taken at ", taken);
+        out.print(&format!("up: {binding}\n{}{}{taken}", at("https://", https), at("http://", http)))?;
+        if has_door && door.is_none() {
             out.say(
                 "The gateway is off in this mode: nothing listens. `cradle mode set certificate-management` has it on.",
             );
@@ -122,16 +126,34 @@ fn in_one_process(
         let url = beside.map(Beside::url);
         let mode = binding.current.to_string();
         out.line(&json!({
-            "mode": mode, "epoch": row.epoch, "down": down, "url": url, "https": https, "http": http,
+            "mode": mode, "epoch": row.epoch, "down": down, "url": url, "https": https, "http": http, "notices": taken,
         }))?;
     }
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         if let Some(door) = &mut door {
             door.look();
         }
+        if let Some(notices) = &mut notices {
+            notices.look();
+        }
     }
     // First nobody is let in any more, then the modules end.
-    drop(door);
+    drop((door, notices));
     drop(installation);
     Ok(())
+}
+
+/// The door for notices, if the settings want one and the mode lets the gateway run.
+fn notice_door(installation: &Installation) -> Result<Option<NoticeDoor>> {
+    let wanted = installation.workshop.config.software.as_ref().is_some_and(|software| software.notices.is_some());
+    if !wanted || !installation.supervisor.row().binding.permits(Module::Gateway) {
+        return Ok(None);
+    }
+    installation.supervisor.check_running(&[Module::Gateway])?;
+    let link = installation.supervisor.link(Module::Gateway)?;
+    let mut door = NoticeDoor::new(&installation.workshop, &link);
+    if let Some(door) = &mut door {
+        door.look();
+    }
+    Ok(door)
 }

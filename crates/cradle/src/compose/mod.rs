@@ -2,12 +2,14 @@
 
 mod door;
 pub(crate) mod followed;
+mod following;
 mod images;
 mod installation;
 mod passphrase;
 mod put_back;
 
 pub(crate) use door::Door;
+pub(crate) use following::{Following, NoticeDoor};
 pub(crate) use installation::{Assembly, Installation, supervise};
 pub(crate) use passphrase::{new_passphrase, passphrase};
 use put_back::log_mark;
@@ -19,7 +21,6 @@ use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::cmp::{CmpLines, SecretKey, TIMEOUT};
 use adapters::files;
 use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
-use adapters::sources::DirectoriesAndServers;
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
@@ -300,14 +301,18 @@ impl Workshop {
 
     /// sm, on what is stored.
     pub(crate) fn software(&self) -> Result<Software> {
-        Ok(Software::new(software::Parts {
+        let software = Software::new(software::Parts {
             store: self.store.clone(),
             vault: self.vault(Module::Software)?,
-            sources: Arc::new(DirectoriesAndServers),
+            sources: following::sources(self.config.software.as_ref())?,
             primary: followed::primary(&self.places, &self.config)?,
             signer: self.key(&module_label(Module::Software))?,
             clock: Arc::clone(&self.clock),
-        }))
+        });
+        Ok(match &self.config.software {
+            Some(config) => software.by_itself(following::setting(self, config)?),
+            None => software,
+        })
     }
 
     /// The key of a module or operator.

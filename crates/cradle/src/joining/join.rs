@@ -284,6 +284,7 @@ fn config(places: &Places, joining: &Joining, admission: &Admission, records: Re
         bus: Some(bus),
         station: StationConfig::default(),
         follow: admission.follow.as_ref().map(Followed::config),
+        software: None,
         gateway: None,
         vault: vault.clone(),
     }

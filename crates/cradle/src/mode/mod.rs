@@ -13,10 +13,10 @@ mod supervising;
 pub(crate) use order::{record_order, sign_order, signed};
 pub(crate) use process::{Processes, Said};
 pub(crate) use remote::Remote;
-pub(crate) use service::service_of;
+pub(crate) use service::started;
 pub(crate) use supervising::Ticking;
 
-use crate::compose::Assembly;
+use crate::compose::{Assembly, Following};
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::bus::LocalBus;
 use adapters::sockets;
@@ -71,6 +71,8 @@ pub(crate) enum Stay {
 /// A module that runs. Dropping it drains its calls and wipes its key.
 enum Running {
     Here {
+        // Dropped first: what it has begun ends while it may still answer.
+        _following: Option<Following>,
         _served: Box<dyn Served>,
         link: Arc<Link>,
     },
@@ -430,7 +432,7 @@ impl Shared {
     fn runs_here(&self, module: Module) -> bool {
         if module == Module::Gateway {
             let stays = !matches!(self.hosting, Hosting::Here(_, Stay::Command));
-            if !stays || self.assembly.workshop.config.gateway.is_none() {
+            if !stays || !self.assembly.workshop.config.has_door() {
                 return false;
             }
         }
@@ -451,14 +453,15 @@ impl Shared {
         let processes = match &self.hosting {
             Hosting::Apart(processes) if self.is_certified_by_now(module) => processes,
             Hosting::Apart(_) => return Err(not_certified(workshop, module)),
-            Hosting::Here(..) => {
+            Hosting::Here(_, stay) => {
                 let link = self.assembly.link(module)?;
                 if !link.is_certified() {
                     return Err(not_certified(workshop, module));
                 }
-                let service = service_of(workshop, module, &link)?;
+                let (service, following) = started(workshop, module, &link, *stay)?;
                 let served = link.serve(service).or_fail(&format!("starting {module}"))?;
-                locked(&self.running).insert(module, Running::Here { _served: served, link });
+                let running = Running::Here { _following: following, _served: served, link };
+                locked(&self.running).insert(module, running);
                 return Ok(());
             }
         };

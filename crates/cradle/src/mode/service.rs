@@ -1,6 +1,7 @@
 //! What modules answer, wherever they run.
 
-use crate::compose::{Workshop, device_profiles};
+use super::Stay;
+use crate::compose::{Following, Workshop, device_profiles};
 use crate::fault::{Exit, Failure, Result, While};
 use authority::Authority;
 use identity::registry::{Registry, Unsigned};
@@ -11,8 +12,22 @@ use ports::{Link, Service};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// Starts a module: what it answers is behind its link.
-pub(crate) fn service_of(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Arc<dyn Service>> {
+/// Starts a module: what it answers is behind its link. sm follows by itself if it stays and the settings say so, until that is dropped.
+pub(crate) fn started(
+    workshop: &Workshop,
+    module: Module,
+    link: &Arc<Link>,
+    stay: Stay,
+) -> Result<(Arc<dyn Service>, Option<Following>)> {
+    if module == Module::Software && stay == Stay::Up && workshop.config.software.is_some() {
+        let software = Arc::new(workshop.software()?);
+        let following = Following::start(Arc::clone(&software), link)?;
+        return Ok((software, Some(following)));
+    }
+    Ok((answering(workshop, module, link)?, None))
+}
+
+fn answering(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Arc<dyn Service>> {
     Ok(match module {
         Module::Authority => {
             let km = Authority::start_with(

@@ -1,10 +1,10 @@
 //! Modules in a process of their own, on the bus.
 
 use super::{BROKER_WITHIN, Standing, no_broker, no_lease};
-use crate::compose::{Assembly, Door, Role, Workshop};
+use crate::compose::{Assembly, Door, Following, NoticeDoor, Role, Workshop};
 use crate::fault::{Exit, Failure, Result, While, trouble_of};
 use crate::line::LineService;
-use crate::mode::{Said, service_of};
+use crate::mode::{Said, Stay, started};
 use adapters::bus::NatsBus;
 use adapters::sockets;
 use model::{Module, Reason};
@@ -32,6 +32,8 @@ pub(crate) struct Hosted {
 // Dropped in this order: first nobody is let in any more, then it is answered what was begun, then the key is wiped.
 struct Running {
     door: Option<Door>,
+    notices: Option<NoticeDoor>,
+    _following: Option<Following>,
     _served: Box<dyn Served>,
     assembly: Assembly,
     link: Arc<Link>,
@@ -82,9 +84,12 @@ impl Hosted {
         let mut looks = 0u32;
         while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
             looks = looks.wrapping_add(1);
-            for Running { link, assembly, door, .. } in &mut self.modules {
+            for Running { link, assembly, door, notices, .. } in &mut self.modules {
                 if let Some(door) = door {
                     door.look();
+                }
+                if let Some(notices) = notices {
+                    notices.look();
                 }
                 if looks.is_multiple_of(LOOK_UP)
                     && let Ok(newer) = self.workshop.directory()
@@ -160,13 +165,16 @@ impl Running {
         if !link.is_certified() {
             return Err(not_certified(module));
         }
-        let service: Arc<dyn Service> = match module {
-            Module::Provisioning => Arc::new(LineService::new(assembly.clone(), &link)),
-            module => service_of(workshop, module, &link)?,
+        let (service, following): (Arc<dyn Service>, _) = match module {
+            Module::Provisioning => (Arc::new(LineService::new(assembly.clone(), &link)), None),
+            module => started(workshop, module, &link, Stay::Up)?,
         };
         let served = link.serve(service).or_fail(&format!("starting {module}"))?;
-        let door = (module == Module::Gateway).then(|| Door::new(workshop, &link)).transpose()?;
-        Ok(Self { door, _served: served, assembly, link })
+        let is_gateway = module == Module::Gateway;
+        let opens = is_gateway && (workshop.config.gateway.is_some() || !workshop.config.has_door());
+        let door = opens.then(|| Door::new(workshop, &link)).transpose()?;
+        let notices = if is_gateway { NoticeDoor::new(workshop, &link) } else { None };
+        Ok(Self { door, notices, _following: following, _served: served, assembly, link })
     }
 }
 

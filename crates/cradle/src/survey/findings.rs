@@ -1,5 +1,6 @@
 //! What needs somebody's attention: each finding with a code, a cause and what to do.
 
+use super::following::FollowingNow;
 use super::{AuthorityNow, DAY_S, HolderNow, Survey};
 use crate::clock;
 use model::UnixTime;
@@ -26,7 +27,7 @@ pub(crate) struct Finding {
 }
 
 /// All findings there are: code, what it means, what to do. `cradle explain` knows them.
-pub(crate) const FINDINGS: [(&str, &str, &str); 18] = [
+pub(crate) const FINDINGS: [(&str, &str, &str); 20] = [
     ("authority-expired", "an authority's certificate has expired", "make another with `cradle ca create`"),
     ("authority-expiring", "an authority's certificate expires soon", "make its successor with `cradle ca create`"),
     ("authority-unfinished", "the making of an authority was interrupted", "repeat `cradle ca create`"),
@@ -41,6 +42,16 @@ pub(crate) const FINDINGS: [(&str, &str, &str); 18] = [
     ("crl-missing", "certificates were revoked, and no list says so", "`cradle crl issue AUTHORITY`"),
     ("crl-overdue", "a list of revoked certificates is older than it says it may be", "`cradle crl issue AUTHORITY`"),
     ("disk-low", "the disk is nearly full", "make room: a full disk stops issuing, and loses nothing"),
+    (
+        "following-fails",
+        "sm cannot follow its repositories, for longer than looks are apart",
+        "see `cradle status` for the reason, and [software] in cradle.toml; it is tried again by itself",
+    ),
+    (
+        "following-frozen",
+        "what the repositories say has expired: somebody may keep this box from what is new",
+        "ask whoever publishes, by another way, whether there is something newer",
+    ),
     (
         "foreign-open",
         "it is not known what a foreign authority made of a request, and its grant stays reserved",
@@ -113,6 +124,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     all.extend(restored(survey));
     all.extend(lost_marks(survey));
     all.extend(mode(survey));
+    all.extend(survey.following.as_ref().and_then(FollowingNow::finding));
     all.extend(intents(survey));
     all.extend(disk(survey.disk.free_octets, survey.disk.total_octets));
     all.extend(

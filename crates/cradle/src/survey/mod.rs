@@ -3,6 +3,7 @@
 //! Reads only, beside whoever writes.
 
 mod findings;
+mod following;
 
 pub(crate) use findings::{FINDINGS, Finding, Severity, disk, of_marks};
 
@@ -67,6 +68,9 @@ pub(crate) struct Survey {
     /// What `cradle purge` would take out, if the settings say how long things are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) purgeable: Option<PurgeableNow>,
+    /// How sm follows repositories by itself, if the settings want it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) following: Option<following::FollowingNow>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -291,6 +295,7 @@ impl Survey {
             audit: audit(store, totals)?,
             disk: disk_now(data, config, totals),
             purgeable: purgeable(config, store, now, counted.is_some())?,
+            following: following::following(config, store, now)?,
             findings: Vec::new(),
         };
         survey.findings = findings::of(&survey);

@@ -77,6 +77,14 @@ fn other_hardware() {
     refuses(&house, &["director: targets.json", "not for the hardware", "wrong hardware"]);
 }
 #[test]
+fn fewer_signatures_than_the_device_demands() {
+    let house = House::new("agent-refuses-signatures");
+    let served = house.serve();
+    house.direct(2, "os.img", &image(1000, 1), 2);
+    house.configure_with(&served.url(), "modem.a'\nsigning_roles_min = 2 # '", 1, "");
+    refuses(&house, &["os.img", "fewer roles", "arbitrary software"]);
+}
+#[test]
 fn a_root_that_is_none() {
     let house = House::new("agent-refuses-root");
     let served = house.serve();

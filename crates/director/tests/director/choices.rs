@@ -1,6 +1,6 @@
 //! What holds of every choice and every roll-out, whatever there is and whatever comes.
 
-use crate::support::{Unit, id, name, offer, plan};
+use crate::support::{House, Unit, id, name, offer, plan, refused};
 use director::{
     Assignment, Audience, Catalogue, Conflict, Has, Image, Outcome, Plan, Requirement, Rollout, Scope, Standing, State,
     Subject, choose,
@@ -173,4 +173,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_the_integrator_did_not_sign_is_neither_taken_nor_given() {
+    let house = House::new();
+    let signed_by = |agreeing: u64| {
+        let kept = String::from_utf8(offer("os-1", 1, &["modem.a"]).keep()).unwrap();
+        let kept = kept.replacen('{', &format!("{{\"agreeing\":{agreeing},"), 1);
+        update::uptane::Offer::kept(kept.as_bytes()).unwrap()
+    };
+    let unit = Unit::modem("SN1");
+    house.register(&unit);
+    let demand = |roles| house.director.demand(&"modem.a".parse().unwrap(), roles).unwrap();
+    demand(2);
+    refused(house.director.take(signed_by(1)), "signed by 1 roles");
+    house.director.take(signed_by(2)).unwrap();
+    house.director.assign_to(&unit.device.id, &name("modem"), "os-1").unwrap();
+    // Other hardware is not meant; what was taken before it was demanded is not given.
+    house.director.take(offer("os-2", 1, &["radio.b"])).unwrap();
+    demand(3);
+    refused(house.director.assign_to(&unit.device.id, &name("modem"), "os-1"), "demands 3");
+    // Who signs later is counted when it is taken again.
+    house.director.take(signed_by(3)).unwrap();
+    house.director.assign_to(&unit.device.id, &name("modem"), "os-1").unwrap();
 }

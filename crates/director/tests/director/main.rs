@@ -11,5 +11,6 @@ mod choices;
 mod directions;
 mod manifests;
 mod privacy;
+mod reports;
 mod rollouts;
 mod support;

@@ -93,6 +93,7 @@ subjects! {
     IdentityRecord = "identity.record" -> Identity,
     IdentityMark = "identity.mark" -> Identity,
     SoftwareUpdate = "software.update" -> Software,
+    SoftwareNotice = "software.notice" -> Software,
     ProvisioningRun = "provisioning.run" -> Provisioning,
     ProvisioningWatch = "provisioning.watch" -> Provisioning,
     ModeLease = "mode.lease" -> Supervisor,

@@ -77,3 +77,32 @@ impl Call for Update {
     const SUBJECT: Subject = Subject::SoftwareUpdate;
     type Reply = Updated;
 }
+
+/// Hears that a repository has something new: a webhook, as it came to the gateway, which looks at nothing in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HearNotice {
+    /// Its identifier.
+    pub id: String,
+    /// The seconds of its time, as they are written.
+    pub timestamp: String,
+    /// Its signatures.
+    pub signature: String,
+    /// Its body.
+    pub body: Base64,
+}
+
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Heard {
+    /// It is new: sm looks soon.
+    New,
+    /// It came before.
+    Known,
+}
+
+impl Call for HearNotice {
+    const SUBJECT: Subject = Subject::SoftwareNotice;
+    type Reply = Heard;
+}

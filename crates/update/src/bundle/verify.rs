@@ -84,6 +84,11 @@ impl Release {
     pub const fn image(&self) -> &ImageEntry {
         &self.entry
     }
+    /// How many roles of the image repository say the same of it ([`crate::tuf::Target::agreeing`]).
+    #[must_use]
+    pub const fn agreeing(&self) -> usize {
+        self.chosen.target().agreeing()
+    }
     /// Compares all that `source` gives with what was announced; reads at most one octet more.
     ///
     /// # Errors

@@ -139,5 +139,5 @@ fn agreed(said: Vec<Announced>, in_agreement_min: usize) -> Result<Announced, Ba
     let alike = |one: &Announced| said.iter().filter(|other| one.says_the_same(other)).count();
     let found = said.iter().find(|one| alike(one) >= in_agreement_min).ok_or(BadMetadata::NotAgreed)?;
     let windows = said.iter().filter(|other| found.says_the_same(other)).filter_map(Announced::window_said);
-    Ok(found.with_windows(windows.cloned().collect()))
+    Ok(found.as_agreed(alike(found), windows.cloned().collect()))
 }

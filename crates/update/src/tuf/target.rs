@@ -17,6 +17,8 @@ pub(crate) struct Announced {
     pub(super) custom: Option<Json>,
     // When it may be put on a device, by each who agrees.
     windows: Vec<Json>,
+    // How many roles say the same of it, each with keys of its own.
+    agreeing: usize,
 }
 
 /// In `custom`, the member that says from when until when a target may be put on a device.
@@ -32,16 +34,16 @@ impl Announced {
         let hashes = Hashes::read(object(about, "hashes")?)?;
         let custom = about.get("custom").cloned();
         let windows = custom.as_ref().and_then(Json::object).and_then(|custom| custom.get(WINDOW)).cloned();
-        Ok(Self { length, hashes, windows: windows.into_iter().collect(), custom })
+        Ok(Self { length, hashes, windows: windows.into_iter().collect(), agreeing: 1, custom })
     }
 
     /// What it says of when, if it does.
     pub(super) fn window_said(&self) -> Option<&Json> {
         self.windows.first()
     }
-    /// The same, bound by all of these.
-    pub(super) fn with_windows(&self, windows: Vec<Json>) -> Self {
-        Self { windows, ..self.clone() }
+    /// The same, as so many say it, bound by all of these.
+    pub(super) fn as_agreed(&self, agreeing: usize, windows: Vec<Json>) -> Self {
+        Self { windows, agreeing, ..self.clone() }
     }
 
     /// Whether another says the same of the target, but for when.
@@ -96,6 +98,11 @@ impl Target {
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.about.length
+    }
+    /// How many roles say the same of it, each with keys of its own: more than one only where several must agree (TAP 3).
+    #[must_use]
+    pub const fn agreeing(&self) -> usize {
+        self.about.agreeing
     }
     /// Its hashes.
     #[must_use]

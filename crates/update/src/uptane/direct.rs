@@ -21,6 +21,7 @@ pub struct Offer {
     hashes: Hashes,
     counter: u64,
     hardware_ids: Vec<DeviceType>,
+    agreeing: u64,
 }
 
 /// A target for components.
@@ -45,6 +46,7 @@ impl Offer {
             hashes: target.hashes().clone(),
             counter: number(custom, "release_counter")?,
             hardware_ids: read_hardware_ids(custom)?,
+            agreeing: u64::try_from(target.agreeing()).unwrap_or(u64::MAX),
         })
     }
 
@@ -52,13 +54,16 @@ impl Offer {
     #[must_use]
     pub fn keep(&self) -> Vec<u8> {
         let hardware_ids = self.hardware_ids.iter().map(|id| id.as_str().into()).collect();
-        let kept = Json::of([
+        let kept = [
             ("name", self.name.as_str().into()),
             ("length", Json::Number(self.length)),
             ("hashes", self.hashes.json()),
             ("release_counter", Json::Number(self.counter)),
             ("hardware_ids", Json::List(hardware_ids)),
-        ]);
+        ];
+        let several = (self.agreeing > 1).then_some(("agreeing", Json::Number(self.agreeing)));
+        let kept = kept.into_iter().chain(several).map(|(name, said)| (name.to_owned(), said));
+        let kept = Json::Object(kept.collect());
         kept.canonical()
     }
 
@@ -75,9 +80,21 @@ impl Offer {
             hashes: Hashes::read(object(kept, "hashes")?).map_err(|_| BadRelease::BadHash)?,
             counter: number(kept, "release_counter")?,
             hardware_ids: read_hardware_ids(kept)?,
+            // Of one that was kept before it was counted, one role is known.
+            agreeing: if kept.contains_key("agreeing") { number(kept, "agreeing")? } else { 1 },
         })
     }
 
+    /// Whether another is the same target, whoever says so.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        *self == Self { agreeing: self.agreeing, ..other.clone() }
+    }
+    /// How many roles of the image repository say it, each with keys of its own.
+    #[must_use]
+    pub const fn agreeing(&self) -> u64 {
+        self.agreeing
+    }
     /// Its name in both repositories.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -56,6 +56,15 @@ pub struct Agreed {
 }
 
 impl Agreed {
+    /// Whether as many roles of the image repository say it as each of its components demands.
+    ///
+    /// # Errors
+    /// [`BadDirections::TooFewAgree`]
+    pub fn demanded(&self, of: impl Fn(&ComponentId) -> usize) -> Result<(), BadDirections> {
+        let demand = self.components.iter().map(of).max().unwrap_or(1);
+        if self.target.agreeing() < demand { Err(BadDirections::TooFewAgree) } else { Ok(()) }
+    }
+
     /// The target, as the image repository has it.
     #[must_use]
     pub const fn target(&self) -> &Target {

@@ -27,6 +27,8 @@ pub enum BadDirections {
     OtherCounter,
     /// They do not say the same: another name.
     OtherName,
+    /// Fewer roles of the image repository say it than the component demands.
+    TooFewAgree,
     /// It is not for the hardware of the component.
     WrongHardware,
     /// Its release counter is below that of what the component has.
@@ -57,6 +59,7 @@ impl BadDirections {
             Self::OtherLength | Self::OtherHashes | Self::OtherCounter | Self::OtherName => Attack::MixAndMatch,
             Self::Delegates | Self::UnknownComponent => Attack::ArbitrarySoftware,
             Self::NotTheDevice | Self::NotTheComponent => Attack::ArbitrarySoftware,
+            Self::TooFewAgree => Attack::ArbitrarySoftware,
             Self::WrongHardware => Attack::WrongHardware,
             Self::RolledBack | Self::Replayed => Attack::Rollback,
             Self::TooMany | Self::Shape(BadRelease::TooDeep | BadRelease::TooLong) => Attack::EndlessData,
@@ -76,6 +79,7 @@ impl BadDirections {
             Self::OtherHashes => "the director and the image repository say different hashes",
             Self::OtherCounter => "the director and the image repository say different release counters",
             Self::OtherName => "the director and the image repository say different names",
+            Self::TooFewAgree => "fewer roles of the image repository sign it than the component demands",
             Self::WrongHardware => "it is not for the hardware of the component",
             Self::RolledBack => "its release counter is below that of what the component has",
             Self::TooMany => "it names more components than a device has",

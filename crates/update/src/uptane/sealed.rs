@@ -87,6 +87,16 @@ impl ManifestKey {
         Ok(Self::read(custom)?)
     }
 
+    /// The key that the director's targets metadata announces, which was verified before it was kept. `None` as for
+    /// [`Self::announced`].
+    #[must_use]
+    pub fn in_targets(kept: &[u8]) -> Option<Self> {
+        let all: serde_json::Value = serde_json::from_slice(kept).ok()?;
+        let announced = all.get("signed")?.get("custom")?.get(FIELD)?;
+        let text = |name: &str| announced.get(name).and_then(serde_json::Value::as_str);
+        (text("suite") == Some(SUITE)).then(|| text("public")?.to_owned().try_into().ok())?
+    }
+
     pub(super) fn json(&self) -> (&'static str, Json) {
         (FIELD, Json::of([("suite", SUITE.into()), ("public", Json::Text(hex(&self.0)))]))
     }

@@ -51,7 +51,7 @@ const fn told_of(reason: Reason) -> Told {
         | R::AlreadyRevoked | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject
         | R::Replayed | R::ModeNotNewer | R::ModeNotCovered | R::UpstreamSignature
         | R::CountersignatureInvalid | R::BothSignaturesInvalid | R::ImageMismatch | R::ImageTooLong
-        | R::ReleaseRolledBack | R::ReleaseExpired | R::ReleaseUnknown | R::NothingFollowed | R::WrongHardware
+        | R::ReleaseRolledBack | R::ReleaseExpired | R::ReleaseUnknown | R::NothingFollowed | R::SecondSignatureMissing | R::WrongHardware
         | R::SignerUnknown | R::NotOnList | R::AlreadyProvisioned | R::SerialTaken | R::BoardTaken
         | R::WrongType | R::BoardSilent | R::BoardRefused | R::FlashMismatch | R::SoftwareMissing
         | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid | R::ListContradicts

@@ -21,6 +21,8 @@ struct DeviceFile {
     #[serde(default)]
     groups: BTreeSet<Name>,
     components: BTreeMap<Name, ComponentFile>,
+    #[serde(default)]
+    reporters: BTreeMap<Name, PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -39,8 +41,8 @@ pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T> {
     toml::from_str(text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))
 }
 
-/// A device; its keys are public keys or certificates in PEM, in files beside it.
-pub(super) fn read_device(path: &Path) -> Result<Device> {
+/// A device, and who reports for it; keys are public keys or certificates in PEM, in files beside it.
+pub(super) fn read_device(path: &Path) -> Result<(Device, BTreeMap<Name, Spki>)> {
     let file: DeviceFile = read_toml(path)?;
     let beside = path.parent().unwrap_or(Path::new("."));
     let mut components = BTreeMap::new();
@@ -49,7 +51,12 @@ pub(super) fn read_device(path: &Path) -> Result<Device> {
         components.insert(name, Component { hardware_id: component.hardware_id, key });
     }
     let key = read_key(&beside.join(file.key))?;
-    Ok(Device { id: file.device, key, components, groups: file.groups, assigned: BTreeMap::new() })
+    let mut reporters = BTreeMap::new();
+    for (name, file) in file.reporters {
+        reporters.insert(name, read_key(&beside.join(file))?);
+    }
+    let device = Device { id: file.device, key, components, groups: file.groups, assigned: BTreeMap::new() };
+    Ok((device, reporters))
 }
 
 fn read_key(path: &Path) -> Result<Spki> {

@@ -1,6 +1,7 @@
 //! `cradle director`: what each device gets. Another party's process, with a data directory of its own.
 
 mod files;
+mod notices;
 mod privacy;
 mod serve;
 mod shown;
@@ -65,6 +66,14 @@ enum Verb {
         #[arg(long)]
         over: Over,
     },
+    /// Demand that several roles of the image repository sign what is for some hardware: supplier and integrator (TAP 3).
+    Demand {
+        /// The hardware.
+        hardware: DeviceType,
+        /// How many roles.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=8))]
+        signing_roles: u64,
+    },
     /// Take targets of the image repository, as they are verified there, so that they can be given.
     Take {
         /// The names of the targets.
@@ -110,6 +119,9 @@ enum Verb {
         #[arg(long)]
         renew: bool,
     },
+    /// Tell others that something has changed for some device, by webhooks that are signed. `serve` does it by itself.
+    #[command(subcommand)]
+    Notice(super::notices::Verb),
     /// Answer devices over TLS: directions, nonces and manifests, and the files of the image repository.
     Serve(serve::Arguments),
 }
@@ -215,13 +227,21 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             common.out().one(&json!({ "root": version }), || format!("root {version} was taken\n"))
         }
         Verb::Device(DeviceVerb::Add { file }) => {
-            let device = files::read_device(&file)?;
-            open(common)?.register(&device).map_err(failed("the device was not registered"))?;
+            let (device, reporters) = files::read_device(&file)?;
+            let director = open(common)?;
+            let done = director.register(&device).and_then(|()| director.register_reporters(&device.id, &reporters));
+            done.map_err(failed("the device was not registered"))?;
             let id = device.id.to_string();
             common.out().one(&json!({ "device": id }), || format!("{id} is registered\n"))
         }
         Verb::Device(DeviceVerb::Show { device }) => shown::device(common, &device),
         Verb::Type { device_type, over } => serve_type(common, &device_type, over),
+        Verb::Demand { hardware, signing_roles } => {
+            let done = open(common)?.demand(&hardware, signing_roles);
+            done.map_err(failed(format!("what is for {hardware} is taken as before")))?;
+            let shown = json!({ "hardware": hardware, "signing_roles": signing_roles });
+            common.out().one(&shown, || format!("what is for {hardware} must be signed by {signing_roles} roles\n"))
+        }
         Verb::Take { images, from } => take(common, &images, &from),
         Verb::Assign { image, component, to } => assign(common, image, component, to),
         Verb::Rollout(verb) => rollout(common, verb),
@@ -229,6 +249,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Recall { image } => stand(common, &image, Standing::Recalled),
         Verb::WhoHas { image } => shown::who_has(common, &open(common)?, &image),
         Verb::Status => shown::status(common),
+        Verb::Notice(verb) => notices::run(common, verb),
         Verb::ManifestKey { renew } => privacy::manifest_key(common, renew),
         Verb::Serve(arguments) => serve::run(common, &arguments),
     }

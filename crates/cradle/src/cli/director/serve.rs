@@ -1,5 +1,6 @@
 //! `cradle director serve`: the server that devices ask.
 
+use super::notices::Telling;
 use super::{failed, privacy};
 use crate::cli::Common;
 use crate::fault::{Exit, Failure, Result};
@@ -85,6 +86,8 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
     let devices = Arc::new(devices(arguments)?);
     let identity = identity(arguments, Arc::clone(&devices))?;
     let (_end, ended) = ending()?;
+    let telling = Telling::start(&director)
+        .map_err(|e| Failure::new(Exit::Unavailable, "thread", "nobody can be told what is new").because(e))?;
     let serving = Serving {
         director,
         images,
@@ -115,6 +118,7 @@ pub(super) fn run(common: &Common, arguments: &Arguments) -> Result {
         }
     }
     server.stop();
+    drop(telling);
     Ok(())
 }
 

@@ -12,7 +12,9 @@ pub(super) fn device(common: &Common, id: &DeviceId) -> Result {
     let device = director.device(id).map_err(failed(format!("{id} is not known")))?;
     let gaps = director.gaps(id).map_err(failed(format!("{id} cannot be looked at")))?;
     let account = director.account(id).map_err(failed(format!("{id} cannot be looked at")))?;
-    common.out().one(&json!({ "device": device, "missing_manifests": gaps, "ddi": account }), || {
+    let reporters = director.reporters(id).map_err(failed(format!("{id} cannot be looked at")))?;
+    let shown = json!({ "device": device, "missing_manifests": gaps, "ddi": account, "reporters": reporters });
+    common.out().one(&shown, || {
         let mut text = format!("{id}\n");
         for (name, component) in &device.components {
             let assigned = device.assigned.get(name).map_or("-", String::as_str);
@@ -21,6 +23,10 @@ pub(super) fn device(common: &Common, id: &DeviceId) -> Result {
         let groups: Vec<_> = device.groups.iter().map(Name::as_str).collect();
         let gaps: Vec<_> = gaps.iter().map(ToString::to_string).collect();
         text += &format!("  groups: {}\n  manifests that did not come: {}\n", groups.join(" "), gaps.join(" "));
+        for (name, account) in &reporters {
+            let missing: Vec<_> = account.missing.iter().map(ToString::to_string).collect();
+            text += &format!("  {name}: {} reports, did not come: {}\n", account.reports, missing.join(" "));
+        }
         text + &said(&account)
     })
 }

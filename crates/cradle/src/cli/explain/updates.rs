@@ -3,7 +3,7 @@
 use crate::fault::Exit;
 
 /// Those of following repositories, and of publishing.
-pub(super) const UPDATES: [(&str, Exit, &str, &str); 11] = [
+pub(super) const UPDATES: [(&str, Exit, &str, &str); 13] = [
     (
         "root",
         Exit::Failed,
@@ -33,6 +33,18 @@ pub(super) const UPDATES: [(&str, Exit, &str, &str); 11] = [
         Exit::Refused,
         "a developer's signature over an image is not believed, or fewer developers have signed it than must",
         "nothing was staged; have the image signed by who is registered, see `cradle repo developer list`",
+    ),
+    (
+        "notice-unknown",
+        Exit::NotFound,
+        "nobody is told under this name of what is published",
+        "see who is: `notice list`",
+    ),
+    (
+        "notice-waits",
+        Exit::Partial,
+        "somebody who is told of what is published has not heard it yet",
+        "`notice send` tells again, `director serve` by itself",
     ),
     (
         "repository-waits",

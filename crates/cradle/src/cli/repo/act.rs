@@ -1,7 +1,7 @@
 //! The verbs of `cradle repo`.
 
 use super::super::{Common, check_days, confirm};
-use super::{Delegate, keys, said, usage};
+use super::{Delegate, keys, notices, said, usage};
 use crate::fault::{Exit, Failure, Result};
 use adapters::clock::SystemClock;
 use adapters::files;
@@ -319,7 +319,10 @@ pub(super) fn publish(common: &Common, dir: &Path, signed: &[PathBuf], named: &[
     let keys = keys::all(common, dir, named)?;
     let old_keys = if gone { OldKeys::Gone } else { OldKeys::Sign };
     let done = repository.publish(&keys, now(), old_keys).map_err(|fault| said::failed(dir, &fault))?;
-    told(common, &done)
+    drop(repository);
+    let told = told(common, &done);
+    notices::tell(common, dir);
+    told
 }
 
 pub(super) fn renew(common: &Common, dir: &Path, within: u64, named: &[String]) -> Result {
@@ -327,7 +330,10 @@ pub(super) fn renew(common: &Common, dir: &Path, within: u64, named: &[String]) 
     let mut repository = open(common, dir)?;
     let keys = keys::all(common, dir, named)?;
     let done = repository.renew(&keys, now(), within.saturating_mul(DAY_S));
-    told(common, &done.map_err(|fault| said::failed(dir, &fault))?)
+    drop(repository);
+    let told = told(common, &done.map_err(|fault| said::failed(dir, &fault))?);
+    notices::tell(common, dir);
+    told
 }
 
 fn told(common: &Common, done: &Publication) -> Result {

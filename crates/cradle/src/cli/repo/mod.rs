@@ -4,6 +4,7 @@ mod act;
 mod add;
 mod developers;
 mod keys;
+mod notices;
 mod said;
 
 use super::Common;
@@ -220,6 +221,9 @@ enum Verb {
         #[arg(long, value_name = "N", default_value_t = 2)]
         keep: u64,
     },
+    /// Tell others that something was published, by webhooks that are signed.
+    #[command(subcommand)]
+    Notice(super::notices::Verb),
     /// Check every file, signature, hash and date, and look for each target as a client does.
     Verify,
 }
@@ -330,6 +334,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         }
         Verb::Renew { within, keys } => act::renew(common, dir, within, &keys.keys),
         Verb::Prune { keep } => act::prune(common, dir, keep),
+        Verb::Notice(verb) => notices::run(common, dir, verb),
         Verb::Verify => act::verify(common, dir),
     }
 }

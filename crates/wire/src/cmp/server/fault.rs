@@ -43,7 +43,7 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         | R::UnknownCaller | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::ModeNotNewer
         | R::ModeNotCovered | R::UpstreamSignature | R::CountersignatureInvalid | R::BothSignaturesInvalid
         | R::ImageMismatch | R::ImageTooLong | R::ReleaseRolledBack | R::ReleaseExpired | R::ReleaseUnknown
-        | R::NothingFollowed | R::WrongHardware | R::SignerUnknown | R::NotOnList | R::AlreadyProvisioned
+        | R::NothingFollowed | R::SecondSignatureMissing | R::WrongHardware | R::SignerUnknown | R::NotOnList | R::AlreadyProvisioned
         | R::SerialTaken | R::BoardTaken | R::WrongType | R::BoardSilent | R::BoardRefused | R::FlashMismatch
         | R::SoftwareMissing | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid | R::ListContradicts
         | R::ListNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned | R::SupplierUnknown
