@@ -181,10 +181,7 @@ impl Service for Answering {
             Subject::AuthorityRevoke => {
                 answer(body, |call: Revoke| km.ra.revoke(&call.serial, call.reason).map(|()| Done {}))
             }
-            Subject::AuthorityRelease => answer(body, |call: Release| {
-                km.ra.release(&call.serial)?;
-                Ok(Done {})
-            }),
+            Subject::AuthorityRelease => answer(body, |call: Release| km.ra.release(&call.serial).map(|_| Done {})),
             Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call)),
             Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
             Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),

@@ -179,53 +179,16 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         #[rustfmt::skip]
         R::ListInvalid | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed | R::ChallengeUnreached | R::ChallengeAddress
         | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow | R::ChallengeTls | R::ChallengeWrong => Exit::Failed,
-        R::ProofOfPossession
-        | R::ProofMissing
-        | R::NameMismatch
-        | R::CaRequested
-        | R::ExtensionNotAllowed
-        | R::TemplateNotAllowed
-        | R::WeakKey
-        | R::KeyTypeNotAllowed
-        | R::KeyInUse
-        | R::LabelMismatch
-        | R::NoGrant
-        | R::GrantExpired
-        | R::GrantSpent
-        | R::RightMissing
-        | R::RightExpired
-        | R::RightSpent
-        | R::LintFailed
-        | R::OutlivesIssuer
-        | R::IssuerRevoked
-        | R::IssuerNotAllowed
-        | R::ForeignRefused
-        | R::ForeignMisfit
-        | R::AuthoritySpent
-        | R::AuthorityEnded
-        | R::ApprovalDenied
-        | R::UpstreamSignature
-        | R::CountersignatureInvalid
-        | R::BothSignaturesInvalid
-        | R::ImageMismatch
-        | R::ImageTooLong
-        | R::ReleaseRolledBack
-        | R::ReleaseExpired
-        | R::WrongHardware
-        | R::NothingFollowed
-        | R::SecondSignatureMissing
-        | R::NotOnList
-        | R::AlreadyProvisioned
-        | R::SerialTaken
-        | R::BoardTaken
-        | R::WrongType
-        | R::BoardSilent
-        | R::BoardRefused
-        | R::FlashMismatch
-        | R::SoftwareMissing
-        | R::ChallengeFailed
-        | R::KeyChanged
-        | R::BoardHeld => Exit::Refused,
+        #[rustfmt::skip]
+        R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
+        | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::LabelMismatch | R::NoGrant
+        | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent | R::LintFailed
+        | R::OutlivesIssuer | R::IssuerRevoked | R::IssuerNotAllowed | R::ForeignRefused | R::ForeignMisfit
+        | R::AuthoritySpent | R::AuthorityEnded | R::ApprovalDenied | R::UpstreamSignature | R::CountersignatureInvalid
+        | R::BothSignaturesInvalid | R::ImageMismatch | R::ImageTooLong | R::ReleaseRolledBack | R::ReleaseExpired
+        | R::WrongHardware | R::NothingFollowed | R::SecondSignatureMissing | R::NotOnList | R::AlreadyProvisioned
+        | R::SerialTaken | R::BoardTaken | R::WrongType | R::BoardSilent | R::BoardRefused | R::FlashMismatch
+        | R::SoftwareMissing | R::ChallengeFailed | R::KeyChanged | R::BoardHeld => Exit::Refused,
     }
 }
 
