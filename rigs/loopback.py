@@ -278,7 +278,9 @@ def judge(names, told, certificates, held, wanted):
 
 def judge_finds(names, told, certificates, held, wanted):
     """The control of `judge`: records that are bad on purpose, each of which it must find. Gives those that it did not."""
-    one = next(line["certificate"] for line in told.values() if line["outcome"] == "provisioned")
+    one = next((line["certificate"] for line in told.values() if line["outcome"] == "provisioned"), None)
+    if one is None:
+        return ["none was planted, because no board was told as done"]
     row = next(row for row in certificates if row["serial"] == one)
     first = next(board for board, line in told.items() if line["certificate"] == one)
     others = [board for board in told if board != first]

@@ -249,8 +249,10 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// How soon the server finds that this side is gone without a word: until then it keeps the name of the process.
-const KEEPALIVE: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+/// How soon the server finds that this side is gone without a word: until then it keeps the name of the process. While an answer of its is
+/// under way nothing is probed; without a limit of its own it would be sent again for a quarter of an hour.
+const KEEPALIVE: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
+     SET tcp_user_timeout = 20000";
 
 fn connect(place: &Place) -> Result<Inner> {
     let mut config = place.config.clone();
