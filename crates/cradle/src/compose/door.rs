@@ -4,7 +4,8 @@ use super::Workshop;
 use crate::config::GatewayConfig;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
-use adapters::http::serve::{Oldest, Service};
+use adapters::http::Shown;
+use adapters::http::serve::Service;
 use adapters::looking::FromHere;
 use gateway::{Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Setting, Status, Tls, WithAcme, WithCmp, certified};
 use model::Module;
@@ -113,7 +114,10 @@ impl Door {
     fn tls(&self, km: &dyn Km) -> Result<Tls> {
         let oldest = self.config.tls.into();
         match (&self.config.tls_certificate, &self.config.tls_key) {
-            (Some(certificate), Some(key)) => from_files(certificate, key, oldest),
+            (Some(certificate), Some(key)) => {
+                let Shown { chain, key } = from_files(certificate, key, "gateway")?;
+                Ok(Tls { chain, key, due: None, oldest })
+            }
             _ => {
                 let Certified { chain, key, due } =
                     certified(km, &self.config.names).or_fail("certifying the gateway for TLS")?;
@@ -129,11 +133,12 @@ fn no_gateway() -> Failure {
         .next("write one: docs/gateway.md has the form")
 }
 
-fn from_files(certificate: &Path, key: &Path, oldest: Oldest) -> Result<Tls> {
+/// A certificate and those above it, and its key, of the files that a section of the settings names.
+pub(super) fn from_files(certificate: &Path, key: &Path, section: &str) -> Result<Shown> {
     let unusable = |path: &Path, why: &str| {
         Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()))
             .because(why)
-            .next("correct [gateway] in cradle.toml, or the file")
+            .next(format!("correct [{section}] in cradle.toml, or the file"))
     };
     let read = |path: &Path| files::read_bounded(path, LEN_MAX).map_err(|e| Failure::file(path, &e));
     let chain =
@@ -143,6 +148,5 @@ fn from_files(certificate: &Path, key: &Path, oldest: Oldest) -> Result<Tls> {
     }
     let octets = Zeroizing::new(read(key)?);
     let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
-    let key = der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?;
-    Ok(Tls { chain, key, due: None, oldest })
+    Ok(Shown { chain, key: der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))? })
 }

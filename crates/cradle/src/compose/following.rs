@@ -1,9 +1,9 @@
 //! sm follows by itself while the mode lets it; and the gateway takes notices for it.
 
 use super::Workshop;
+use super::door::from_files;
 use crate::config::{NoticesConfig, SoftwareConfig};
 use crate::fault::{Exit, Failure, Result};
-use adapters::files;
 use adapters::http::serve::Oldest;
 use adapters::http::{Files, PATIENCE, Shown};
 use adapters::sources::DirectoriesAndServers;
@@ -16,14 +16,11 @@ use ports::reports::reporter;
 use ports::source::{NotFetched, Sources};
 use software::{May, Reports, Setting, Software};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use x509::pem;
-use zeroize::Zeroizing;
 
 /// How often it is looked whether it is time to follow.
 const LOOK: Duration = Duration::from_millis(250);
@@ -31,8 +28,6 @@ const LOOK: Duration = Duration::from_millis(250);
 const TRY_AGAIN: u32 = 40;
 /// Longest answer to a report.
 const ANSWER_LEN_MAX: u64 = 16 * 1024;
-/// Longest file of a certificate or key.
-const LEN_MAX: u64 = 256 * 1024;
 
 /// Where sm finds repositories.
 pub(super) fn sources(config: Option<&SoftwareConfig>) -> Result<Arc<dyn Sources>> {
@@ -43,7 +38,7 @@ pub(super) fn sources(config: Option<&SoftwareConfig>) -> Result<Arc<dyn Sources
 /// What is shown to servers that ask who this box is.
 fn shown(config: &SoftwareConfig) -> Result<Option<Shown>> {
     let files = config.tls_certificate.as_ref().zip(config.tls_key.as_ref());
-    files.map(|(certificate, key)| from_files(certificate, key)).transpose()
+    files.map(|(certificate, key)| from_files(certificate, key, "software")).transpose()
 }
 
 /// What sm follows by itself, as the settings say.
@@ -188,7 +183,7 @@ impl NoticeDoor {
         let NoticesConfig { listen, tls_certificate, tls_key, .. } = &self.config;
         let sockets = match (tls_certificate, tls_key) {
             (Some(certificate), Some(key)) => {
-                let Shown { chain, key } = from_files(certificate, key)?;
+                let Shown { chain, key } = from_files(certificate, key, "software.notices")?;
                 Sockets {
                     https: Some((*listen, Tls { chain, key, due: None, oldest: Oldest::default() }, service)),
                     http: None,
@@ -205,21 +200,4 @@ impl NoticeDoor {
         self.open = Some(open);
         Ok(())
     }
-}
-
-fn from_files(certificate: &Path, key: &Path) -> Result<Shown> {
-    let unusable = |path: &Path, why: &str| {
-        Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()))
-            .because(why)
-            .next("correct [software] in cradle.toml, or the file")
-    };
-    let read = |path: &Path| files::read_bounded(path, LEN_MAX).map_err(|e| Failure::file(path, &e));
-    let chain =
-        pem::blocks(&read(certificate)?).ok_or_else(|| unusable(certificate, "it holds no certificate in PEM"))?;
-    if files::open_to_others(key).map_err(|e| Failure::file(key, &e))? {
-        return Err(unusable(key, "others can read it"));
-    }
-    let octets = Zeroizing::new(read(key)?);
-    let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
-    Ok(Shown { chain, key: der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))? })
 }
