@@ -60,6 +60,7 @@ fn what_expires_is_said_before_and_after() {
     assert!(next("+1780d").contains("`cradle module renew --all` in the mode"));
     assert!(next("+1860d").contains("`cradle module renew --all --expired`"));
     let output = b.command_at("+1010d", &["status", "-o", "json"]).output().unwrap();
+    assert!(!output.stdout.is_empty(), "{}", text(&output.stderr));
     let survey: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(survey["horizon"][1]["operators"][0], "operator");
 }
