@@ -6,6 +6,7 @@ refusals, what boards hold, who of its processes died.
 import base64
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,9 +26,16 @@ DEAD_WITHIN_S = 30
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One at which nobody listens. It is below 32768, where Linux begins to give ports to lines: none has it by the time
+    that somebody listens there."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Here:

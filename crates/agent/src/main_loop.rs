@@ -22,11 +22,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
         Asked::Version => said(concat!("cradle-agent ", env!("CARGO_PKG_VERSION"), "\n")),
         Asked::Enrol { config, secret, when, format } => {
             let setting = Configured::read(&config)?.enrolment(&config)?;
-            tell(enrolment::enrol(&setting, &secret, when, SystemClock.now()), format)
+            tell(enrolment::enrol(&setting, &secret, when, &SystemClock), format)
         }
         Asked::Renew { config, when, format } => {
             let setting = Configured::read(&config)?.enrolment(&config)?;
-            tell(enrolment::renew(&setting, when, SystemClock.now()), format)
+            tell(enrolment::renew(&setting, when, &SystemClock), format)
         }
         Asked::Status { config, format } => {
             let status = status(&Configured::read(&config)?, SystemClock.now())?;

@@ -38,6 +38,8 @@ fn the_agent() {
 #[derive(Clone, Copy)]
 enum How {
     Well,
+    /// In the second after it was asked.
+    InTheNextSecond,
     /// For a key of the server's.
     OtherKey,
     /// By an authority that the device does not know.
@@ -87,6 +89,11 @@ impl Liar {
         let line = format!(
             "x509 -req -inform DER -in {request} -CA {issuer}.pem -CAkey {issuer}.key -subj {name} -days 9 -extfile for -out issued.pem"
         );
+        if matches!(how, How::InTheNextSecond) {
+            let second = || foreign(&self.dir, "date", &["+%s"]);
+            let asked = second();
+            while second() == asked {}
+        }
         // Signed a month ago, for nine days. No shifted clock otherwise: it may be ahead of the device's by a second.
         match how {
             How::Expired => {
@@ -205,6 +212,13 @@ fn a_certificate_that_is_not_what_was_asked_for_is_not_taken() {
     assert!(said.contains("it has another name than the one that it renews"), "{said}");
     assert!(site.b.read(IDENTITY) == before, "what there was is not kept");
     assert_eq!(scene.asked(), ["cacerts", "simplereenroll"]);
+}
+
+#[test]
+fn a_certificate_may_begin_after_it_was_asked_for() {
+    let scene = Scene::new("liar-next");
+    scene.lies(How::InTheNextSecond);
+    scene.site.does(&ENROL);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 )]
 
 mod common;
-use common::{Box_, text};
+use common::{Box_, port_of_its_own, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -231,8 +231,7 @@ fn who_is_away_is_told_when_he_is_back_and_learns_nothing_of_software() {
     b.ok(&["repo", "init"]);
     b.ok(&["repo", "add", "image", "--name", "sensor/firmware-17.bin"]);
     b.ok(&["repo", "publish"]);
-    // A port at which nobody listens.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port_of_its_own();
     let hook = format!("http://127.0.0.1:{port}/services/s3cr3t");
     b.ok(&["repo", "notice", "add", "office", &hook, "--secret-file", "secret"]);
     b.ok(&["repo", "notice", "send"]);

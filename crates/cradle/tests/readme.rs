@@ -10,7 +10,7 @@
 )]
 
 mod common;
-use common::{Box_, text};
+use common::{Box_, port_of_its_own, text};
 use std::path::Path;
 use std::process::Command;
 
@@ -87,8 +87,7 @@ fn the_lines_of_the_chapter_on_ceremonies_work_as_they_stand() {
 
 #[test]
 fn the_lines_of_the_chapter_on_the_gateway_work_as_they_stand() {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let (https, http) = (free(), free());
+    let (https, http) = (port_of_its_own().to_string(), port_of_its_own().to_string());
     let out = typed_with("docs/gateway.md", &Box_::empty("gateway-chapter"), |script| {
         let script = script.replace("8443", &https).replace("8080", &http);
         // The box ends even if a line before that fails.

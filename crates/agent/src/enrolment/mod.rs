@@ -19,6 +19,7 @@ use adapters::process;
 use model::UnixTime;
 use note::Note;
 use pair::{Next, Pair};
+use ports::Clock;
 use serde::Serialize;
 use server::{Denied, Proof, Secret, Server};
 use std::io::{ErrorKind, Read};
@@ -60,7 +61,7 @@ pub(crate) struct Done {
 }
 
 /// Has the device certified for the secret in a file, or on standard input.
-pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, now: UnixTime) -> Result<Done> {
+pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, clock: &dyn Clock) -> Result<Done> {
     let mut place = Place::take(setting)?;
     let old = match Pair::load(setting.directory()) {
         // What cannot be used is replaced.
@@ -68,45 +69,46 @@ pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, now: UnixTime)
         read => read?,
     };
     if old.is_some() && when == When::Due {
-        return place.done(Became::Kept, now);
+        return place.done(Became::Kept, clock.now());
     }
-    place.may_ask(when, now)?;
+    place.may_ask(when, clock.now())?;
     let proof = Proof::Secret(Secret { user: setting.user(), octets: read_secret(secret)? });
     let next = Next::take(setting.directory(), setting.key_type()?, old.as_ref(), None)?;
-    let certified = certify(setting, &next, &proof, now);
-    place.switch(next, certified, now)?;
-    place.done(Became::Enrolled, now)
+    let certified = certify(setting, &next, &proof, clock);
+    place.switch(next, certified, clock.now())?;
+    place.done(Became::Enrolled, clock.now())
 }
 
 /// Has the certificate renewed, if it is due.
-pub(crate) fn renew(setting: &Setting, when: When, now: UnixTime) -> Result<Done> {
+pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<Done> {
     let mut place = Place::take(setting)?;
     let Some(old) = Pair::load(setting.directory())? else {
         return Err(Failure::new("no-identity", "there is no certificate to renew")
             .because("the device was never enrolled, or its data are gone")
             .next("cradle-agent enrol, with a one-time secret"));
     };
-    if when == When::Due && now < old.due() {
-        return place.done(Became::Kept, now);
+    if when == When::Due && clock.now() < old.due() {
+        return place.done(Became::Kept, clock.now());
     }
-    place.may_ask(when, now)?;
+    place.may_ask(when, clock.now())?;
     let next = Next::take(setting.directory(), setting.key_type()?, Some(&old), Some(&old))?;
-    let certified = certify(setting, &next, &Proof::Certificate(&old), now);
-    let certified = certified.map_err(|denied| Denied { failure: with_old(denied.failure, &old, now), ..denied });
-    place.switch(next, certified, now)?;
-    place.done(Became::Renewed, now)
+    let certified = certify(setting, &next, &Proof::Certificate(&old), clock);
+    let certified =
+        certified.map_err(|denied| Denied { failure: with_old(denied.failure, &old, clock.now()), ..denied });
+    place.switch(next, certified, clock.now())?;
+    place.done(Became::Renewed, clock.now())
 }
 
 type Certified = std::result::Result<(x509::Certificate, Vec<Vec<u8>>), Denied>;
 
-fn certify(setting: &Setting, next: &Next, proof: &Proof<'_>, now: UnixTime) -> Certified {
+fn certify(setting: &Setting, next: &Next, proof: &Proof<'_>, clock: &dyn Clock) -> Certified {
     let shown = match proof {
         Proof::Certificate(pair) => Some(*pair),
         Proof::Secret(_) => None,
     };
     let server = Server::new(setting, shown)?;
-    let authorities = server.authorities(now)?;
-    server.certify(&next.key, proof, &authorities, now)
+    let authorities = server.authorities(clock)?;
+    server.certify(&next.key, proof, &authorities, clock)
 }
 
 /// What it means for the certificate that there is.

@@ -10,8 +10,7 @@ use crate::fault::{Failure, REFUSED, Result};
 use adapters::http::{Files, NotFetched, Question, Reply};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::UnixTime;
-use ports::Signer;
+use ports::{Clock, Signer};
 use x509::path::{Demands, Evidence, validate};
 use x509::{Certificate, Name, certs_only, csr, oids};
 use zeroize::Zeroizing;
@@ -58,8 +57,9 @@ impl Server {
     ///
     /// # Errors
     /// [`Denied`], also if there is none.
-    pub(crate) fn authorities(&self, now: UnixTime) -> std::result::Result<Vec<Certificate>, Denied> {
+    pub(crate) fn authorities(&self, clock: &dyn Clock) -> std::result::Result<Vec<Certificate>, Denied> {
         let reply = self.ask("cacerts", "", None)?;
+        let now = clock.now();
         // Others may stand beside them, of other labels and of times to come.
         let named: Vec<_> = certificates(&reply.body)?.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
         let leads = |one: &Certificate| {
@@ -86,7 +86,7 @@ impl Server {
         key: &dyn Signer,
         proof: &Proof<'_>,
         authorities: &[Certificate],
-        now: UnixTime,
+        clock: &dyn Clock,
     ) -> std::result::Result<(Certificate, Vec<Vec<u8>>), Denied> {
         let (operation, fields) = match proof {
             Proof::Secret(secret) => ("simpleenroll", authorization(secret)),
@@ -106,6 +106,8 @@ impl Server {
             is_same_name(leaf, renewed.leaf()).map_err(|why| not(why.to_owned()))?;
         }
         let evidence = Evidence { leaf, pool: authorities, anchors: &self.roots, crls: &[] };
+        // The time of the answer, not of the question: it may begin in between.
+        let now = clock.now();
         let path = validate(&evidence, &Demands::default(), now).map_err(|e| not(format!("{e} (it is {now} here)")))?;
         // The last is the root, which everybody has.
         let above = path.certificates().split_last().map_or(&[][..], |(_, path)| path).iter().skip(1);

@@ -1,6 +1,6 @@
 //! What honest clients do, by certbot.
 
-use crate::common::{foreign, text};
+use crate::common::{foreign, port_of_its_own, text};
 use crate::site::{Site, Up};
 use std::process::Command;
 
@@ -88,11 +88,6 @@ fn names_are_proved_by_records_of_the_resolver() {
     site.b.sound();
 }
 
-/// A port that is free now.
-fn free() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
 #[test]
 fn the_lines_of_the_chapter_work_as_they_stand() {
     let b = crate::common::Box_::empty("acme-chapter");
@@ -101,7 +96,7 @@ fn the_lines_of_the_chapter_work_as_they_stand() {
     let (_, block) = document.split_once("```sh with-certbot\n").unwrap();
     let (script, _) = block.split_once("\n```").unwrap();
     // Other tests run beside this one.
-    let script = script.replace("8443", &free()).replace("8081", &free());
+    let script = script.replace("8443", &port_of_its_own().to_string()).replace("8081", &port_of_its_own().to_string());
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_cradle")).parent().unwrap().display().to_string();
     let path = format!("{binary}:{}", std::env::var_os("PATH").unwrap().display());
     let mut command = Command::new("bash");

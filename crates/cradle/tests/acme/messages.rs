@@ -149,7 +149,9 @@ fn a_name_is_proved_by_a_certificate_for_its_key() {
         let server = server.args(["-cert", "alpn.pem", "-key", "alpn.key"]).current_dir(&site.b.dir);
         let mut server = server.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
         let table = format!(":{:04X} ", site.tls_port);
-        let listens = || std::fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|l| l.contains(&table));
+        let listens = || {
+            std::fs::read_to_string("/proc/net/tcp").unwrap().lines().any(|l| l.contains(&table) && l.contains(" 0A "))
+        };
         for _ in 0..1000 {
             if listens() {
                 break;

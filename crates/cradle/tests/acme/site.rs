@@ -1,10 +1,9 @@
 //! A box that answers ACME.
 
-use crate::common::{Box_, foreign};
+use crate::common::{Box_, foreign, port_of_its_own};
 use crate::names::Names;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 const PROFILE: &str = r#"
@@ -44,16 +43,11 @@ pub struct Up<'s> {
     pub said: Value,
 }
 
-/// A port that is free now.
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Site {
     pub fn new(name: &str) -> Self {
         let b = Box_::new(name);
         let names = Names::new(b.dir.join("texts"));
-        let (http_port, tls_port) = (free(), free());
+        let (http_port, tls_port) = (port_of_its_own(), port_of_its_own());
         let settings = b.data().join("cradle.toml");
         let before = std::fs::read_to_string(&settings).unwrap();
         let own =

@@ -14,9 +14,11 @@ use ports::keystore::KeyUri;
 use ports::{Keystore, Signer};
 use serde_json::Value;
 use std::io::Cursor;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use update::Threshold;
 use update::tuf::write::{Custom, Key, Top};
 use x509::KeyType;
@@ -25,6 +27,16 @@ use x509::KeyType;
 const TOKEN: &str = "CRADLE_TEST_TOKEN";
 /// If this is set, every box keeps its records at the server that it names.
 const SERVER: &str = "CRADLE_TEST_POSTGRES";
+
+/// A port at which nobody listens, for what is named before anybody does. Lines that go out take theirs from elsewhere, so
+/// that none of another test has it by then.
+pub fn port_of_its_own() -> u16 {
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Below 32768, where Linux begins to give ports to lines.
+    let ours = u16::try_from(std::process::id() % 2_700).unwrap() * 8 + 11_000;
+    let mut ports = std::iter::repeat_with(|| ours + GIVEN.fetch_add(1, Ordering::Relaxed) % 8);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
 
 pub struct Box_ {
     pub dir: PathBuf,
