@@ -238,6 +238,11 @@ fn status_is_told_to_anybody_and_never_old() {
     assert!(ask(&up, &["-cert", "a.pem"]).contains("a.pem: good"));
     assert!(ask(&up, &["-sha256", "-cert", "a.pem", "-no_nonce"]).contains("a.pem: good"));
     assert!(ask(&up, &["-serial", "0x0123456789"]).contains("0x0123456789: unknown"), "a number that was never issued");
+    // Another library's client, which writes requests of its own and checks the responder's certificate by its own rules.
+    let ocsptool =
+        format!("ocsptool --ask={}/ocsp --load-cert=a.pem --load-issuer=chain.pem --load-trust=chain.pem", url(&up));
+    let said = foreign(&site.b.dir, "sh", &["-c", &ocsptool]);
+    assert!(said.contains("Certificate Status: good") && said.contains("Verifying OCSP Response: Success."), "{said}");
     // GET, as caches like it: the request in the path, as it is.
     let make = ["ocsp", "-issuer", "chain.pem", "-cert", "a.pem", "-no_nonce", "-reqout", "request.der"];
     foreign(&site.b.dir, "openssl", &make);

@@ -321,7 +321,6 @@ impl Profile {
         reasons: &mut Vec<Reason>,
     ) -> Option<Conferred> {
         let facts = Facts::Subject { entity, organization };
-        let subject = names::subject(&self.subject, &facts, asked.subject.as_ref(), reasons)?;
         let wishes = match asked.extensions.iter().find(|e| e.oid == oids::SUBJECT_ALT_NAME) {
             None => Vec::new(),
             Some(wish) => decode_subject_alt_name(&wish.value).unwrap_or_else(|| {
@@ -330,6 +329,7 @@ impl Profile {
             }),
         };
         let names = names::alt_names(&self.alt_names, &facts, &wishes, reasons)?;
+        let subject = names::subject(&self.subject, &facts, asked.subject.as_ref(), &names, reasons)?;
         let mut extensions = Vec::new();
         if !self.name_constraints.is_empty() {
             extensions.push(self.name_constraints.write(&facts)?);

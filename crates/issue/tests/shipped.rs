@@ -194,6 +194,16 @@ fn the_registered_name_may_be_asked_for_with_it() {
     asks_for_names(&[dns("a.internal"), GeneralName::Uri("urn:dev:ops:32473-sensor-SN0001".into())], None);
 }
 #[test]
+fn a_common_name_may_repeat_a_name_that_is_given_and_no_other() {
+    let asks = |common: &str, expected| {
+        let subject = Name::write(&[Attribute { oid: oids::COMMON_NAME, text: common.to_owned() }]);
+        asks("tls-server", &subject, &[subject_alt_name(&[dns("a.internal")], false)], expected);
+    };
+    asks("a.internal", None);
+    asks("b.internal", MISMATCH);
+    asks("urn:dev:ops:32473-sensor-SN0001", MISMATCH);
+}
+#[test]
 fn another_domain_is_refused() {
     asks_for_names(&[dns("a.example")], MISMATCH);
     asks_for_names(&[dns("a.internal"), dns("a.example")], MISMATCH);

@@ -1,4 +1,4 @@
-//! ACME at the gateway: certbot as the client, and messages made by hand for what no client sends by itself.
+//! ACME at the gateway: certbot and lego as clients, and messages made by hand for what no client sends by itself.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -14,6 +14,7 @@ mod certbot;
 #[path = "../common/mod.rs"]
 mod common;
 mod hand;
+mod lego;
 mod messages;
 mod names;
 mod site;

@@ -1,7 +1,7 @@
 //! A box that is up, with a gateway, and devices that ask it: by the agent, or by curl and openssl.
 #![allow(dead_code, reason = "not all of it is needed by each of the tests")]
 
-use crate::common::{Box_, foreign, text};
+use crate::common::{Box_, foreign, port_of_its_own, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -43,11 +43,6 @@ impl Got {
     }
 }
 
-/// A port that nobody has now.
-fn port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Site {
     pub fn new(name: &str) -> Self {
         Self::with(name, |_| {})
@@ -55,7 +50,7 @@ impl Site {
 
     /// The same, with profiles and settings that are changed before anything is made.
     pub fn with(name: &str, change: impl FnOnce(&Box_)) -> Self {
-        let site = Self { b: Box_::new(name), https: port(), http: port(), offset: None };
+        let site = Self { b: Box_::new(name), https: port_of_its_own(), http: port_of_its_own(), offset: None };
         let b = &site.b;
         // The name under which a test reaches it, too.
         site.edit("profiles/gateway.toml", "subject_alt_name = [", "subject_alt_name = [{ dns = \"localhost\" }, ");

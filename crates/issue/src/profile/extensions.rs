@@ -295,7 +295,7 @@ impl NameConstraints {
             let written = |rule: &SubtreeRule| match rule {
                 SubtreeRule::Constant(subtree, _) => Some(subtree.clone()),
                 SubtreeRule::DirectoryName(rules) => {
-                    names::subject(rules, facts, None, &mut Vec::new()).map(Subtree::DirectoryName)
+                    names::subject(rules, facts, None, &[], &mut Vec::new()).map(Subtree::DirectoryName)
                 }
             };
             rules.iter().map(written).collect::<Option<Vec<_>>>()

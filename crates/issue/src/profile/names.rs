@@ -271,10 +271,14 @@ impl Limits {
 }
 
 /// The subject: what is registered, and what the requester adds. `None` if the facts are of another kind.
+///
+/// A common name that is one of the alternative names says nothing of its own. Clients of ACME write it (RFC 8555 §7.4); where the
+/// profile has no place for it, it is left out.
 pub(super) fn subject(
     rules: &[AttributeRule],
     facts: &Facts<'_>,
     asked: Option<&Name>,
+    alt_names: &[GeneralName],
     reasons: &mut Vec<Reason>,
 ) -> Option<Name> {
     let registered = |rule: &AttributeRule| match &rule.source {
@@ -298,6 +302,7 @@ pub(super) fn subject(
         });
         match slot {
             Some((_, slot)) => *slot = Some(wish.clone()),
+            None if wish.oid == oids::COMMON_NAME && alt_names.contains(&GeneralName::Dns(wish.text.clone())) => {}
             None => reasons.push(Reason::NameMismatch),
         }
     }
