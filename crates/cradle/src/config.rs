@@ -1,8 +1,10 @@
 //! The settings of one installation: `cradle.toml` in its data directory.
 
+mod api;
 mod gateway;
 mod software;
 
+pub(crate) use api::ApiConfig;
 pub(crate) use gateway::{GatewayConfig, LabelConfig};
 pub(crate) use software::{NoticesConfig, SoftwareConfig};
 
@@ -71,6 +73,9 @@ pub(crate) struct Config {
     /// The door to other networks; there is none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gateway: Option<GatewayConfig>,
+    /// Whether a box that runs answers programs of operators; only `cradle api` does if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) api: Option<ApiConfig>,
     /// The public keys of those who may read stored images.
     pub(crate) vault: VaultConfig,
 }
@@ -371,6 +376,9 @@ impl Config {
         }
         if let Some(software) = &self.software {
             software.check()?;
+        }
+        if let Some(api) = &self.api {
+            api.check()?;
         }
         if let Some(bus) = &self.bus {
             bus.check()?;

@@ -4,9 +4,10 @@ use model::text::printable;
 use serde::Serialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use utoipa::ToSchema;
 
 /// A process that holds a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Holder {
     pub(crate) pid: u32,
     /// What it was started with, cut; empty if the kernel does not say.

@@ -1,5 +1,6 @@
 //! Cradle: from blank board to certified device.
 
+mod api;
 mod bench;
 mod cli;
 mod clock;

@@ -190,6 +190,14 @@ pub enum Event {
     ForeignUnsettled { exchange: TransactionId, key: Digest, why: String },
     /// What a list of a foreign authority says was taken over.
     StatusTaken { authority: String, number: u64, crl: Digest, revoked: u64, released: u64 },
+    /// Somebody asked for something over the operator API, and it is about to be done: `who` is the user of the process at the
+    /// other end, or that the token was shown; `key` is SHA-256 of the idempotency key.
+    AskedOverApi {
+        who: String,
+        request: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
+    },
     /// Something left behind by an interruption was put in order.
     Repaired { what: String },
 }

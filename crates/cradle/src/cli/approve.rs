@@ -5,12 +5,13 @@ use crate::compose::{Installation, module_off};
 use crate::fault::{Failure, Result, exit_of};
 use crate::operators;
 use adapters::clock::SystemClock;
+use adapters::store::SqlStore;
 use model::{Module, OperatorName, Reason};
 use ports::Clock;
 use ports::store::AuthorityStore;
 use ports::store::authority::{ApprovalDraft, PendingRow};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 /// Requests that wait for operators.
 #[derive(clap::Args)]
@@ -39,8 +40,10 @@ struct Word {
     operator: Option<OperatorName>,
 }
 
-#[derive(Serialize)]
-struct Row {
+/// A request that waits.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Approval)]
+pub(crate) struct Row {
     id: u64,
     subject: String,
     profile: String,
@@ -71,8 +74,7 @@ const STATEMENT: &str = "cradle-approval";
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     match arguments.verb {
         Verb::List => {
-            let rows = common.records()?.requests_waiting(SystemClock.now())?;
-            let rows: Vec<_> = rows.iter().map(row).collect();
+            let rows = rows(&common.records()?)?;
             common
                 .out()
                 .rows(&["id", "subject", "profile", "requester", "needed", "approved", "denied", "until"], &rows)
@@ -80,6 +82,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::Yes(word) => say(common, &word, true),
         Verb::No(word) => say(common, &word, false),
     }
+}
+
+/// The requests that wait, oldest first.
+pub(crate) fn rows(store: &SqlStore) -> Result<Vec<Row>> {
+    Ok(store.requests_waiting(SystemClock.now())?.iter().map(row).collect())
 }
 
 fn row(row: &PendingRow) -> Row {
@@ -104,18 +111,48 @@ fn refused(reason: Reason, id: u64, why: &str) -> Failure {
         .next("see `cradle approve list`")
 }
 
+/// What an operator said to a request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApprovalSaid)]
+pub(crate) struct Said {
+    id: u64,
+    says: &'static str,
+    operator: String,
+    approved: usize,
+    needed: u32,
+    subject: String,
+    profile: String,
+}
+
 fn say(common: &Common, word: &Word, approved: bool) -> Result {
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let said = say_in(&installation, word.id, word.operator.as_ref(), approved)?;
+    common.out().one(&said, || {
+        let Said { operator, subject, profile, approved: given, needed, .. } = &said;
+        if approved {
+            format!("{operator} approves {subject} under {profile}: {given} of {needed}\n")
+        } else {
+            format!("{operator} denies {subject} under {profile}\n")
+        }
+    })
+}
+
+/// Has an operator approve or deny a request.
+pub(crate) fn say_in(
+    installation: &Installation,
+    id: u64,
+    operator: Option<&OperatorName>,
+    approved: bool,
+) -> Result<Said> {
     let binding = installation.supervisor.row().binding;
     if !binding.permits(Module::Authority) {
         return Err(module_off(Module::Authority, binding, "approving"));
     }
     let (workshop, at) = (&installation.workshop, installation.workshop.clock.now());
-    let operator = workshop.operator(word.operator.as_ref())?;
+    let operator = workshop.operator(operator)?;
     let waiting = workshop.store.requests_waiting(at)?;
-    let pending = waiting.iter().find(|row| row.id == word.id);
-    let pending =
-        pending.ok_or_else(|| refused(Reason::TransactionUnknown, word.id, "no request of this number waits"))?;
+    let pending = waiting.iter().find(|row| row.id == id);
+    let pending = pending.ok_or_else(|| refused(Reason::TransactionUnknown, id, "no request of this number waits"))?;
     let verb = if approved { "approve" } else { "deny" };
     let statement = Statement {
         says: format!("{verb} {}", pending.request),
@@ -127,16 +164,14 @@ fn say(common: &Common, word: &Word, approved: bool) -> Result {
     let statement = operators::sign(workshop, &operator, STATEMENT, &statement)?;
     let draft = ApprovalDraft { pending: pending.id, operator: operator.to_string(), statement, approved, at };
     let taken = workshop.store.approve(&draft)?;
-    taken.map_err(|reason| refused(reason, word.id, "it waits no more, or this operator has spoken before"))?;
-    let given = pending.approved.len() + usize::from(approved);
-    let said =
-        json!({"id": pending.id, "says": verb, "operator": operator, "approved": given, "needed": pending.needed});
-    common.out().one(&said, || {
-        let whom = format!("{} under {}", pending.subject, pending.profile);
-        if approved {
-            format!("{operator} approves {whom}: {given} of {}\n", pending.needed)
-        } else {
-            format!("{operator} denies {whom}\n")
-        }
+    taken.map_err(|reason| refused(reason, id, "it waits no more, or this operator has spoken before"))?;
+    Ok(Said {
+        id: pending.id,
+        says: verb,
+        operator: operator.to_string(),
+        approved: pending.approved.len() + usize::from(approved),
+        needed: pending.needed,
+        subject: pending.subject.to_string(),
+        profile: pending.profile.to_string(),
     })
 }

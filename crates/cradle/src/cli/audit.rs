@@ -10,6 +10,7 @@ use adapters::store::note::Checkpoint;
 use adapters::store::sql::AuditEntry;
 use serde::Serialize;
 use std::path::PathBuf;
+use utoipa::ToSchema;
 use x509::PublicKey;
 
 /// The audit log.
@@ -134,15 +135,17 @@ fn list(common: &Common, store: &SqlStore, from: Option<i64>, limit: u32) -> Res
     rows.finish()
 }
 
-#[derive(Serialize)]
-struct Row {
+/// An entry of the audit log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(crate) struct Row {
     number: u64,
     at: Option<String>,
     by: serde_json::Value,
     event: serde_json::Value,
 }
 
-fn shown(entry: &AuditEntry, for_people: bool) -> Row {
+pub(crate) fn shown(entry: &AuditEntry, for_people: bool) -> Row {
     let value: serde_json::Value = serde_json::from_slice(&entry.entry).unwrap_or_default();
     let at = value.get("at").and_then(serde_json::Value::as_u64).map(model::UnixTime::from_ms);
     let event = value.get("event").cloned().unwrap_or_default();

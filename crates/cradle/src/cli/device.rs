@@ -16,6 +16,7 @@ use ports::store::authority::CertificateFilter;
 use ports::store::identity::{DeviceFilter, DeviceRow};
 use ports::store::{AuthorityStore, IdentityStore};
 use serde::Serialize;
+use utoipa::ToSchema;
 use wire::acme::binding_key;
 use zeroize::Zeroizing;
 
@@ -70,14 +71,16 @@ enum Verb {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum CustodyName {
+pub(crate) enum CustodyName {
     Planned,
     Made,
     Provisioned,
 }
 
-#[derive(Serialize)]
-struct Row {
+/// A device, in a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Device)]
+pub(crate) struct Row {
     serial: String,
     device: String,
     r#type: String,
@@ -93,14 +96,16 @@ struct Row {
     touched_at: String,
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// A device and what it was issued.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeviceShown)]
+pub(crate) struct Shown {
     #[serde(flatten)]
     row: Row,
     certificates: Vec<Held>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Held {
     serial: String,
     profile: String,
@@ -117,11 +122,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     match arguments.verb {
         Verb::List { custody, limit } => {
             let store = common.records()?;
-            let custody = custody.map(|name| match name {
-                CustodyName::Planned => Custody::Planned,
-                CustodyName::Made => Custody::Made,
-                CustodyName::Provisioned => Custody::Provisioned,
-            });
+            let custody = custody.map(CustodyName::custody);
             let limit = out.limit(limit);
             let rows = all(&store, custody, limit)?;
             out.rows(&["serial", "type", "custody", "board", "certificate", "stolen", "list"], &rows)?;
@@ -129,31 +130,15 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             Ok(())
         }
         Verb::Show { device } => {
-            let store = common.records()?;
-            let found = find(&store, &device)?;
-            let filter =
-                CertificateFilter { subject: Some(Entity::Device(found.id.clone())), limit: 100, ..Default::default() };
-            let held = store.certificates(&filter)?.into_iter().map(|c| Held {
-                serial: c.serial.to_string(),
-                profile: c.profile.to_string(),
-                issued_at: c.at.to_string(),
-                confirmed: c.confirmed,
-                read_back: c.is_read_back(),
-                revoked: c.revoked.map(|(at, reason)| format!("{at}, {}", reason.name())),
-            });
-            let shown = Shown { row: row(&found), certificates: held.collect() };
+            let shown = shown(&common.records()?, &device)?;
             out.one(&shown, || text(&shown))
         }
         Verb::Allow { device, profile, days, secret } => allow(common, &device, profile, days, secret),
         Verb::Stolen { device, recovered } => {
             let found = find(&common.records()?, &device)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-            let call = Mark { device: found.id.clone(), stolen: !recovered };
-            installation.ask(&call, &format!("marking {}", found.id))?;
-            let word = if recovered { "recovered" } else { "stolen" };
-            out.one(&serde_json::json!({"device": found.id, "marked": word}), || {
-                format!("{} is marked {word}\n", found.id)
-            })?;
+            let marked = mark(&installation, &found, recovered)?;
+            out.one(&marked, || format!("{} is marked {}\n", found.id, marked.marked))?;
             if !recovered {
                 out.next(&format!(
                     "cradle cert revoke --device {} --all --reason key-compromise, if it holds certificates",
@@ -175,16 +160,93 @@ fn secret_of(entropy: &dyn Entropy) -> Zeroizing<String> {
     Zeroizing::new(octets.iter().map(letter).collect())
 }
 
+/// What became of a mark.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Marked {
+    device: String,
+    marked: &'static str,
+}
+
+/// Marks a device as stolen, or takes the mark back.
+pub(crate) fn mark(installation: &Installation, found: &DeviceRow, recovered: bool) -> Result<Marked> {
+    let call = Mark { device: found.id.clone(), stolen: !recovered };
+    installation.ask(&call, &format!("marking {}", found.id))?;
+    Ok(Marked { device: found.id.to_string(), marked: if recovered { "recovered" } else { "stolen" } })
+}
+
+impl CustodyName {
+    pub(crate) const fn custody(self) -> Custody {
+        match self {
+            Self::Planned => Custody::Planned,
+            Self::Made => Custody::Made,
+            Self::Provisioned => Custody::Provisioned,
+        }
+    }
+}
+
+/// One device and its certificates.
+pub(crate) fn shown(store: &SqlStore, device: &str) -> Result<Shown> {
+    let found = find(store, device)?;
+    let filter =
+        CertificateFilter { subject: Some(Entity::Device(found.id.clone())), limit: 100, ..Default::default() };
+    let held = store.certificates(&filter)?.into_iter().map(|c| Held {
+        serial: c.serial.to_string(),
+        profile: c.profile.to_string(),
+        issued_at: c.at.to_string(),
+        confirmed: c.confirmed,
+        read_back: c.is_read_back(),
+        revoked: c.revoked.map(|(at, reason)| format!("{at}, {}", reason.name())),
+    });
+    Ok(Shown { row: row(&found), certificates: held.collect() })
+}
+
+/// Leave for one certificate, and the secret that was made for it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Allowed {
+    device: String,
+    profile: String,
+    until: String,
+    user: String,
+    /// It is told once.
+    secret: Option<String>,
+    /// The same, as a client of ACME takes it.
+    eab_hmac_key: Option<String>,
+}
+
+impl Allowed {
+    pub(crate) const fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+}
+
 fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64, with_secret: bool) -> Result {
     crate::cli::check_days(days)?;
-    let out = common.out();
     let found = find(&common.records()?, device)?;
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
+    let allowed = allow_in(&installation, &found, profile, days, with_secret)?;
+    common.out().one(&allowed, || match &allowed {
+        Allowed { user, secret: Some(secret), eab_hmac_key, until, .. } => {
+            let key = eab_hmac_key.as_ref().map(|key| format!("acme    {key}\n")).unwrap_or_default();
+            format!("user    {user}\nsecret  {secret}\n{key}until   {until}\n")
+        }
+        Allowed { profile, until, .. } => format!("{} may enrol under {profile} until {until}\n", found.id),
+    })
+}
+
+/// Lets a device enrol over the network, once.
+pub(crate) fn allow_in(
+    installation: &Installation,
+    found: &DeviceRow,
+    profile: Option<ProfileName>,
+    days: u64,
+    with_secret: bool,
+) -> Result<Allowed> {
+    crate::cli::check_days(days)?;
     let workshop = &installation.workshop;
     let secret = with_secret.then(|| secret_of(workshop.entropy.as_ref()));
     let (subject, profile) = (Entity::Device(found.id.clone()), profile.unwrap_or_else(|| found.profile.clone()));
     let sealed = match &secret {
-        Some(secret) => sealed_to_km(&installation, secret, &secret_info(&subject, &profile))?,
+        Some(secret) => sealed_to_km(installation, secret, &secret_info(&subject, &profile))?,
         None => None,
     };
     let call = AllowEnrolment {
@@ -195,20 +257,15 @@ fn allow(common: &Common, device: &str, profile: Option<ProfileName>, days: u64,
         sealed,
     };
     installation.ask(&call, &format!("allowing {} to enrol", found.id))?;
-    let (serial, until) = (&found.id.serial, call.until.to_string());
-    let shown = secret.as_ref().map(|secret| secret.as_str());
     let speaks_acme = workshop.config.gateway.as_ref().is_some_and(|gateway| !gateway.acme.is_empty());
     let binding = secret.as_ref().filter(|_| speaks_acme).map(|secret| base64url(&binding_key(secret.as_bytes())));
-    let said = serde_json::json!({
-        "device": found.id, "profile": call.profile, "until": until, "user": serial, "secret": shown,
-        "eab_hmac_key": binding,
-    });
-    out.one(&said, || match shown {
-        Some(secret) => {
-            let key = binding.map(|key| format!("acme    {key}\n")).unwrap_or_default();
-            format!("user    {serial}\nsecret  {secret}\n{key}until   {until}\n")
-        }
-        None => format!("{} may enrol under {} until {until}\n", found.id, call.profile),
+    Ok(Allowed {
+        device: found.id.to_string(),
+        profile: call.profile.to_string(),
+        until: call.until.to_string(),
+        user: found.id.serial.to_string(),
+        secret: secret.map(|secret| secret.as_str().to_owned()),
+        eab_hmac_key: binding,
     })
 }
 
@@ -237,7 +294,7 @@ fn all(store: &SqlStore, custody: Option<Custody>, limit: u32) -> Result<Vec<Row
 }
 
 /// A device by its serial number or its name.
-pub(super) fn find(store: &SqlStore, text: &str) -> Result<DeviceRow> {
+pub(crate) fn find(store: &SqlStore, text: &str) -> Result<DeviceRow> {
     let serial = match text.parse::<DeviceId>() {
         Ok(id) => id.serial,
         Err(_) => text.parse::<DeviceSerial>().map_err(|e| {
@@ -254,7 +311,7 @@ pub(super) fn find(store: &SqlStore, text: &str) -> Result<DeviceRow> {
     })
 }
 
-fn row(device: &DeviceRow) -> Row {
+pub(crate) fn row(device: &DeviceRow) -> Row {
     Row {
         serial: device.id.serial.to_string(),
         device: device.id.to_string(),

@@ -116,6 +116,7 @@ impl Settings {
             station,
             follow: None,
             gateway: gateway.clone(),
+            api: None,
             software: None,
             vault,
         }

@@ -3,6 +3,7 @@
 use super::Common;
 use crate::compose::Installation;
 use crate::fault::{Exit, Failure, Result};
+use adapters::store::SqlStore;
 use model::contract::identity::{
     BadLine, Change, DepositPending, ImportList, ListFormat, ListImported, SupplierChange, TrustSupplier,
 };
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use utoipa::ToSchema;
 use x509::pem;
 
 /// Registration lists: the devices that are expected.
@@ -74,8 +76,10 @@ struct Source {
     days: u64,
 }
 
-#[derive(Serialize)]
-struct Row {
+/// A registration list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegistrationList)]
+pub(crate) struct Row {
     list: String,
     supplier: Option<String>,
     sequence: Option<u64>,
@@ -155,29 +159,54 @@ fn import(common: &Common, source: &Source) -> Result {
     let listed: BTreeSet<_> = identity::lists::decode(&call.name, call.format, call.octets.as_ref(), call.until, pen)
         .map(|list| list.devices.into_iter().map(|device| device.id.device_type).collect())
         .unwrap_or_default();
-    let made = installation.ask(&call, &format!("importing {}", source.file.display()))?;
-    let ListImported::Done { new, known, digest, changed, removed, supplier, sequence, .. } = made else {
-        return Err(not_done(&source.file, &made));
-    };
-    // While km is off the grants wait; they are left at the next change to a mode in which it is awake.
-    let awake = installation.supervisor.row().binding.permits(Module::Authority);
-    if awake {
-        installation.ask(&DepositPending {}, "leaving grants at the authority")?;
-    }
-    let name = call.name;
-    let said = json!({"list": name, "new": new, "known": known, "changed": changed, "removed": removed,
-        "supplier": supplier, "sequence": sequence, "sha256": digest, "granted": awake});
-    common.out().one(&said, || {
-        let of = supplier.as_ref().zip(sequence).map(|(who, n)| format!(" ({n} of {who})")).unwrap_or_default();
-        let more =
-            if changed + removed > 0 { format!(", {changed} changed, {removed} taken back") } else { String::new() };
-        format!("list {name}{of}: {new} new, {known} known already{more}\n")
-    })?;
+    let imported = import_in(&installation, &call, &source.file)?;
+    common.out().one(&imported, || imported.words())?;
     let types = installation.workshop.places.device_types();
     for name in listed.iter().filter(|name| !types.join(format!("{name}.toml")).exists()) {
         common.out().say(&format!("There is no {}/{name}.toml yet: no station can take up a {name}.", types.display()));
     }
     Ok(())
+}
+
+/// What came of an import.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Imported {
+    list: String,
+    new: u64,
+    known: u64,
+    changed: u64,
+    removed: u64,
+    supplier: Option<String>,
+    sequence: Option<u64>,
+    sha256: String,
+    /// Whether grants were left at the authority; they are at the next change of mode, if not.
+    granted: bool,
+}
+
+impl Imported {
+    fn words(&self) -> String {
+        let Self { list, new, known, changed, removed, supplier, sequence, .. } = self;
+        let of = supplier.as_ref().zip(*sequence).map(|(who, n)| format!(" ({n} of {who})")).unwrap_or_default();
+        let more =
+            if changed + removed > 0 { format!(", {changed} changed, {removed} taken back") } else { String::new() };
+        format!("list {list}{of}: {new} new, {known} known already{more}\n")
+    }
+}
+
+/// Imports a list: all of it, or nothing. `file` is what it is called where it is refused.
+pub(crate) fn import_in(installation: &Installation, call: &ImportList, file: &Path) -> Result<Imported> {
+    let made = installation.ask(call, &format!("importing {}", file.display()))?;
+    let ListImported::Done { new, known, digest, changed, removed, supplier, sequence, .. } = made else {
+        return Err(not_done(file, &made));
+    };
+    // While km is off the grants wait; they are left at the next change to a mode in which it is awake.
+    let granted = installation.supervisor.row().binding.permits(Module::Authority);
+    if granted {
+        installation.ask(&DepositPending {}, "leaving grants at the authority")?;
+    }
+    let supplier = supplier.map(|supplier| supplier.to_string());
+    let (list, sha256) = (call.name.clone(), digest.to_string());
+    Ok(Imported { list, new, known, changed, removed, supplier, sequence, sha256, granted })
 }
 
 fn not_done(file: &Path, made: &ListImported) -> Failure {
@@ -222,24 +251,32 @@ fn trust(common: &Common, supplier: SupplierName, change: SupplierChange) -> Res
     })
 }
 
-#[derive(Serialize)]
-struct SupplierShown {
+/// Somebody whose lists are taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Supplier)]
+pub(crate) struct SupplierShown {
     supplier: String,
     key: Option<String>,
     sequence: u64,
 }
 
 fn suppliers(common: &Common) -> Result {
-    let rows = common.records()?.suppliers()?.into_iter().map(|row| SupplierShown {
+    common.out().rows(&["supplier", "key", "sequence"], &supplier_rows(&common.records()?)?)
+}
+
+/// The suppliers, their keys, and the number of the last list of each.
+pub(crate) fn supplier_rows(store: &SqlStore) -> Result<Vec<SupplierShown>> {
+    let rows = store.suppliers()?.into_iter().map(|row| SupplierShown {
         supplier: row.supplier.to_string(),
         key: row.key.map(|spki| x509::sha256(&spki).to_string()),
         sequence: row.sequence,
     });
-    common.out().rows(&["supplier", "key", "sequence"], &rows.collect::<Vec<_>>())
+    Ok(rows.collect())
 }
 
-fn show(common: &Common) -> Result {
-    let rows = common.records()?.lists()?.into_iter().map(|list| Row {
+/// The lists that were imported, oldest first.
+pub(crate) fn rows(store: &SqlStore) -> Result<Vec<Row>> {
+    let rows = store.lists()?.into_iter().map(|list| Row {
         list: list.name,
         sequence: list.supplied.as_ref().map(|(_, sequence)| *sequence),
         supplier: list.supplied.map(|(supplier, _)| supplier),
@@ -249,9 +286,13 @@ fn show(common: &Common) -> Result {
         until: list.until.to_string(),
         sha256: list.digest.to_string(),
     });
+    Ok(rows.collect())
+}
+
+fn show(common: &Common) -> Result {
     common.out().rows(
         &["list", "supplier", "sequence", "devices", "provisioned", "imported_at", "until"],
-        &rows.collect::<Vec<_>>(),
+        &rows(&common.records()?)?,
     )
 }
 

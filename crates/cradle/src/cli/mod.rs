@@ -1,7 +1,8 @@
 //! The command line: `cradle NOUN VERB`. One file for each noun.
 
-mod approve;
-mod audit;
+mod api;
+pub(crate) mod approve;
+pub(crate) mod audit;
 mod backup;
 pub(crate) mod bus;
 mod bus_again;
@@ -10,17 +11,17 @@ mod ceremony;
 pub(crate) mod cert;
 mod clock;
 mod crl;
-mod device;
+pub(crate) mod device;
 mod director;
 mod doctor;
-mod explain;
+pub(crate) mod explain;
 mod export;
 mod hsm;
 pub(crate) mod init;
 mod inspect;
-mod list;
+pub(crate) mod list;
 mod migrate;
-mod mode;
+pub(crate) mod mode;
 mod module;
 mod notices;
 pub(crate) mod ocsp;
@@ -146,6 +147,8 @@ enum Noun {
     Doctor(doctor::Arguments),
     /// Answer monitoring over HTTP on loopback; or run modules in a process of their own.
     Serve(serve::Arguments),
+    /// Answer programs of operators, over a socket of this machine.
+    Api(api::Arguments),
     /// Run this box: its supervisor, and each module that the mode lets run in a process of its own.
     Up(up::Arguments),
     /// Certification authorities.
@@ -214,6 +217,13 @@ enum Noun {
 }
 
 impl Common {
+    /// What a command of this data directory would be given that prints nothing for people.
+    pub(crate) fn of(data: &Path) -> Self {
+        let (output, log_format) = (Format::Json, LogFormat::Human);
+        let data = data.to_owned();
+        Self { data, passphrase_file: None, shares: Vec::new(), output, quiet: true, log_format, log_level: None }
+    }
+
     pub(crate) const fn out(&self) -> Output {
         Output::new(self.output, self.quiet)
     }
@@ -268,7 +278,7 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let common = arguments.common;
-    let quietest = if matches!(command.as_str(), "serve" | "up") { LogLevel::Info } else { LogLevel::Warn };
+    let quietest = if matches!(command.as_str(), "api" | "serve" | "up") { LogLevel::Info } else { LogLevel::Warn };
     log::begin(common.log_format, common.log_level.unwrap_or(quietest));
     let watch = Stopwatch::start();
     tracing::debug!(%command, data = %common.data.display(), "command begun");
@@ -332,6 +342,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Status(arguments) => status::run(common, &arguments),
         Noun::Doctor(arguments) => doctor::run(common, &arguments),
         Noun::Serve(arguments) => serve::run(common, &arguments),
+        Noun::Api(arguments) => api::run(common, &arguments),
         Noun::Up(arguments) => up::run(common, &arguments),
         Noun::Ca(arguments) => ca::run(common, arguments),
         Noun::Ceremony(arguments) => ceremony::run(common, arguments),
@@ -374,7 +385,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
 const DAYS_MAX: u64 = 36_525;
 
 /// Checks how long something shall last.
-fn check_days(days: u64) -> Result {
+pub(crate) fn check_days(days: u64) -> Result {
     if (1..=DAYS_MAX).contains(&days) {
         return Ok(());
     }

@@ -8,6 +8,8 @@ use model::{Module, OperatorName};
 use ports::store::ModeStore;
 use ports::store::mode::ModeRow;
 use serde::Serialize;
+use std::path::Path;
+use utoipa::ToSchema;
 
 /// The operation mode: which modules may be awake.
 #[derive(clap::Args)]
@@ -35,8 +37,10 @@ enum Verb {
     },
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// The mode of a box.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModeShown)]
+pub(crate) struct Shown {
     order: String,
     mode: String,
     changing_to: Option<String>,
@@ -57,11 +61,7 @@ struct Line {
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     let out = common.out();
     match arguments.verb {
-        Verb::Show => {
-            let row = open_box_to_read(&common.data)?.mode()?;
-            let row = row.ok_or_else(|| Failure::new(Exit::NotFound, "no-mode", "no mode was ever ordered"))?;
-            show(common, &row)
-        }
+        Verb::Show => show(common, &of_box(&common.data)?),
         Verb::Table => {
             let lines: Vec<_> = TABLE.iter().map(line).collect();
             out.rows(&["mode", "gateway", "software", "authority", "provisioning", "identity"], &lines)?;
@@ -71,18 +71,9 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
             Ok(())
         }
         Verb::Set { mode, reason, operators } => {
-            let order = Order::by_name(&mode).ok_or_else(|| {
-                let names: Vec<_> = Order::all().iter().map(|o| o.name()).collect();
-                Failure::new(Exit::Usage, "mode", format!("there is no mode {mode:?}"))
-                    .because(format!("the modes are {}", names.join(", ")))
-                    .next("see `cradle mode table`")
-            })?;
+            let order = order_of(&mode)?;
             let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-            let operators = match operators.as_slice() {
-                [] => vec![installation.workshop.operator(None)?],
-                named => named.iter().map(|name| installation.workshop.operator(Some(name))).collect::<Result<_>>()?,
-            };
-            let row = installation.supervisor.order(order, &operators, &reason)?;
+            let row = set_in(&installation, order, &operators, &reason)?;
             for trouble in installation.supervisor.troubles() {
                 out.say(&format!("{trouble}"));
             }
@@ -91,14 +82,48 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
     }
 }
 
-fn show(common: &Common, row: &ModeRow) -> Result {
-    let shown = Shown {
+/// The mode that a box keeps.
+pub(crate) fn of_box(data: &Path) -> Result<ModeRow> {
+    let row = open_box_to_read(data)?.mode()?;
+    row.ok_or_else(|| Failure::new(Exit::NotFound, "no-mode", "no mode was ever ordered"))
+}
+
+/// What is ordered by a name.
+pub(crate) fn order_of(mode: &str) -> Result<Order> {
+    Order::by_name(mode).ok_or_else(|| {
+        let names: Vec<_> = Order::all().iter().map(|o| o.name()).collect();
+        Failure::new(Exit::Usage, "mode", format!("there is no mode {mode:?}"))
+            .because(format!("the modes are {}", names.join(", ")))
+            .next("see `cradle mode table`")
+    })
+}
+
+/// Has operators order a mode; the only one there is, if nobody is named.
+pub(crate) fn set_in(
+    installation: &Installation,
+    order: Order,
+    operators: &[OperatorName],
+    reason: &str,
+) -> Result<ModeRow> {
+    let operators = match operators {
+        [] => vec![installation.workshop.operator(None)?],
+        named => named.iter().map(|name| installation.workshop.operator(Some(name))).collect::<Result<_>>()?,
+    };
+    installation.supervisor.order(order, &operators, reason)
+}
+
+pub(crate) fn shown(row: &ModeRow) -> Shown {
+    Shown {
         order: row.order.to_string(),
         mode: row.binding.current.to_string(),
         changing_to: row.binding.pending.map(|mode| mode.to_string()),
         epoch: row.epoch,
         awake: Module::ALL.into_iter().filter(|m| row.binding.permits(*m)).map(|m| m.to_string()).collect(),
-    };
+    }
+}
+
+fn show(common: &Common, row: &ModeRow) -> Result {
+    let shown = shown(row);
     common.out().one(&shown, || {
         let mut text = format!("order  {}\nmode   {}\nawake  {}\n", shown.order, shown.mode, shown.awake.join(", "));
         if let Some(to) = &shown.changing_to {

@@ -1,6 +1,7 @@
 //! `cradle up`: a box whose modules run in processes of their own.
 
 use super::Common;
+use crate::api::{Desk, Listening, Owner};
 use crate::compose::{Door, Installation, NoticeDoor, Role, Workshop, passphrase, supervise};
 use crate::config::{Config, Places};
 use crate::fault::Result;
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 /// For installations that were made with `cradle init --bus`: keeps the mode, hands out leases, starts a process again
 /// that ends, and stops those that a change of mode has off. Where modules share one process, it is this one, with the door
 /// to other networks that [gateway] in cradle.toml describes, if the mode has it on; other commands that write wait for its
-/// end. Ends on SIGTERM or SIGINT, when all have answered what they had begun.
+/// end. With [api] there it answers programs of operators, as `cradle api` does. Ends on SIGTERM or SIGINT, when all have answered what they had begun.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Answer /live, /ready, /health, /metrics and /status there: a loopback address and a port, 0 for any free one.
@@ -52,10 +53,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     let beside = beside(common, arguments.listen.as_deref(), &readiness)?;
     let passphrase = passphrase(&Places::of(&common.data), common.passphrase_file.as_deref())?;
     let config = Config::read(&common.data)?;
-    if config.bus.is_none() && (config.gateway.is_some() || config.software.is_some()) {
+    if config.bus.is_none() && (config.gateway.is_some() || config.software.is_some() || config.api.is_some()) {
         return in_one_process(common, passphrase, beside.as_ref(), &ended);
     }
+    let owner = Owner::Each(passphrase.clone());
     let supervisor = supervise(&common.data, passphrase, common.log_arguments())?;
+    let api = listening(common, &config, owner)?;
     readiness.begin(supervisor.readiness());
     let row = supervisor.row();
     let troubles = supervisor.troubles();
@@ -65,7 +68,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     }
     let down: Vec<_> = troubles.iter().map(|trouble| trouble.code).collect();
     let url = beside.as_ref().map(Beside::url);
-    let said = json!({"mode": row.binding.current.to_string(), "epoch": row.epoch, "down": down, "url": url});
+    let said = json!({
+        "mode": row.binding.current.to_string(), "epoch": row.epoch, "down": down, "url": url,
+        "api": api.as_ref().map(Listening::words),
+    });
     if out.is_human() {
         out.print(&format!("up: {}\n", row.binding))?;
         if let Some(url) = url {
@@ -76,9 +82,15 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
     }
     let _told = ended.recv();
     // First who asks, then who is asked.
-    drop(beside);
+    drop((api, beside));
     drop(supervisor);
     Ok(())
+}
+
+/// Answers programs of operators, if the settings want it.
+fn listening(common: &Common, config: &Config, owner: Owner) -> Result<Option<Listening>> {
+    let Some(api) = config.api else { return Ok(None) };
+    Listening::start(&common.data, Desk::new(&common.data, owner)?, api.listen).map(Some)
 }
 
 /// How often it is looked whether the door may be open.
@@ -93,7 +105,8 @@ fn in_one_process(
 ) -> Result {
     crate::clock::check(&common.data, SystemClock.now())?;
     let workshop = Workshop::open_as(Role::Console, &common.data, passphrase)?;
-    let installation = Installation::start_for(workshop, Stay::Up)?;
+    let installation = Arc::new(Installation::start_for(workshop, Stay::Up)?);
+    let api = listening(common, &installation.workshop.config, Owner::Held(Arc::clone(&installation)))?;
     let row = installation.supervisor.row();
     let binding = row.binding;
     let has_door = installation.workshop.config.gateway.is_some();
@@ -127,6 +140,7 @@ fn in_one_process(
         let mode = binding.current.to_string();
         out.line(&json!({
             "mode": mode, "epoch": row.epoch, "down": down, "url": url, "https": https, "http": http, "notices": taken,
+            "api": api.as_ref().map(Listening::words),
         }))?;
     }
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
@@ -138,7 +152,7 @@ fn in_one_process(
         }
     }
     // First nobody is let in any more, then the modules end.
-    drop((door, notices));
+    drop((api, door, notices));
     drop(installation);
     Ok(())
 }

@@ -286,6 +286,7 @@ fn config(places: &Places, joining: &Joining, admission: &Admission, records: Re
         follow: admission.follow.as_ref().map(Followed::config),
         software: None,
         gateway: None,
+        api: None,
         vault: vault.clone(),
     }
 }

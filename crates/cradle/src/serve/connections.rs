@@ -1,13 +1,15 @@
 //! Connections: so many, for so long, with requests of such a size; and the end of it all.
 
-use axum::Router;
+use crate::api::Peer;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
@@ -47,8 +49,33 @@ impl Ended {
     }
 }
 
+/// Where connections come from.
+pub(crate) trait Listener {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// Takes one, and says whose process is at its other end.
+    async fn take(&self) -> std::io::Result<(Self::Stream, Peer)>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+    async fn take(&self) -> std::io::Result<(TcpStream, Peer)> {
+        self.accept().await.map(|(stream, _)| (stream, Peer(None)))
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+    async fn take(&self) -> std::io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.accept().await?;
+        // The kernel noted it when the connection was made.
+        let peer = Peer(stream.peer_cred().ok().map(|credentials| credentials.uid()));
+        Ok((stream, peer))
+    }
+}
+
 /// Takes connections until the process is told to end, then lets those that are being answered finish.
-pub(super) async fn carry(listener: TcpListener, router: Router, ended: impl Future<Output = ()>) {
+pub(crate) async fn carry(listener: impl Listener, router: Router, ended: impl Future<Output = ()>) {
     let mut ended = pin!(ended);
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (ending, told) = watch::channel(());
@@ -56,12 +83,12 @@ pub(super) async fn carry(listener: TcpListener, router: Router, ended: impl Fut
         // A slot first, so that one connection more is not even taken.
         let taken = async {
             let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, listener.accept().await)
+            (slot, listener.take().await)
         };
-        let (slot, stream) = tokio::select! {
+        let (slot, stream, peer) = tokio::select! {
             () = ended.as_mut() => break,
             (slot, accepted) = taken => match accepted {
-                Ok((stream, _)) => (slot, stream),
+                Ok((stream, peer)) => (slot, stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not taken");
                     tokio::time::sleep(RETRY_AFTER).await;
@@ -69,7 +96,7 @@ pub(super) async fn carry(listener: TcpListener, router: Router, ended: impl Fut
                 }
             },
         };
-        let (router, told) = (router.clone(), told.clone());
+        let (router, told) = (router.clone().layer(Extension(peer)), told.clone());
         tokio::spawn(async move {
             let _ended_either_way = timeout(CONNECTION_WITHIN, one(stream, router, told)).await;
             drop(slot);
@@ -84,7 +111,11 @@ pub(super) async fn carry(listener: TcpListener, router: Router, ended: impl Fut
 }
 
 /// Answers on one connection until the peer closes it, it takes too long, or `told` is closed.
-async fn one(stream: TcpStream, router: Router, mut told: watch::Receiver<()>) {
+async fn one(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    mut told: watch::Receiver<()>,
+) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

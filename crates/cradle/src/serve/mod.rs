@@ -2,7 +2,7 @@
 //!
 //! Prevents: being reached from another machine, or by a page in a browser on this one; being kept busy by one peer.
 
-mod connections;
+pub(crate) mod connections;
 pub(crate) mod host;
 mod metrics;
 mod ready;
@@ -182,7 +182,7 @@ async fn guarded(request: Request, next: Next) -> Response {
     response
 }
 
-fn is_for_loopback(uri: &Uri, host: Option<&HeaderValue>) -> bool {
+pub(crate) fn is_for_loopback(uri: &Uri, host: Option<&HeaderValue>) -> bool {
     let host = match (uri.host(), host) {
         (Some(host), _) => host.to_owned(),
         (None, Some(value)) => {

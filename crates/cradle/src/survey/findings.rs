@@ -5,9 +5,10 @@ use super::{AuthorityNow, DAY_S, HolderNow, Survey};
 use crate::clock;
 use model::UnixTime;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Severity {
     /// It works, and will not for ever.
@@ -17,7 +18,7 @@ pub(crate) enum Severity {
 }
 
 /// Something that needs attention.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Finding {
     pub(crate) code: &'static str,
     pub(crate) severity: Severity,

@@ -7,20 +7,25 @@ use adapters::store::SqlStore;
 use model::UnixTime;
 use serde::Serialize;
 use software::Standing;
+use utoipa::ToSchema;
 
 /// How sm follows repositories by itself.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FollowingNow {
     /// When all that they say was verified last.
     #[serde(serialize_with = "said_if")]
+    #[schema(value_type = Option<String>)]
     pub(crate) last_success: Option<UnixTime>,
     #[serde(serialize_with = "said_if")]
+    #[schema(value_type = Option<String>)]
     pub(crate) last_try: Option<UnixTime>,
     /// When a notice was heard last.
     #[serde(serialize_with = "said_if")]
+    #[schema(value_type = Option<String>)]
     pub(crate) last_notice: Option<UnixTime>,
     /// When it looks next, if the mode lets it then.
     #[serde(serialize_with = "said_if")]
+    #[schema(value_type = Option<String>)]
     pub(crate) next: Option<UnixTime>,
     /// How many reports the director has not taken yet, and why.
     pub(crate) reports_waiting: u64,
@@ -30,9 +35,10 @@ pub(crate) struct FollowingNow {
 }
 
 /// Why following fails.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FailedNow {
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) since: UnixTime,
     pub(crate) times: u64,
     pub(crate) code: String,

@@ -21,6 +21,7 @@ use ports::store::{AuthorityStore, ModeStore};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
+use utoipa::ToSchema;
 use x509::Certificate;
 
 /// Intents that are counted without being asked: a tenth of a second.
@@ -41,9 +42,10 @@ pub(crate) enum Counting {
 }
 
 /// What an installation looks like.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Survey {
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) at: UnixTime,
     pub(crate) version: &'static str,
     pub(crate) name: String,
@@ -75,7 +77,7 @@ pub(crate) struct Survey {
 }
 
 /// The high-water marks: what a restore needs beside the backup.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct MarksNow {
     pub(crate) directory: String,
     pub(crate) there: bool,
@@ -83,7 +85,7 @@ pub(crate) struct MarksNow {
     pub(crate) lost_at: Option<u64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ModeNow {
     pub(crate) order: String,
     pub(crate) mode: String,
@@ -92,7 +94,7 @@ pub(crate) struct ModeNow {
     pub(crate) awake: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AuthorityNow {
     pub(crate) name: String,
     pub(crate) issuer: Option<String>,
@@ -101,6 +103,7 @@ pub(crate) struct AuthorityNow {
     pub(crate) key_type: String,
     pub(crate) key: String,
     #[serde(serialize_with = "said_if")]
+    #[schema(value_type = Option<String>)]
     pub(crate) not_after: Option<UnixTime>,
     pub(crate) crl: Option<ListNow>,
     pub(crate) certificates: Option<TallyNow>,
@@ -121,18 +124,20 @@ impl AuthorityNow {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ListNow {
     pub(crate) number: u64,
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) this_update: UnixTime,
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) next_update: UnixTime,
     pub(crate) octets: u64,
     pub(crate) overdue: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct TallyNow {
     pub(crate) unconfirmed: u64,
     pub(crate) confirmed: u64,
@@ -142,16 +147,17 @@ pub(crate) struct TallyNow {
 }
 
 /// A module or an operator, by the certificate that lasts longest.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct HolderNow {
     pub(crate) name: String,
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) not_after: UnixTime,
     pub(crate) serial: String,
 }
 
 /// What expires within so many days and has not expired yet.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Horizon {
     pub(crate) within_days: u64,
     pub(crate) authorities: Vec<String>,
@@ -161,7 +167,7 @@ pub(crate) struct Horizon {
     pub(crate) devices: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct DevicesNow {
     pub(crate) planned: u64,
     pub(crate) made: u64,
@@ -169,16 +175,17 @@ pub(crate) struct DevicesNow {
     pub(crate) stolen: u64,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct AuditNow {
     pub(crate) entries: u64,
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) latest: UnixTime,
     /// The root in the last signed checkpoint, base64.
     pub(crate) root: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct DiskNow {
     pub(crate) database_octets: u64,
     pub(crate) wal_octets: u64,
@@ -190,16 +197,17 @@ pub(crate) struct DiskNow {
     pub(crate) marks: Option<RoomNow>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct PurgeableNow {
     #[serde(serialize_with = "said")]
+    #[schema(value_type = String)]
     pub(crate) before: UnixTime,
     pub(crate) certificates: u64,
     pub(crate) lists: u64,
     pub(crate) requests: u64,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct RoomNow {
     pub(crate) free_octets: u64,
     pub(crate) total_octets: u64,

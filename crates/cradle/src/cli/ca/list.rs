@@ -7,10 +7,13 @@ use model::AuthorityName;
 use ports::store::AuthorityStore;
 use ports::store::authority::AuthorityRow;
 use serde::Serialize;
+use utoipa::ToSchema;
 use x509::{Certificate, pem};
 
-#[derive(Serialize)]
-struct Row {
+/// A certification authority.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Authority)]
+pub(crate) struct Row {
     name: String,
     kind: &'static str,
     state: &'static str,
@@ -25,8 +28,13 @@ struct Row {
     ends: Option<String>,
 }
 
+/// All authorities.
+pub(crate) fn rows(store: &SqlStore) -> Result<Vec<Row>> {
+    Ok(store.authorities()?.iter().map(row).collect())
+}
+
 pub(super) fn list(common: &Common) -> Result {
-    let rows: Vec<_> = common.records()?.authorities()?.iter().map(row).collect();
+    let rows = rows(&common.records()?)?;
     let mut columns = vec!["name", "state", "subject", "issuer", "key_type", "not_after", "key"];
     if !common.out().is_human() {
         columns.extend(["kind", "url"]);
@@ -74,19 +82,31 @@ pub(super) fn state(authority: &AuthorityRow) -> &'static str {
     }
 }
 
+/// The certificates above and including an authority's, in PEM.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Chain {
+    name: String,
+    chain: String,
+}
+
 pub(super) fn chain(common: &Common, name: &AuthorityName, with_links: bool) -> Result {
-    let store = common.records()?;
-    let mut all = chain_of(&store, name)?;
+    let chain = chain_text(&common.records()?, name, with_links)?;
+    common.out().one(&chain, || chain.chain.clone())
+}
+
+/// An authority's certificate and those above it, in PEM; with those that connect the keys of its root.
+pub(crate) fn chain_text(store: &SqlStore, name: &AuthorityName, with_links: bool) -> Result<Chain> {
+    let mut all = chain_of(store, name)?;
     if with_links {
-        let links = links_of(&store, all.last())?;
+        let links = links_of(store, all.last())?;
         // Who has the root needs it not; who has the other key's takes a root in the chain for the wrong one.
         if !links.is_empty() {
             all.pop();
         }
         all.extend(links);
     }
-    let text: String = all.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
-    common.out().one(&serde_json::json!({"name": name, "chain": text}), || text.clone())
+    let chain = all.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
+    Ok(Chain { name: name.to_string(), chain })
 }
 
 /// An authority's certificate and those above it, in DER.

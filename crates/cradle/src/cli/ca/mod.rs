@@ -4,7 +4,7 @@ mod attach;
 mod ceremony;
 mod fit;
 mod foreign;
-mod list;
+pub(crate) mod list;
 
 pub(crate) use ceremony::decoded;
 pub(crate) use list::chain_of;

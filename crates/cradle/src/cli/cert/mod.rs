@@ -2,7 +2,7 @@
 
 mod expiry;
 mod export;
-mod standing;
+pub(crate) mod standing;
 
 pub(crate) use export::export_all;
 
@@ -16,6 +16,7 @@ use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow, Kept};
 use serde::Serialize;
 use std::path::PathBuf;
+use utoipa::ToSchema;
 use x509::{Certificate, SerialNumber, pem};
 
 /// Certificates.
@@ -131,8 +132,10 @@ impl Which {
     }
 }
 
-#[derive(Serialize)]
-struct Row {
+/// A certificate.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Certificate)]
+pub(crate) struct Row {
     serial: String,
     subject: String,
     profile: String,
@@ -212,7 +215,7 @@ fn list(out: Output, store: &SqlStore, mut filter: CertificateFilter, limit: u32
     Ok(())
 }
 
-fn shown(row: &CertificateRow) -> Row {
+pub(crate) fn shown(row: &CertificateRow) -> Row {
     Row {
         serial: row.serial.to_string(),
         subject: row.subject.to_string(),
@@ -235,7 +238,7 @@ fn shown(row: &CertificateRow) -> Row {
     }
 }
 
-fn find(store: &SqlStore, serial: &str) -> Result<CertificateRow> {
+pub(crate) fn find(store: &SqlStore, serial: &str) -> Result<CertificateRow> {
     let number = SerialNumber::from_hex(serial).ok_or_else(|| {
         Failure::new(Exit::Usage, "serial", format!("{serial:?} is no serial number"))
             .because("it is 1 to 20 octets in hexadecimal digits, and not zero")

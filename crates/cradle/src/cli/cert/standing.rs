@@ -10,7 +10,9 @@ use ports::Clock;
 use ports::store::AuthorityStore;
 use ports::store::authority::{CertificateFilter, CertificateRow};
 use ports::store::identity::DeviceRow;
+use serde::Serialize;
 use std::collections::BTreeSet;
+use utoipa::ToSchema;
 
 /// Which certificate, and whether somebody is asked first.
 #[derive(clap::Args)]
@@ -100,14 +102,39 @@ pub(super) fn revoke_all(common: &Common, one: &One, reason: &str) -> Result {
     }
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
     for serial in &serials {
-        installation.ask(&Revoke { serial: serial.clone(), reason }, &format!("revoking {serial}"))?;
+        revoke_in(&installation, serial, reason)?;
     }
     out.one(&serde_json::json!({"revoked": serials, "reason": reason.name()}), || format!("revoked {plan}\n"))?;
     let authorities: BTreeSet<_> = rows.iter().map(|row| &row.authority).collect();
     authorities.into_iter().try_for_each(|authority| tell_others(common, authority))
 }
 
-fn reason_of(reason: &str) -> Result<RevocationReason> {
+/// A certificate that was revoked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    revoked: String,
+    reason: &'static str,
+}
+
+/// Revokes a certificate, for good, or puts it on hold.
+pub(crate) fn revoke_in(installation: &Installation, serial: &str, reason: RevocationReason) -> Result<Revoked> {
+    installation.ask(&Revoke { serial: serial.to_owned(), reason }, &format!("revoking {serial}"))?;
+    Ok(Revoked { revoked: serial.to_owned(), reason: reason.name() })
+}
+
+/// A certificate that was released from hold.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Released {
+    released: String,
+}
+
+/// Releases a certificate from hold.
+pub(crate) fn release_in(installation: &Installation, serial: &str) -> Result<Released> {
+    installation.ask(&Release { serial: serial.to_owned() }, &format!("releasing {serial}"))?;
+    Ok(Released { released: serial.to_owned() })
+}
+
+pub(crate) fn reason_of(reason: &str) -> Result<RevocationReason> {
     RevocationReason::by_name(reason).ok_or_else(|| {
         let names: Vec<_> = RevocationReason::ALL.iter().map(|r| r.name()).collect();
         Failure::new(Exit::Usage, "reason", format!("{reason:?} is no reason"))
@@ -131,8 +158,7 @@ pub(super) fn revoke(common: &Common, one: &One, reason: &str) -> Result {
         super::super::confirm(out, &format!("This revokes {plan}."), &serial)?;
     }
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-    installation.ask(&Revoke { serial: serial.clone(), reason }, &format!("revoking {serial}"))?;
-    out.one(&serde_json::json!({"revoked": serial, "reason": reason.name()}), || format!("revoked {plan}\n"))?;
+    out.one(&revoke_in(&installation, &serial, reason)?, || format!("revoked {plan}\n"))?;
     tell_others(common, &row.authority)?;
     if row.is_read_back() && reason == RevocationReason::Superseded && row.subject.device().is_some() {
         out.next(&format!("cradle station run: {} may be certified once more", row.subject));
@@ -155,8 +181,7 @@ pub(super) fn release(common: &Common, one: &One) -> Result {
         super::super::confirm(out, &format!("This releases {plan}."), &serial)?;
     }
     let installation = Installation::open(&common.data, common.passphrase_file.as_deref())?;
-    installation.ask(&Release { serial: serial.clone() }, &format!("releasing {serial}"))?;
-    out.one(&serde_json::json!({"released": serial}), || format!("released {plan}\n"))?;
+    out.one(&release_in(&installation, &serial)?, || format!("released {plan}\n"))?;
     tell_others(common, &row.authority)
 }
 

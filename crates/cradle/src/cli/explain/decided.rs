@@ -5,9 +5,10 @@ use adapters::store::SqlStore;
 use adapters::store::sql::{About, ApprovalShown, Decision, Line};
 use model::UnixTime;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A decision, for programs.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Decided {
     serial: String,
     transaction: String,
@@ -23,7 +24,7 @@ pub(super) struct Decided {
     closed: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Granted {
     id: u64,
     subject: String,
@@ -38,7 +39,7 @@ struct Granted {
     used: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Entitled {
     station: String,
     device_type: String,
@@ -47,7 +48,7 @@ struct Entitled {
     used: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Approved {
     requester: String,
     subject: String,
@@ -57,7 +58,7 @@ pub(super) struct Approved {
     said: Vec<Said>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Said {
     operator: String,
     approved: bool,

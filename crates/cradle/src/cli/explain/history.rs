@@ -16,6 +16,7 @@ use ports::store::authority::{CertificateFilter, CertificateRow};
 use ports::store::foreign::{ForeignIntentRow, ForeignState};
 use ports::store::identity::DeviceRow;
 use serde::Serialize;
+use utoipa::ToSchema;
 use x509::SerialNumber;
 
 /// Entries of the audit log that are looked through, from its end.
@@ -37,15 +38,16 @@ struct Subject {
     words: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Line {
     at: Option<String>,
     by: Option<String>,
     says: String,
 }
 
-#[derive(Serialize)]
-struct Explained {
+/// Why something is as it is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Explained {
     about: String,
     now: Vec<String>,
     decisions: Vec<Decided>,
@@ -57,8 +59,8 @@ struct Explained {
     whole: bool,
 }
 
-/// Explains a serial number, a transaction or a device; none if these words are none of them.
-pub(super) fn run(common: &Common, text: &str) -> Result {
+/// Explains a serial number, a transaction or a device.
+pub(super) fn explained(common: &Common, text: &str) -> Result<Explained> {
     let store = common.records()?;
     let subject = find(&store, text)?;
     let mut now: Vec<String> = Vec::new();
@@ -91,7 +93,11 @@ pub(super) fn run(common: &Common, text: &str) -> Result {
     if now.is_empty() && history.is_empty() {
         return Err(unknown(text));
     }
-    let explained = Explained { about: text.to_owned(), now, decisions, waited: waited.map(approved), history, whole };
+    Ok(Explained { about: text.to_owned(), now, decisions, waited: waited.map(approved), history, whole })
+}
+
+pub(super) fn run(common: &Common, text: &str) -> Result {
+    let explained = explained(common, text)?;
     common.out().one(&explained, || {
         let mut text: String = explained.now.iter().map(|line| format!("{line}\n")).collect();
         for Line { at, says, .. } in &explained.history {
@@ -99,7 +105,7 @@ pub(super) fn run(common: &Common, text: &str) -> Result {
         }
         text
     })?;
-    if !whole {
+    if !explained.whole {
         common.out().say(&format!("Only the last {ENTRIES_MAX} entries of the audit log were looked through."));
     }
     Ok(())
@@ -293,6 +299,7 @@ fn told(entry: &Entry) -> Option<Line> {
         Event::Flashed { board, station, operator, .. } => {
             format!("the board {board} was flashed at {station} by {operator}")
         }
+        Event::AskedOverApi { who, request, .. } => format!("{who} asked over the operator API: {request}"),
         Event::Provisioned { station, operator, serial, .. } => {
             format!("it was provisioned with {serial} at {station} by {operator}")
         }

@@ -1,5 +1,6 @@
 //! `cradle explain`: what the code of an error means, and why a certificate or device is as it is.
 
+mod api;
 mod decided;
 mod director;
 mod history;
@@ -8,8 +9,10 @@ mod updates;
 use super::Common;
 use crate::fault::{Exit, Result, exit_of};
 use crate::survey::FINDINGS;
+pub(crate) use history::Explained;
 use model::Reason;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Explain the code of an error; or a certificate, a transaction or a device: who asked, what was decided, how it stands.
 #[derive(clap::Args)]
@@ -418,8 +421,10 @@ const SURROUNDINGS: [(&str, Exit, &str, &str); 14] = [
     ("vault", Exit::Unavailable, "the vault cannot be opened", "check its folder and its permissions"),
 ];
 
-#[derive(Serialize)]
-struct Row {
+/// What a code means.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Code)]
+pub(crate) struct Row {
     code: &'static str,
     exit: u8,
     what: &'static str,
@@ -435,6 +440,7 @@ fn rows() -> impl Iterator<Item = Row> {
         .chain(&JOINING)
         .chain(&updates::UPDATES)
         .chain(&director::CODES)
+        .chain(&api::CODES)
         .chain(&SURROUNDINGS)
         .map(|&(code, exit, what, next)| Row { code, exit: exit.status(), what, next });
     let rules = Reason::ALL.iter().map(|reason| Row {
@@ -457,11 +463,33 @@ pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
         .chain(&JOINING)
         .chain(&updates::UPDATES)
         .chain(&director::CODES)
+        .chain(&api::CODES)
         .chain(&SURROUNDINGS);
     let ours = ours.map(|&(code, exit, ..)| (code, exit));
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));
     let findings = FINDINGS.iter().map(|&(code, ..)| (code, Exit::Failed));
     rules.chain(ours).chain(findings).find(|(known, _)| *known == code)
+}
+
+/// A code, or something that was certified or asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Explanation {
+    Code(Row),
+    Thing(Explained),
+}
+
+/// Explains a code, a serial number, a transaction or a device.
+pub(crate) fn explain(common: &Common, text: &str) -> Result<Explanation> {
+    match rows().find(|row| row.code == text) {
+        Some(row) => Ok(Explanation::Code(row)),
+        None => history::explained(common, text).map(Explanation::Thing),
+    }
+}
+
+/// What a code means, in a few words.
+pub(crate) fn title(code: &str) -> Option<&'static str> {
+    rows().find(|row| row.code == code).map(|row| row.what)
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
