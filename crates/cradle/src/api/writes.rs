@@ -115,12 +115,13 @@ pub(super) fn release(installation: &Installation, asked: &Asked) -> Result<Answ
 #[serde(deny_unknown_fields)]
 pub(super) struct List {
     /// What it is called in records.
-    #[schema(min_length = 1, max_length = 64)]
+    #[schema(min_length = 1, max_length = 64, example = "devices")]
     name: String,
     /// How it is written.
+    #[schema(example = "csv")]
     format: Written,
     /// The list itself, octet for octet: a signature is over it.
-    #[schema(max_length = 4194304)]
+    #[schema(max_length = 4194304, example = "serial,type\nSN000001,sensor\n")]
     content: String,
     /// The supplier's signature over it, base64; without one it is the operator's own word.
     #[schema(value_type = Option<String>, max_length = 16384)]
@@ -189,9 +190,8 @@ fn say(installation: &Installation, asked: &Asked, approved: bool) -> Result<Ans
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ModeWanted {
-    /// A mode of `cradle mode table`, or `provision`.
-    #[schema(min_length = 1, max_length = 64)]
-    mode: String,
+    /// A mode of `cradle mode table`, or `provision`: software then certificates, switched for each tray.
+    mode: Wanted,
     /// Why, for the record.
     #[serde(default)]
     #[schema(max_length = 500, default = "")]
@@ -202,6 +202,21 @@ pub(super) struct ModeWanted {
     operators: Vec<OperatorName>,
 }
 
+/// What can be ordered.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schema(as = ModeName)]
+enum Wanted {
+    Provision,
+    ProvisionSoftware,
+    ProvisionCertificate,
+    SoftwareManagement,
+    CertificateManagement,
+    SoftwareImport,
+    Ceremony,
+    Sealed,
+}
+
 /// Longest reason, in octets.
 const REASON_LEN_MAX: usize = 2000;
 
@@ -210,6 +225,30 @@ pub(super) fn mode(installation: &Installation, asked: &Asked) -> Result<Answer>
     if operators.len() > OPERATORS_MAX || reason.len() > REASON_LEN_MAX {
         return Err(bad_request("the order is too long", "it names too many, or says too much"));
     }
-    let order = modes::order_of(&mode)?;
+    let name = value(&mode)?;
+    let order = modes::order_of(name.as_str().unwrap_or_default())?;
     answer(&modes::shown(&modes::set_in(installation, order, &operators, &reason)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::contract::authority::RevocationReason;
+    use model::mode::Order;
+
+    #[test]
+    fn each_mode_can_be_ordered_by_its_name_and_nothing_else() {
+        for order in Order::all() {
+            let wanted: Wanted = serde_json::from_value(order.name().into()).unwrap();
+            assert_eq!(value(&wanted).unwrap(), order.name());
+        }
+        assert!(serde_json::from_value::<Wanted>("demo".into()).is_err());
+    }
+    #[test]
+    fn each_reason_can_be_given_by_its_name() {
+        for reason in RevocationReason::ALL {
+            let why: Why = serde_json::from_value(reason.name().into()).unwrap();
+            assert_eq!(value(&why).unwrap(), reason.name());
+        }
+    }
 }
