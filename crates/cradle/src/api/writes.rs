@@ -14,6 +14,10 @@ use utoipa::ToSchema;
 
 /// Longest list, in octets; ics has its own limit.
 const LIST_LEN_MAX: usize = 4 * 1024 * 1024;
+/// Longest name of a list, in characters.
+const NAME_LEN_MAX: usize = 64;
+/// Longest signature, in octets.
+const SIGNATURE_LEN_MAX: usize = 12 * 1024;
 /// Most operators that order something together.
 const OPERATORS_MAX: usize = ceremony::OPERATORS_MAX;
 
@@ -113,21 +117,21 @@ pub(super) fn release(installation: &Installation, asked: &Asked) -> Result<Answ
 /// A registration list.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "devices", "format": "csv", "content": "serial,type\nSN000001,sensor\n"}))]
 pub(super) struct List {
     /// What it is called in records.
-    #[schema(min_length = 1, max_length = 64, example = "devices")]
+    #[schema(min_length = 1, max_length = 64)]
     name: String,
     /// How it is written.
-    #[schema(example = "csv")]
     format: Written,
     /// The list itself, octet for octet: a signature is over it.
-    #[schema(max_length = 4194304, example = "serial,type\nSN000001,sensor\n")]
+    #[schema(max_length = 4194304)]
     content: String,
     /// The supplier's signature over it, base64; without one it is the operator's own word.
     #[schema(value_type = Option<String>, max_length = 16384)]
     signature: Option<model::Base64>,
     /// The operator's own list that this one takes the place of.
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     replaces: Option<String>,
     /// For how many days its devices may be certified, at most.
     #[serde(default = "year")]
@@ -152,6 +156,11 @@ pub(super) fn import(installation: &Installation, asked: &Asked) -> Result<Answe
     check_days(days)?;
     if content.len() > LIST_LEN_MAX {
         return Err(bad_request("the list is too long", format!("{LIST_LEN_MAX} octets are taken")));
+    }
+    let is_name = |name: &String| (1..=NAME_LEN_MAX).contains(&name.chars().count());
+    let is_short = signature.as_ref().is_none_or(|signature| signature.0.len() <= SIGNATURE_LEN_MAX);
+    if !is_name(&name) || !replaces.as_ref().is_none_or(is_name) || !is_short {
+        return Err(bad_request("a name, or the signature, is too long, or there is none", "see the description"));
     }
     let format = match format {
         Written::Csv => ListFormat::Csv,
@@ -217,12 +226,12 @@ enum Wanted {
     Sealed,
 }
 
-/// Longest reason, in octets.
-const REASON_LEN_MAX: usize = 2000;
+/// Longest reason, in characters.
+const REASON_LEN_MAX: usize = 500;
 
 pub(super) fn mode(installation: &Installation, asked: &Asked) -> Result<Answer> {
     let ModeWanted { mode, reason, operators } = asked.body()?;
-    if operators.len() > OPERATORS_MAX || reason.len() > REASON_LEN_MAX {
+    if operators.len() > OPERATORS_MAX || reason.chars().count() > REASON_LEN_MAX {
         return Err(bad_request("the order is too long", "it names too many, or says too much"));
     }
     let name = value(&mode)?;
