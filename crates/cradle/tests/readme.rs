@@ -98,6 +98,18 @@ fn the_lines_of_the_chapter_on_the_gateway_work_as_they_stand() {
     assert!(out.contains("it came over CMP") && out.contains("superseded"), "{out}");
 }
 
+#[test]
+fn the_lines_of_the_chapter_on_the_operator_api_work_as_they_stand() {
+    let out = typed_with("docs/api.md", &Box_::empty("api-chapter"), |script| {
+        // It ends even if a line before that fails.
+        format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}")
+    });
+    assert!(out.contains("\"awake\":[\"authority\"") && out.contains("\"user\":\"SN000001\""), "{out}");
+    assert_eq!(out.matches("\"code\":\"serial-unknown\"").count(), 2, "refused, and explained: {out}");
+    assert_eq!(out.matches("\"asked-over-api\":").count(), 3, "{out}");
+    assert!(!out.contains("allow-1"), "a key is recorded by its digest: {out}");
+}
+
 /// The board stops even if a line before that fails.
 struct Running<'a>(&'a Box_);
 impl Drop for Running<'_> {

@@ -4,6 +4,7 @@
 
 mod findings;
 mod following;
+mod moments;
 
 pub(crate) use findings::{FINDINGS, Finding, Severity, disk, of_marks};
 
@@ -15,10 +16,11 @@ use adapters::store::sql::Purged;
 use adapters::store::sql::survey::{Devices, LastList, Tally, Totals, room};
 use adapters::store::{SqlStore, marks};
 use model::{Entity, Module, UnixTime};
+use moments::{said, said_if};
 use ports::store::authority::AuthorityRow;
 use ports::store::foreign::{ForeignState, ForeignStore};
 use ports::store::{AuthorityStore, ModeStore};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use utoipa::ToSchema;
@@ -211,17 +213,6 @@ pub(crate) struct PurgeableNow {
 pub(crate) struct RoomNow {
     pub(crate) free_octets: u64,
     pub(crate) total_octets: u64,
-}
-
-/// A time as it is written in all output.
-fn said<S: Serializer>(at: &UnixTime, s: S) -> std::result::Result<S::Ok, S::Error> {
-    s.collect_str(at)
-}
-fn said_if<S: Serializer>(at: &Option<UnixTime>, s: S) -> std::result::Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => s.collect_str(at),
-        None => s.serialize_none(),
-    }
 }
 
 /// What takes longer the more is stored.

@@ -1,6 +1,11 @@
-//! Codes of the operator API.
+//! For the operator API: its codes, and what explains without printing.
 
-use crate::fault::Exit;
+use super::history::{self, Explained};
+use super::{Row, rows};
+use crate::cli::Common;
+use crate::fault::{Exit, Result};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What they mean, and what to do.
 pub(super) const CODES: [(&str, Exit, &str, &str); 9] = [
@@ -39,3 +44,24 @@ pub(super) const CODES: [(&str, Exit, &str, &str); 9] = [
     ),
     ("too-busy", Exit::TryAgain, "the operator API has as much to do as it takes on", "ask again in a moment"),
 ];
+
+/// A code, or something that was certified or asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Explanation {
+    Code(Row),
+    Thing(Explained),
+}
+
+/// Explains a code, a serial number, a transaction or a device.
+pub(crate) fn explain(common: &Common, text: &str) -> Result<Explanation> {
+    match rows().find(|row| row.code == text) {
+        Some(row) => Ok(Explanation::Code(row)),
+        None => history::explained(common, text).map(Explanation::Thing),
+    }
+}
+
+/// What a code means, in a few words.
+pub(crate) fn title(code: &str) -> Option<&'static str> {
+    rows().find(|row| row.code == code).map(|row| row.what)
+}

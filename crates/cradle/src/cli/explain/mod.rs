@@ -9,7 +9,7 @@ mod updates;
 use super::Common;
 use crate::fault::{Exit, Result, exit_of};
 use crate::survey::FINDINGS;
-pub(crate) use history::Explained;
+pub(crate) use api::{Explanation, explain, title};
 use model::Reason;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -469,27 +469,6 @@ pub(crate) fn known_code(code: &str) -> Option<(&'static str, Exit)> {
     let rules = Reason::ALL.iter().map(|reason| (reason.code(), exit_of(*reason)));
     let findings = FINDINGS.iter().map(|&(code, ..)| (code, Exit::Failed));
     rules.chain(ours).chain(findings).find(|(known, _)| *known == code)
-}
-
-/// A code, or something that was certified or asked for.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum Explanation {
-    Code(Row),
-    Thing(Explained),
-}
-
-/// Explains a code, a serial number, a transaction or a device.
-pub(crate) fn explain(common: &Common, text: &str) -> Result<Explanation> {
-    match rows().find(|row| row.code == text) {
-        Some(row) => Ok(Explanation::Code(row)),
-        None => history::explained(common, text).map(Explanation::Thing),
-    }
-}
-
-/// What a code means, in a few words.
-pub(crate) fn title(code: &str) -> Option<&'static str> {
-    rows().find(|row| row.code == code).map(|row| row.what)
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
