@@ -1,6 +1,6 @@
 //! Who may ask, and where.
 
-use crate::common::Box_;
+use crate::common::{Box_, foreign};
 use crate::desk::Desk;
 use serde_json::Value;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -103,4 +103,14 @@ fn what_is_described_is_what_is_checked_in() {
     assert!(desk.get("/v1/openapi.json").is(200) == printed, "it answers another one");
     let kept = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/openapi.json")).unwrap();
     assert!(serde_json::from_slice::<Value>(&kept).unwrap() == printed, "run the ignored test of api::document");
+}
+
+#[test]
+fn what_the_api_keeps_is_in_no_backup() {
+    let mut desk = Desk::new("api-backup");
+    desk.start(&["api", "--listen", "127.0.0.1:0"]);
+    desk.post_once("a-key", "/v1/devices/SN1/stolen", "{}").is(200);
+    desk.b.ok(&["backup", "create", "a.backup"]);
+    let listed = foreign(&desk.b.dir, "tar", &["-tf", "a.backup"]);
+    assert!(listed.contains("cradle.toml") && !listed.contains("api"), "{listed}");
 }

@@ -54,3 +54,18 @@ fn what_nobody_decided_may_be_asked_again() {
     assert_eq!(desk.told_of("device-marked"), 1);
     assert!(!file.to_string_lossy().contains("a-key"), "{}", file.display());
 }
+
+#[test]
+fn the_same_key_at_the_same_time_is_carried_out_once() {
+    let desk = Desk::new("api-together");
+    let path = format!("/v1/certificates/{}/revoke", desk.certificate("bob"));
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| desk.post_once("a-key", &path, "{\"reason\": \"superseded\"}"))).collect();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect()
+    });
+    for answer in answers {
+        assert_eq!(answer.is(200)["reason"], "superseded");
+    }
+    assert_eq!((desk.told_of("revoked"), desk.told_of("asked-over-api")), (1, 1));
+}

@@ -1,6 +1,12 @@
 //! What the API answers is what the commands print; what it does, the commands see.
 
 use crate::desk::Desk;
+use adapters::clock::SystemClock;
+use model::{Digest, Module, TransactionId};
+use ports::Clock;
+use ports::directory::Caller;
+use ports::store::AuthorityStore;
+use ports::store::authority::{Approval, PendingDraft};
 use serde_json::{Value, json};
 
 #[test]
@@ -107,4 +113,36 @@ fn pages_stay_in_order_while_others_write() {
     assert_eq!(second["next"], Value::Null);
     desk.get(&format!("/v1/devices?custody=planned&cursor={next}")).fails(400, "cursor");
     desk.get(&format!("/v1/audit?cursor={next}")).fails(400, "cursor");
+}
+
+#[test]
+fn operators_say_yes_and_no_to_requests_that_wait() {
+    let desk = Desk::new("api-approvals");
+    desk.b.ok(&["operator", "add", "alice"]);
+    for n in [1, 2] {
+        let now = SystemClock.now();
+        let draft = PendingDraft {
+            transaction_id: TransactionId::new([n; 16]),
+            requester: Caller { module: Module::Provisioning, instance: "line-1".parse().unwrap() },
+            subject: "urn:dev:ops:32473-sensor-SN1".parse().unwrap(),
+            profile: "idevid".parse().unwrap(),
+            request: Digest::new([n; 32]),
+            needed: 2,
+            at: now,
+            until: now.plus_s(3600),
+        };
+        assert_eq!(desk.b.store().await_approval(&draft, 10).unwrap(), Approval::Awaited);
+    }
+    let waiting = desk.get("/v1/approvals").is(200)["items"].clone();
+    assert_eq!(waiting, desk.b.json(&["approve", "list"]));
+    assert_eq!(waiting.as_array().unwrap().len(), 2);
+    desk.post("/v1/approvals/1/approve", "{}").fails(400, "operator");
+    let said = desk.post("/v1/approvals/1/approve", "{\"operator\": \"alice\"}").is(200);
+    assert_eq!((&said["says"], &said["approved"], &said["needed"]), (&json!("approve"), &json!(1), &json!(2)));
+    // One operator is one operator, however often.
+    desk.post("/v1/approvals/1/approve", "{\"operator\": \"alice\"}").fails(409, "transaction-closed");
+    desk.post("/v1/approvals/2/deny", "{\"operator\": \"operator\"}").is(200);
+    assert_eq!(desk.b.json(&["approve", "list"])[1]["denied"][0], "operator");
+    assert_eq!(desk.told_of("approved"), 2);
+    desk.b.sound();
 }

@@ -1,6 +1,8 @@
 //! What is not as it is described is refused, and changes nothing.
 
 use crate::desk::Desk;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn what_is_not_described_is_refused() {
@@ -55,4 +57,18 @@ fn a_problem_says_where_its_code_is_explained() {
     let problem = desk.get("/v1/devices/SN9").fails(404, "not-on-list");
     let explained = desk.get(problem["type"].as_str().unwrap()).is(200);
     assert_eq!((&explained["code"], &explained["what"]), (&problem["code"], &problem["title"]));
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let desk = Desk::new("api-slow");
+    let mut line = UnixStream::connect(desk.b.data().join("api.sock")).unwrap();
+    let head = "POST /v1/devices/SN1/stolen HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    write!(line, "{head}Content-Length: 16\r\nConnection: close\r\n\r\n{{").unwrap();
+    // Others are answered meanwhile.
+    desk.get("/v1/mode").is(200);
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"code\":\"request\""), "{answer}");
+    assert_eq!(desk.told_of("device-marked"), 0);
 }

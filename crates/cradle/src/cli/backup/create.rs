@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the snapshot lies while the backup is written.
 const SNAPSHOT: &str = ".snapshot";
-/// What is in no backup: the passphrase, and what belongs to a process that runs.
-const LEFT_OUT: [&str; 5] = ["secrets", "lock", "cradle.db", "cradle.db-wal", "cradle.db-shm"];
+/// What is in no backup: the passphrase, and what belongs to a process that runs, the operator API's among them.
+const LEFT_OUT: [&str; 7] = ["secrets", "lock", "cradle.db", "cradle.db-wal", "cradle.db-shm", "api", "api.sock"];
 
 /// The directory of the snapshot, which is gone when this is.
 struct Snapshot(PathBuf);
