@@ -64,6 +64,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, octets) in golden("tuf/repository")? {
         seeds.put("tuf_metadata", &name, &octets)?;
     }
+    for (name, octets) in golden("rfc8878")?.into_iter().filter(|(name, _)| name.starts_with("zstd")) {
+        seeds.put("delta", &name, &octets)?;
+    }
     seeds.put("bundle", "two-files", &fs::read(root.join("../testdata/bundles/python-two-files"))?)?;
     seeds.put("manifest", "two-components", &fs::read(root.join("../testdata/uptane/cradle-manifest.json"))?)?;
     seeds.put("sealed_manifest", "shortest", &[b"CRADLEM\x01".as_slice(), &[7; 56]].concat())?;

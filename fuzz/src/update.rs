@@ -1,6 +1,7 @@
 //! What the decoders of `update` must keep to: no octets make them panic, and what they read is written the same again.
 
 use ::update::bundle::{self, Bundle};
+use ::update::delta::{self, Medium};
 use ::update::developer::{self, ImageHashes, OpenPgpKey, OpenPgpSignature, Registered};
 use ::update::tuf::write::Draft as RoleDraft;
 use ::update::tuf::{Answer, Client, Envelope, Limits, Role, Root, Snapshot, Targets, Timestamp, Want};
@@ -70,6 +71,34 @@ pub fn developer(octets: &[u8]) {
     let enveloped = developer::Envelope::decode(octets).is_ok();
     assert!([is_key, signed, enveloped].iter().filter(|read| **read).count() <= 1, "one file was read as two things");
     let _read_or_refused = OpenPgpKey::decode(octets);
+}
+
+/// Deltas, from an image before that is short and known.
+pub fn delta(octets: &[u8]) {
+    const LENGTH: u64 = 6000;
+    struct Memory(Vec<u8>);
+    impl Medium for Memory {
+        fn read_base(&mut self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
+            assert!(at + u64::try_from(into.len()).unwrap_or(u64::MAX) <= LENGTH, "more was read than there is");
+            into.fill(7);
+            Ok(())
+        }
+        fn read_made(&mut self, at: u64, into: &mut [u8]) -> std::io::Result<()> {
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            into.copy_from_slice(self.0.get(at..at + into.len()).expect("it was written"));
+            Ok(())
+        }
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<()> {
+            self.0.extend_from_slice(octets);
+            Ok(())
+        }
+    }
+    for length in [LENGTH, 2_000_000] {
+        let mut memory = Memory(Vec::new());
+        let made = delta::apply(&mut { octets }, LENGTH, length, &mut memory);
+        let written = u64::try_from(memory.0.len()).unwrap_or(u64::MAX);
+        assert!(written <= length && (made.is_err() || written == length), "something else was written");
+    }
 }
 
 /// Manifests of devices.

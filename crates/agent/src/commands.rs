@@ -28,6 +28,8 @@ pub(crate) struct Slots {
     revert: Option<Vec<String>>,
     /// Says where the image is to be written: the file or device of the slot that does not run.
     inactive: Option<Vec<String>>,
+    /// Says where the image lies that is carried: the file or device of the slot that runs. With it, images are made of it by deltas.
+    active: Option<Vec<String>>,
     install_within_s: Option<u64>,
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct About {
 
 impl Slots {
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
-        let optional = [&self.current, &self.confirm, &self.revert, &self.inactive];
+        let optional = [&self.current, &self.confirm, &self.revert, &self.inactive, &self.active];
         for command in optional.into_iter().flatten().chain([&self.install]) {
             match command.first() {
                 Some(program) if program.starts_with('/') => {}
@@ -68,6 +70,10 @@ impl Slots {
     pub(crate) const fn can_revert(&self) -> bool {
         self.revert.is_some()
     }
+    /// Whether images may be made of the one that is carried.
+    pub(crate) const fn has_active(&self) -> bool {
+        self.active.is_some()
+    }
 }
 
 impl Commands<'_> {
@@ -78,10 +84,18 @@ impl Commands<'_> {
 
     /// Where the image of a component is to be written; `None` if the agent keeps it itself.
     pub(crate) fn inactive(&self, component: &str) -> Result<Option<PathBuf>> {
-        let Some(command) = &self.slots.inactive else { return Ok(None) };
+        self.slots.inactive.as_ref().map(|command| self.place(component, command)).transpose()
+    }
+
+    /// Where the image lies that a component carries; `None` if nobody says it.
+    pub(crate) fn active(&self, component: &str) -> Result<Option<PathBuf>> {
+        self.slots.active.as_ref().map(|command| self.place(component, command)).transpose()
+    }
+
+    fn place(&self, component: &str, command: &[String]) -> Result<PathBuf> {
         let place = PathBuf::from(self.say(component, command)?);
         if place.is_absolute() {
-            return Ok(Some(place));
+            return Ok(place);
         }
         Err(failed(component, command).because(format!("it says {}, which is no absolute path", place.display())))
     }
@@ -176,6 +190,7 @@ mod tests {
         read("install = []", false);
         read("install = ['/a']\ncurrent = ['b']", false);
         read("current = ['/b']", false);
+        read("install = ['/a']\nactive = ['b']", false);
     }
     #[test]
     fn bounds_of_time() {

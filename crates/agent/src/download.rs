@@ -4,7 +4,7 @@
 //! noted as they are durable. They say only where to go on. That it is the image is decided at the end, over all of it, read back
 //! from the medium.
 
-use crate::fault::{Failure, Result};
+use crate::fault::{Failure, NOT_THERE, REFUSED, Result};
 use crate::pieces::{Part, Pieces};
 use adapters::files;
 use adapters::http::{Fetching, Files, NotFetched, PACE_LEN};
@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use update::delta::{self, Medium};
 use update::tuf::{BadMetadata, HashFunction, Refused, Target};
 
 /// How many octets are noted at once: as many may be fetched again after the process was killed.
@@ -56,6 +57,25 @@ struct Coming {
     piece: Context,
 }
 
+// An image that is made of the one before.
+struct Making<'a> {
+    download: &'a Download<'a>,
+    coming: Coming,
+    base: &'a File,
+}
+
+impl Medium for Making<'_> {
+    fn read_base(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.base.read_exact_at(into, at)
+    }
+    fn read_made(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.coming.file.read_exact_at(into, at)
+    }
+    fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.download.put(&mut self.coming, octets).map_err(|failure| io::Error::other(failure.why))
+    }
+}
+
 /// How a server sends a file of which a part was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
@@ -72,6 +92,11 @@ impl<'a> Download<'a> {
     /// Of a target, to a place, asked for in these pieces; `note` is the file where what has come is noted.
     pub(crate) const fn new(target: &'a Target, place: &'a Path, note: PathBuf, pieces: Pieces) -> Self {
         Self { target, place, note, pieces }
+    }
+
+    /// Where it is written.
+    pub(crate) const fn place(&self) -> &Path {
+        self.place
     }
 
     /// Fetches what is not there yet, and verifies the whole.
@@ -103,6 +128,18 @@ impl<'a> Download<'a> {
             self.pieces.cover().for_each(|part| self.pretend(targets, part));
         }
         self.finish(&coming.file)
+    }
+
+    /// Makes the whole of a delta and of the image before, which has so many octets, and verifies it as if it had come.
+    pub(crate) fn make(&self, delta: &mut File, base: &File, base_len: u64) -> Result<Verified> {
+        let file = self.open().map_err(|e| Failure::file(self.place, &e))?;
+        Self::forget(&self.note)?;
+        let (at, note) = self.resume(&file).map_err(|e| Failure::file(&self.note, &e))?;
+        let coming = Coming { file, note, at, piece: Context::new(&SHA256) };
+        let mut making = Making { download: self, coming, base };
+        let made = delta::apply(delta, base_len, self.target.length(), &mut making);
+        made.map_err(|bad| Failure::new(REFUSED, format!("{} was not made", self.target.name())).because(bad))?;
+        self.finish(&making.coming.file)
     }
 
     /// Forgets what has come.
@@ -165,8 +202,7 @@ impl<'a> Download<'a> {
         // What is there already, in a piece that begins before.
         let mut known = coming.at - from;
         while coming.at < to {
-            let left = to.min((coming.at / PIECE_LEN + 1) * PIECE_LEN) - coming.at;
-            let left = if known > 0 { known } else { left };
+            let left = if known > 0 { known } else { to - coming.at };
             let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             let into = buffer.get_mut(..room).unwrap_or_default();
             let len = match source.read(into) {
@@ -180,15 +216,25 @@ impl<'a> Download<'a> {
                 continue;
             }
             let octets = into.get(..len).unwrap_or_default();
-            let written = coming.file.write_all_at(octets, coming.at);
-            written.map_err(|e| Broken::Ours(Failure::file(self.place, &e)))?;
-            coming.piece.update(octets);
-            coming.at += u64::try_from(len).unwrap_or(u64::MAX);
-            if coming.at == length || coming.at.is_multiple_of(PIECE_LEN) {
-                self.take_note(coming).map_err(|e| Broken::Ours(Failure::file(&self.note, &e)))?;
-            }
+            self.put(coming, octets).map_err(Broken::Ours)?;
         }
         Ok(said)
+    }
+
+    // Writes what comes next, and notes each piece that is whole.
+    fn put(&self, coming: &mut Coming, mut octets: &[u8]) -> Result {
+        while !octets.is_empty() {
+            let left = (coming.at / PIECE_LEN + 1) * PIECE_LEN - coming.at;
+            let (now, later) = octets.split_at(octets.len().min(usize::try_from(left).unwrap_or(usize::MAX)));
+            coming.file.write_all_at(now, coming.at).map_err(|e| Failure::file(self.place, &e))?;
+            coming.piece.update(now);
+            coming.at += u64::try_from(now.len()).unwrap_or(u64::MAX);
+            if coming.at == self.target.length() || coming.at.is_multiple_of(PIECE_LEN) {
+                self.take_note(coming).map_err(|e| Failure::file(&self.note, &e))?;
+            }
+            octets = later;
+        }
+        Ok(())
     }
 
     // Fetches what is there already, for whoever watches. That it did not come changes nothing.
@@ -257,14 +303,17 @@ impl<'a> Download<'a> {
             NotFetched::TooSlow => BadMetadata::TooSlow,
             NotFetched::Unreachable(_) => BadMetadata::Unreachable,
         };
-        let failure = self.refuse(bad);
+        let mut failure = self.refuse(bad);
+        if bad == BadMetadata::NotThere {
+            failure.code = NOT_THERE;
+        }
         let why = format!("{}: {not}", failure.why);
         failure.because(why)
     }
 }
 
-// The digest of so many octets; `None` if there are fewer.
-fn digest_of(file: &File, from: u64, len: u64) -> io::Result<Option<Digest>> {
+/// The digest of so many octets; `None` if there are fewer.
+pub(crate) fn digest_of(file: &File, from: u64, len: u64) -> io::Result<Option<Digest>> {
     let (mut context, mut at, mut buffer) = (Context::new(&SHA256), 0, vec![0; BUFFER_LEN]);
     while at < len {
         let room = usize::try_from(len - at).unwrap_or(usize::MAX).min(BUFFER_LEN);

@@ -47,6 +47,8 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// Of what was refused, because it is not what it should be.
 pub(crate) const REFUSED: &str = "refused";
+/// Of what the repository does not have.
+pub(crate) const NOT_THERE: &str = "not-there";
 /// Of what did not come.
 pub(crate) const INCOMPLETE: &str = "incomplete";
 

@@ -10,6 +10,7 @@
 mod arguments;
 mod commands;
 mod config;
+mod delta;
 mod download;
 mod enrolment;
 mod fault;

@@ -73,7 +73,8 @@ fn show(outcome: &Outcome, format: Format) -> Result<Option<Exit>> {
     match format {
         Format::Json => {
             let failures: Vec<_> = outcome.failures.iter().map(shown).collect();
-            document(&json!({ "components": outcome.rows, "failures": failures }))?;
+            let notes: Vec<_> = outcome.notes.iter().map(shown).collect();
+            document(&json!({ "components": outcome.rows, "failures": failures, "notes": notes }))?;
         }
         Format::Human => {
             for row in &outcome.rows {
@@ -93,6 +94,7 @@ fn show(outcome: &Outcome, format: Format) -> Result<Option<Exit>> {
             }
         }
     }
+    outcome.notes.iter().for_each(|note| say("note", note));
     outcome.failures.iter().for_each(complain);
     Ok(exit)
 }
@@ -140,6 +142,10 @@ fn said(text: &str) -> Result<Option<Exit>> {
 }
 
 fn complain(failure: &Failure) {
+    say("error", failure);
+}
+
+fn say(what: &str, failure: &Failure) {
     // Who listens to nothing is told nothing.
-    let _unheard = writeln!(std::io::stderr(), "error: {failure}");
+    let _unheard = writeln!(std::io::stderr(), "{what}: {failure}");
 }

@@ -3,12 +3,13 @@
 
 use crate::commands::{About, Commands};
 use crate::config::{ComponentConfig, Config, Places};
-use crate::download::Download;
-use crate::fault::{Failure, Result};
+use crate::delta;
+use crate::download::{Download, Verified};
+use crate::fault::{Failure, INCOMPLETE, Result};
 use crate::follow::follow;
 use crate::report;
 use crate::settle::{Next, Seen, next};
-use crate::state::{Carried, ComponentState, Failed, Pending, Stage, State};
+use crate::state::{Carried, ComponentState, Failed, PassedOver, Pending, Stage, State};
 use adapters::files::{self, DirectoryLock};
 use model::{Digest, UnixTime};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use update::tuf::HashFunction;
 use update::uptane::Agreed;
 
 /// Where images are that the agent keeps itself, and the notes of how far they have come.
-const INCOMING: &str = "incoming";
+pub(crate) const INCOMING: &str = "incoming";
 /// How often an image is begun to be installed: a command that fails three times is not waiting for anything.
 const TRIES_MAX: u32 = 3;
 /// Longest word for one run of the machine.
@@ -51,10 +52,12 @@ pub(crate) struct Row {
 }
 
 /// What a round has come to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) rows: Vec<Row>,
     pub(crate) failures: Vec<Failure>,
+    /// What was done in another way than it might have been.
+    pub(crate) notes: Vec<Failure>,
 }
 
 struct Round<'a> {
@@ -88,8 +91,7 @@ pub(crate) fn round(config: &Config, now: UnixTime) -> Result<Outcome> {
     let state = State::load(&config.data, known)?;
     let boot = files::read_bounded(&config.boot_id, BOOT_LEN_MAX).map_err(|e| Failure::file(&config.boot_id, &e))?;
     let boot = String::from_utf8_lossy(&boot).trim().to_owned();
-    let mut round =
-        Round { config, lock, state, now, boot, outcome: Outcome { rows: Vec::new(), failures: Vec::new() } };
+    let mut round = Round { config, lock, state, now, boot, outcome: Outcome::default() };
     for (name, component) in &config.components {
         let settled = round.settle(name, component);
         round.hear(settled);
@@ -241,6 +243,7 @@ impl Round<'_> {
     fn drop_pending(&mut self, name: &str) -> Result {
         self.component(name).pending = None;
         self.save()?;
+        delta::forget(self.config, name)?;
         Download::forget(&note_of(self.config, name))?;
         Download::forget(&kept_image(self.config, name))
     }
@@ -346,7 +349,10 @@ impl Round<'_> {
         let place = pending.place.clone();
         let pieces = self.config.privacy.pieces(agreed.target().length());
         let download = Download::new(agreed.target(), &place, note_of(self.config, name), pieces);
-        let verified = download.run(&places.targets)?;
+        let verified = match self.make(name, component, agreed, &download, places)? {
+            Some(verified) => verified,
+            None => download.run(&places.targets)?,
+        };
         pending.sha256 = Some(verified.sha256());
         pending.before = self.commands(component).current(name)?;
         pending.boot = Some(self.boot.clone());
@@ -358,6 +364,42 @@ impl Round<'_> {
         self.component(name).pending = Some(pending);
         self.save()?;
         self.settle(name, component)
+    }
+
+    /// Makes an image of the one that is carried. `None` if it is to be fetched as a whole, of which the operator is told once.
+    fn make(
+        &mut self,
+        name: &str,
+        component: &ComponentConfig,
+        agreed: &Agreed,
+        download: &Download<'_>,
+        places: &Places,
+    ) -> Result<Option<Verified>> {
+        let known = self.component(name).clone();
+        let image = agreed.target();
+        if !component.slots.has_active() || known.passed_over.is_some_and(|one| one.hash == image.hashes().naming()) {
+            return Ok(None);
+        }
+        let making = delta::Making {
+            name,
+            image,
+            carried: known.carries.as_ref(),
+            commands: self.commands(component),
+            config: self.config,
+        };
+        let (delta, failure) = match making.run(download, places) {
+            Ok(made) => return Ok(made),
+            // The line broke: the next round goes on.
+            Err((_, failure)) if failure.code == INCOMPLETE => return Err(failure),
+            Err(failed) => failed,
+        };
+        delta::forget(self.config, name)?;
+        Download::forget(&note_of(self.config, name))?;
+        let (hash, why) = (image.hashes().naming(), failure.why.clone());
+        self.component(name).passed_over = Some(PassedOver { delta, hash, why, at_s: self.now.s() });
+        self.save()?;
+        self.outcome.notes.push(failure);
+        Ok(None)
     }
 }
 

@@ -75,6 +75,16 @@ pub(crate) struct Failed {
     pub(crate) told: u32,
 }
 
+/// A delta that was not used: its image is fetched as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PassedOver {
+    pub(crate) delta: String,
+    /// One of the image's hashes.
+    pub(crate) hash: String,
+    pub(crate) why: String,
+    pub(crate) at_s: u64,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ComponentState {
     /// What it carries, confirmed.
@@ -83,6 +93,8 @@ pub(crate) struct ComponentState {
     pub(crate) floor: u64,
     pub(crate) pending: Option<Pending>,
     pub(crate) failed: Option<Failed>,
+    /// The last one.
+    pub(crate) passed_over: Option<PassedOver>,
 }
 
 /// The last that was refused.

@@ -6,7 +6,7 @@ use crate::enrolment::{self, Identity};
 use crate::fault::{Result, plain};
 use crate::report;
 use crate::round::note_of;
-use crate::state::{Carried, Failed, Refusal, Stage, State};
+use crate::state::{Carried, Failed, PassedOver, Refusal, Stage, State};
 use model::UnixTime;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
@@ -34,6 +34,8 @@ struct Row {
     release_counter_min: u64,
     pending: Option<Coming>,
     failed: Option<Failure>,
+    /// The last delta that was not used.
+    delta_passed_over: Option<Passed>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +51,13 @@ struct Coming {
 struct Failure {
     target: String,
     release_counter: u64,
+    why: String,
+    at: String,
+}
+
+#[derive(Serialize)]
+struct Passed {
+    delta: String,
     why: String,
     at: String,
 }
@@ -104,6 +113,7 @@ fn software(config: &Config, status: &mut Status) -> Result {
             release_counter_min: known.floor,
             pending,
             failed: known.failed.as_ref().map(failure),
+            delta_passed_over: known.passed_over.as_ref().map(passed),
         });
     }
     status.refused = state.refused.as_ref().map(refused);
@@ -119,6 +129,10 @@ fn at(s: u64) -> String {
 fn failure(failed: &Failed) -> Failure {
     let (target, release_counter) = (failed.target.clone(), failed.release_counter);
     Failure { target, release_counter, why: failed.why.clone(), at: at(failed.at_s) }
+}
+
+fn passed(passed: &PassedOver) -> Passed {
+    Passed { delta: passed.delta.clone(), why: passed.why.clone(), at: at(passed.at_s) }
 }
 
 fn refused(refusal: &Refusal) -> Refused {
@@ -151,6 +165,9 @@ impl fmt::Display for Status {
             }
             if let Some(failed) = &row.failed {
                 write!(line, "; {} failed at {}: {}", plain(&failed.target), failed.at, plain(&failed.why))?;
+            }
+            if let Some(passed) = &row.delta_passed_over {
+                write!(line, "; {} was passed over at {}: {}", plain(&passed.delta), passed.at, plain(&passed.why))?;
             }
             writeln!(f, "{} ({}): {line}", row.component, row.hardware_id)?;
         }

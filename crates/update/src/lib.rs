@@ -1,12 +1,13 @@
 //! Room: what repositories of software say, and what may be done with it. No I/O, no clock, no randomness, no keys.
 //!
 //! [`tuf`] has root, targets, snapshot, timestamp and delegations, from both sides; [`uptane`] the pair of director and image repository;
-//! [`developer`] what developers signed before any of it, [`papers`] what goes with a release; [`notice`] that there is news; and [`bundle`] what a box makes of both for its station, which verifies all of it again, offline.
+//! [`developer`] what developers signed before any of it, [`papers`] what goes with a release; [`delta`] makes an image of the one before; [`notice`] that there is news; and [`bundle`] what a box makes of both for its station, which verifies all of it again, offline.
 //!
 //! Prevents: foreign, altered, mixed and incomplete releases, wrong hardware, going back, freezing longer than the
 //! metadata lasts, endless images and metadata. Does not prevent: a threshold of upstream's offline keys in other hands.
 
 pub mod bundle;
+pub mod delta;
 pub mod developer;
 mod fault;
 mod image;

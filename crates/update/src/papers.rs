@@ -5,6 +5,7 @@
 //! Only a few fields are read, so neither depth nor fractions matter, and memory is a small multiple of the file. A field of these that stands
 //! twice is refused: two readers could take two things out of it.
 
+use crate::delta;
 use crate::developer::{Developer, Envelope, ImageHashes, NotSigned, Registered};
 use model::Digest;
 use serde::Deserialize;
@@ -16,8 +17,6 @@ use std::fmt;
 pub const DOCUMENT_LEN_MAX: usize = 32 * 1024 * 1024;
 /// Of CycloneDX, the first version whose bills are taken: from then on they have what audits ask for.
 const CYCLONE_DX_MINOR_MIN: u32 = 6;
-/// What a file that `zstd` wrote begins with. Source: RFC 8878 §3.1.1.
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const SLSA: &str = "https://slsa.dev/provenance/";
 const OPEN_VEX: &str = "https://openvex.dev/ns";
 
@@ -295,7 +294,7 @@ pub fn check_provenance(
 /// # Errors
 /// [`BadPaper::NoDelta`]
 pub fn check_delta(first: &[u8]) -> Result<(), BadPaper> {
-    if first.starts_with(&ZSTD) { Ok(()) } else { Err(BadPaper::NoDelta) }
+    if first.starts_with(&delta::MAGIC) { Ok(()) } else { Err(BadPaper::NoDelta) }
 }
 
 #[cfg(test)]

@@ -30,6 +30,10 @@ fn developer() {
     check("developer", update::developer);
 }
 #[test]
+fn delta() {
+    check("delta", update::delta);
+}
+#[test]
 fn manifest() {
     check("manifest", update::manifest);
 }

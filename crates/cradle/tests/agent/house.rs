@@ -67,6 +67,7 @@ const INSTALL: &str = "#!/bin/sh\nset -e\ncd \"$(dirname \"$0\")\"\necho install
     [ ! -e held ] || { echo $$ >pid.new; mv pid.new pid; timeout --foreground 20 cat held >/dev/null; }\nother=B; [ \"$(cat slot)\" = A ] || other=A\ncp \"$1\" slot-$other\n\
     [ ! -e at-once ] || echo $other >slot\necho $other >next\n";
 const CONFIRM: &str = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho confirm \"$@\" >>did\n[ ! -e unwell ] || { echo no network >&2; exit 1; }\n";
+const ACTIVE: &str = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho \"$PWD/slot-$(cat slot)\"\n";
 const REVERT: &str = "#!/bin/sh\ncd \"$(dirname \"$0\")\"\necho revert >>did\necho A >next\n";
 
 pub const SLOTS: &str = "install = ['DIR/device/install', '{image}']\ncurrent = ['/bin/cat', 'DIR/device/slot']\n\
@@ -96,7 +97,7 @@ impl House {
         ]);
         house.director(&["device", "add", "device.toml"]);
         std::fs::create_dir_all(b.dir.join("device")).unwrap();
-        for (name, script) in [("install", INSTALL), ("confirm", CONFIRM), ("revert", REVERT)] {
+        for (name, script) in [("install", INSTALL), ("confirm", CONFIRM), ("revert", REVERT), ("active", ACTIVE)] {
             b.write(&format!("device/{name}"), script);
             foreign(&b.dir, "chmod", &["700", &format!("device/{name}")]);
         }
@@ -129,6 +130,10 @@ impl House {
     }
     /// Publishes these images for `modem.a`.
     pub fn publish(&self, version: u64, said: &[Said<'_>]) {
+        self.publish_saying(version, said, "");
+    }
+    /// The same, and says more of each: members of `custom`.
+    pub fn publish_saying(&self, version: u64, said: &[Said<'_>], more: &str) {
         let expires = SystemClock.now().plus_s(86_400);
         let write = |name: &str, octets: &[u8]| {
             let path = self.b.dir.join("images").join(name);
@@ -144,7 +149,7 @@ impl House {
         let mut body = Body::<Targets>::new(expires).in_version(version);
         for Said { name, octets, counter } in said {
             let image = Image { digest: sha256(octets), length: octets.len().try_into().unwrap() };
-            let custom = format!("{{\"release_counter\":{counter},\"hardware_ids\":[\"modem.a\",\"modem.b\"]}}");
+            let custom = format!("{{\"release_counter\":{counter},\"hardware_ids\":[\"modem.a\",\"modem.b\"]{more}}}");
             body.set_target(name, image, Some(&Custom::of_json(custom.as_bytes()).unwrap())).unwrap();
             write(&format!("targets/{}.{name}", image.digest), octets);
         }
@@ -159,7 +164,11 @@ impl House {
     }
     /// Publishes an image and has the director give it to the device.
     pub fn direct(&self, version: u64, name: &str, octets: &[u8], counter: u64) {
-        self.publish(version, &[Said { name, octets, counter }]);
+        self.direct_saying(version, &Said { name, octets, counter }, "");
+    }
+    pub fn direct_saying(&self, version: u64, said: &Said<'_>, more: &str) {
+        let Said { name, octets, counter } = *said;
+        self.publish_saying(version, &[Said { name, octets, counter }], more);
         self.director(&["take", name, "--images", "images"]);
         self.assign(name);
     }

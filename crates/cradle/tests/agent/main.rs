@@ -11,6 +11,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod deltas;
 mod front;
 mod house;
 mod leak;

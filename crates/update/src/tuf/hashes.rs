@@ -4,6 +4,7 @@ use super::fault::BadMetadata;
 use crate::json::Json;
 use crate::metadata::Object;
 use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA384, SHA512};
+use model::Digest;
 use model::octets::{from_hex, hex};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,6 +59,11 @@ impl Hashes {
             hashes.insert(function, octets);
         }
         if hashes.is_empty() { Err(BadMetadata::NoHash) } else { Ok(Self(hashes)) }
+    }
+
+    /// That of one function.
+    pub(crate) fn of_sha256(digest: Digest) -> Self {
+        Self(BTreeMap::from([(HashFunction::Sha256, digest.octets().to_vec())]))
     }
 
     /// The hash that stands in the name of a file, in hexadecimal digits.

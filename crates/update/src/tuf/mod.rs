@@ -28,4 +28,6 @@ pub use fault::{Attack, BadMetadata, Refused};
 pub use hashes::{HashFunction, Hashes};
 pub use names::TARGET_NAME_LEN_MAX;
 pub use roles::{Root, Snapshot, Targets, Timestamp};
+#[cfg(test)]
+pub(crate) use target::announced;
 pub use target::{Target, TargetCheck};

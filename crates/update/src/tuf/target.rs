@@ -5,7 +5,7 @@ use super::hashes::{Hashes, Running};
 use super::names::{target_file, target_path};
 use crate::BadRelease;
 use crate::json::Json;
-use crate::metadata::{IMAGE_LEN_MAX, number, object, read_time};
+use crate::metadata::{IMAGE_LEN_MAX, Image, number, object, read_time};
 use model::UnixTime;
 use std::fmt;
 
@@ -109,6 +109,12 @@ impl Target {
     pub const fn hashes(&self) -> &Hashes {
         &self.about.hashes
     }
+    /// Another one in the same repository, of which whoever announced this one has said so much.
+    pub(crate) fn beside(&self, name: &str, Image { digest, length }: Image) -> Self {
+        let hashes = Hashes::of_sha256(digest);
+        let about = Announced { length, hashes, custom: None, windows: Vec::new(), agreeing: self.about.agreeing };
+        Self::new(name, &about, self.consistent)
+    }
     pub(crate) const fn custom(&self) -> Option<&Json> {
         self.about.custom.as_ref()
     }
@@ -167,4 +173,11 @@ impl fmt::Debug for TargetCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TargetCheck({} octets left)", self.left)
     }
+}
+
+/// A target as if metadata had announced it.
+#[cfg(test)]
+pub(crate) fn announced(name: &str, about: &str) -> Target {
+    let about = Announced::read(&Json::read(about.as_bytes()).unwrap()).unwrap();
+    Target::new(name, &about, true)
 }
