@@ -130,3 +130,27 @@ fn a_second_signature_for_a_time() {
     b.json(&["repo", "verify"]);
     b.fails(&["repo", "agree", "nothing", "--role", "integrator", "--with", "maker"], 5, "repository");
 }
+#[test]
+fn a_second_signature_that_hardware_demands() {
+    let b = Box_::empty("repo-demand");
+    b.write("image", "octets");
+    for name in ["maker.pem", "integrator.pem"] {
+        openssl(&b, &format!("genpkey -algorithm ed25519 -out {name}"));
+    }
+    b.ok(&["repo", "init"]);
+    assert_eq!(b.json(&["repo", "demand"])["demands"], json!([]));
+    b.ok(&["repo", "demand", "gateway", "--signing-roles", "2"]);
+    assert_eq!(b.json(&["repo", "demand"])["demands"], json!([{"hardware": "gateway", "signing_roles": 2}]));
+    let add = ["repo", "add", "image", "--name", "sensor/app", "--for", "gateway", "--counter", "1"];
+    let said = b.fails(&add, 7, "second-signature");
+    assert!(said.contains("2 roles must say the same") && said.contains("--together"), "{said}");
+    let together = ["--together", "maker=maker.pem", "--together", "integrator=integrator.pem", "--terminating"];
+    b.ok(&[&["repo", "delegate", "sensors", "--path", "sensor/*"], &together[..]].concat());
+    let publish = ["repo", "publish", "--key", "maker.pem", "--key", "integrator.pem"];
+    b.ok(&[&add[..], &["--role", "maker"]].concat());
+    let said = b.fails(&publish, 8, "repository-waits");
+    assert!(said.contains("1 of 2 roles") && said.contains("cradle repo agree"), "{said}");
+    b.ok(&["repo", "agree", "sensor/app", "--role", "integrator", "--with", "maker"]);
+    b.ok(&publish);
+    b.json(&["repo", "verify"]);
+}

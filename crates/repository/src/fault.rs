@@ -78,6 +78,15 @@ pub enum Fault {
         /// How many must.
         required: u8,
     },
+    /// So many roles must say the same of what is for this hardware, and this one is asked alone, or with fewer.
+    SignsAlone {
+        /// The role.
+        role: String,
+        /// The hardware.
+        hardware: model::DeviceType,
+        /// How many roles must.
+        demanded: u8,
+    },
     /// What goes with an image is not taken.
     BadPaper {
         /// What it was to be.
@@ -130,6 +139,12 @@ impl fmt::Display for Fault {
             Self::NotSigned { number, why } => write!(f, "signature {number}: {why}"),
             Self::TooFewDevelopers { signed, required } => {
                 write!(f, "{signed} developers have signed it, and {required} must")
+            }
+            Self::SignsAlone { role, hardware, demanded } => {
+                write!(
+                    f,
+                    "{demanded} roles must say the same of what is for {hardware}, and {role} is not asked together with so many"
+                )
             }
             Self::BadPaper { paper, bad } => write!(f, "the {paper}: {bad}"),
             Self::NameTaken(name) => write!(f, "something else is called {name:?}"),

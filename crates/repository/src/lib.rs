@@ -24,6 +24,7 @@
 
 mod bins;
 mod change;
+mod demands;
 mod developers;
 mod disk;
 mod fault;
@@ -39,6 +40,7 @@ mod trial;
 mod verify;
 
 pub use change::{Agreement, Leave, Rotation};
+pub use demands::Demands;
 pub use developers::Known;
 pub use disk::Before;
 pub use fault::Fault;

@@ -1,12 +1,13 @@
 //! What can be published of what is staged: signed here by whoever can, and complete with all that it leads to.
 
+use crate::demands::{Demands, unagreed};
 use crate::fault::Fault;
 use crate::state::{FIRST, Lifetimes, Published, Repository, Staged};
 use model::UnixTime;
 use ports::Signer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use update::tuf::write::{Body, DelegatedRole, Draft, NotSigned, Signers, Top};
+use update::tuf::write::{Body, DelegatedRole, Draft, Listed, NotSigned, Signers, Top};
 use update::tuf::{BadMetadata, Role, Root, Snapshot, Targets, Timestamp};
 
 /// From how many roles on a snapshot announces versions only: with a hash for each it would be longer than clients take.
@@ -46,6 +47,17 @@ pub enum Why {
     Role(String),
     /// For an image that is neither staged nor published.
     Image(String),
+    /// For others: so many roles must say the same of this target, because of the hardware that it is for.
+    Agreement {
+        /// The target.
+        target: String,
+        /// The hardware.
+        hardware: model::DeviceType,
+        /// How many roles say it.
+        said: usize,
+        /// How many must.
+        demanded: u8,
+    },
     /// For being staged anew: it has expired.
     Expired,
     /// For being staged anew: its version was published meanwhile.
@@ -82,6 +94,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) waiting: Vec<Waiting>,
     /// Whether an image is staged or published: its name, and the hash that names its file.
     pub(crate) has_image: &'a dyn Fn(&str, &str) -> bool,
+    /// How many roles must say the same of what is new.
+    pub(crate) demands: Demands,
 }
 
 impl Repository {
@@ -91,10 +105,11 @@ impl Repository {
         now: UnixTime,
         old_keys: OldKeys,
         has_image: &'a dyn Fn(&str, &str) -> bool,
+        demands: Demands,
     ) -> Planner<'a> {
         let (published, staged) = (self.published.as_ref(), self.staged.clone());
         let (lifetimes, waiting) = (self.lifetimes, Vec::new());
-        Planner { keys, now, old_keys, renew_before: now, lifetimes, published, staged, waiting, has_image }
+        Planner { keys, now, old_keys, renew_before: now, lifetimes, published, staged, waiting, has_image, demands }
     }
 }
 
@@ -308,7 +323,17 @@ impl Planner<'_> {
             return Some(Why::Expired);
         }
         let missing = draft.targets().find(|listed| !(self.has_image)(listed.name, &listed.hashes.naming()));
-        missing.map(|listed| Why::Image(listed.name.to_owned()))
+        missing.map(|listed| Why::Image(listed.name.to_owned())).or_else(|| self.unagreed(role, draft))
+    }
+
+    // What was published before a demand was made stays.
+    fn unagreed(&self, role: &str, draft: &Draft<Targets>) -> Option<Why> {
+        let published = self.published.iter().flat_map(|published| published.roles.iter());
+        let roles: BTreeMap<&String, &Draft<Targets>> = published.chain(self.staged.roles.iter()).collect();
+        let is_new = |listed: &Listed<'_>| {
+            !self.known(role).is_some_and(|known| known.targets().any(|other| other.says_the_same(listed)))
+        };
+        draft.targets().filter(is_new).find_map(|listed| unagreed(&self.demands, &listed, &roles))
     }
 
     // The next snapshot: `Some(None)` if the one that is published is good; `None` if it waits.

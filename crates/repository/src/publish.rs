@@ -77,7 +77,7 @@ impl Repository {
             let file = file.trim_start_matches('/');
             images.contains(file) || staged_images.contains(file)
         };
-        let mut planner = self.planner(keys, now, old_keys, &has);
+        let mut planner = self.planner(keys, now, old_keys, &has, self.demands()?);
         planner.renew_before = renew_before;
         let plan = planner.plan()?;
         let (staged, waiting) = (planner.staged, planner.waiting);

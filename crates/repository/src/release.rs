@@ -143,6 +143,9 @@ impl Repository {
             roles.entry(role).or_default().push((piece.target.clone(), piece.image));
         }
         let custom = said(custom, class, support_end, &vouched, &pieces)?;
+        if let Some(custom) = &custom {
+            self.check_asked_together(&role, &serde_json::from_str(&custom.json()).unwrap_or_default())?;
+        }
         let image = hashes.image();
         self.take_in(name, image, source)?;
         for piece in &mut pieces {

@@ -44,7 +44,7 @@ impl Repository {
         let images: BTreeSet<String> =
             self.disk.list(TARGETS)?.into_iter().chain(self.disk.list(STAGED_IMAGES)?).collect();
         let has = |name: &str, hash: &str| images.contains(image_file("", name, hash).trim_start_matches('/'));
-        let mut planner = self.planner(&[], now, OldKeys::Sign, &has);
+        let mut planner = self.planner(&[], now, OldKeys::Sign, &has, self.demands()?);
         let plan = planner.plan()?;
         let waits: BTreeSet<String> = planner.waiting.iter().map(|one| one.role.clone()).collect();
         let staged = self.staged.roles.keys().cloned().chain(self.staged.root.iter().map(|_| "root".to_owned()));

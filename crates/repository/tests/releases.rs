@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{DAY, NOW, Shop, is_fault, key, signer};
+use common::{DAY, NOW, Shop, is_fault, key, published, signer, waits};
 use model::UnixTime;
 use repository::{Agreement, Delta, Fault, Release};
 use serde_json::{Value, json};
@@ -329,6 +329,66 @@ fn two_roles_must_say_the_same() {
     publish(NOW);
     assert_eq!(device.get(dir, "sensor/app", NOW).unwrap(), b"another");
     shop.is_right();
+}
+/// What is for hardware that demands two signatures.
+fn for_gateways(role: &str) -> Release<'_> {
+    static CUSTOM: std::sync::LazyLock<Custom> =
+        std::sync::LazyLock::new(|| Custom::of_json(br#"{"hardware_ids":["sensor.a","gateway"]}"#).unwrap());
+    Release { custom: Some(&CUSTOM), role: Some(role), ..Release::default() }
+}
+#[test]
+fn hardware_that_demands_two_signatures() {
+    let shop = Shop::begun();
+    let (maker, integrator) = (signer(), signer());
+    let both = together(&[("maker", &maker), ("integrator", &integrator)]);
+    let keyring = [shop.keyring(), vec![maker, integrator]].concat();
+    let publish = || shop.repository().publish(&keyring, NOW, repository::OldKeys::Sign).unwrap();
+    // What is published before is not held to it.
+    add(&shop, "early", for_gateways("targets")).unwrap();
+    assert_eq!(publish().waiting, []);
+    let gateway = "gateway".parse().unwrap();
+    shop.repository().demand(&gateway, 2).unwrap();
+    let alone = "2 roles must say the same of what is for gateway, and targets is not asked together with so many";
+    refused(&shop, "sensor/app", for_gateways("targets"), alone);
+    // Other hardware demands nothing.
+    let other = Custom::of_json(br#"{"hardware_ids":["sensor.a"]}"#).unwrap();
+    add(&shop, "other", Release { custom: Some(&other), ..Release::default() }).unwrap();
+    shop.repository().delegate_together("targets", &both, NOW).unwrap();
+    assert_eq!(publish().waiting.len(), 0);
+    add(&shop, "sensor/app", for_gateways("maker")).unwrap();
+    let done = publish();
+    let said = |said| {
+        Some(repository::Why::Agreement { target: "sensor/app".into(), hardware: gateway.clone(), said, demanded: 2 })
+    };
+    assert_eq!((waits(&done, "maker"), published(&done)), (said(1), vec![]));
+    // Neither does a timer publish it.
+    let renewed = shop.repository().renew(&keyring, NOW, 2 * 366 * DAY).unwrap();
+    assert_eq!(waits(&renewed, "maker"), said(1));
+    assert!(published(&renewed).iter().any(|(role, _)| *role == "targets"), "what was published was not renewed");
+    shop.repository().agree(&agreement(None, None), NOW).unwrap();
+    assert_eq!(publish().waiting, []);
+    assert_eq!(shop.device().get(shop.dir.path(), "sensor/app", NOW).unwrap(), IMAGE);
+    // Another image of the maker: what the integrator said of the one before does not count.
+    shop.repository()
+        .add("sensor/app", &mut Cursor::new(b"other"), for_gateways("x").custom, Some("maker"), NOW)
+        .unwrap();
+    assert_eq!(waits(&publish(), "maker"), said(1));
+    shop.repository().demand(&gateway, 1).unwrap();
+    assert_eq!(publish().waiting, []);
+}
+#[test]
+fn one_of_two_that_suffice_is_not_two() {
+    let shop = Shop::begun();
+    let (maker, integrator) = (signer(), signer());
+    let mut both = together(&[("maker", &maker), ("integrator", &integrator)]);
+    both.in_agreement_min = 1;
+    shop.repository().delegate_together("targets", &both, NOW).unwrap();
+    shop.repository().demand(&"gateway".parse().unwrap(), 2).unwrap();
+    let alone = "2 roles must say the same of what is for gateway, and maker is not asked together with so many";
+    refused(&shop, "sensor/app", for_gateways("maker"), alone);
+    // A demand that cannot be read is not none.
+    std::fs::write(shop.dir.path().join("demands.json"), "{").unwrap();
+    assert!(add(&shop, "sensor/app", for_gateways("maker")).is_err());
 }
 #[test]
 fn one_of_two_gets_another_key() {

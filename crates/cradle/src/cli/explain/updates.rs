@@ -3,7 +3,7 @@
 use crate::fault::Exit;
 
 /// Those of following repositories, and of publishing.
-pub(super) const UPDATES: [(&str, Exit, &str, &str); 13] = [
+pub(super) const UPDATES: [(&str, Exit, &str, &str); 14] = [
     (
         "root",
         Exit::Failed,
@@ -33,6 +33,12 @@ pub(super) const UPDATES: [(&str, Exit, &str, &str); 13] = [
         Exit::Refused,
         "a developer's signature over an image is not believed, or fewer developers have signed it than must",
         "nothing was staged; have the image signed by who is registered, see `cradle repo developer list`",
+    ),
+    (
+        "second-signature",
+        Exit::Refused,
+        "an image is for hardware of which several roles must say the same, and its role is asked alone",
+        "nothing was staged; leave such names to several roles with `cradle repo delegate --together`, and see `cradle repo demand`",
     ),
     (
         "notice-unknown",

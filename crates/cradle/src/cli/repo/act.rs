@@ -338,11 +338,13 @@ pub(super) fn renew(common: &Common, dir: &Path, within: u64, named: &[String]) 
 
 fn told(common: &Common, done: &Publication) -> Result {
     common.out().one(&said::publication(done), || said::publication_text(done))?;
-    let Some(first) = done.waiting.first() else { return Ok(()) };
+    // What others wait for is said before them.
+    let is_cause = |one: &&repository::Waiting| matches!(one.why, repository::Why::Agreement { .. });
+    let Some(first) = done.waiting.iter().find(is_cause).or(done.waiting.first()) else { return Ok(()) };
     let why = format!("{}: {}", printable(&first.role, LINE_MAX), said::why(first));
     Err(Failure::new(Exit::Partial, "repository-waits", format!("{} staged files wait", done.waiting.len()))
         .because(why)
-        .next("name the keys with --key, or sign the files in `staged` elsewhere with `cradle repo sign`, and publish again"))
+        .next(said::next(first)))
 }
 
 pub(super) fn prune(common: &Common, dir: &Path, keep: u64) -> Result {

@@ -2,6 +2,7 @@
 
 mod act;
 mod add;
+mod demand;
 mod developers;
 mod keys;
 mod notices;
@@ -131,6 +132,9 @@ enum Verb {
     },
     /// Stage that targets are left to another role: a supplier's, or a product's.
     Delegate(Delegate),
+    /// Demand that several roles say the same of what is for some hardware: supplier and integrator (TAP 3). Lists what is demanded, if
+    /// nothing is.
+    Demand(demand::Demand),
     /// Stage that a role says of an image, and of what goes with it, what another role says of it: an integrator's second
     /// signature, where both are asked together.
     Agree {
@@ -317,6 +321,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Result {
         Verb::List => add::list(common, dir),
         Verb::Developer(asked) => developers::run(common, dir, &asked),
         Verb::Remove { name } => act::remove(common, dir, &name),
+        Verb::Demand(asked) => demand::run(common, dir, &asked),
         Verb::Delegate(delegate) => act::delegate(common, dir, &delegate),
         Verb::Agree { name, role, with, not_before, not_after } => {
             let (target, role, with) = (name.as_str(), role.as_str(), with.as_str());

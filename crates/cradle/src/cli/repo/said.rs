@@ -50,6 +50,9 @@ pub(super) fn failed(dir: &Path, fault: &Fault) -> Failure {
                 .because(printable(&fault.to_string(), SHOWN_MAX))
                 .next("see `cradle repo developer list` for whose signatures are believed, and have the image signed")
         }
+        Fault::SignsAlone { .. } => Failure::new(Exit::Refused, "second-signature", "nothing was staged")
+            .because(printable(&fault.to_string(), SHOWN_MAX))
+            .next("leave such names to several roles with `cradle repo delegate --together`, and stage it with --role for one of them"),
         Fault::BadPaper { .. } => Failure::new(Exit::Refused, "repository", "nothing was staged")
             .because(printable(&fault.to_string(), SHOWN_MAX))
             .next("have it made for this image"),
@@ -86,11 +89,27 @@ pub(super) fn why(waiting: &Waiting) -> String {
         Why::Image(image) => {
             format!("the image {} is neither staged nor published: add it", printable(image, SHOWN_MAX))
         }
+        Why::Agreement { target, hardware, said, demanded } => format!(
+            "{said} of {demanded} roles that must, because of {hardware}, say the same of {}: see `cradle repo agree`",
+            printable(target, SHOWN_MAX)
+        ),
         Why::Expired => "it has expired meanwhile: change it, or stage it anew".to_owned(),
         Why::Overtaken => "its version was published meanwhile: stage it anew".to_owned(),
         Why::NobodyLeads => "no role that is published or ready leads to it".to_owned(),
         Why::Followers => {
             "the roles that it gives to other keys must be signed by them, and once more by the old ones".to_owned()
+        }
+    }
+}
+
+/// What is to be done about it.
+pub(super) const fn next(waiting: &Waiting) -> &'static str {
+    match waiting.why {
+        Why::Agreement { .. } => {
+            "have the other role say the same with `cradle repo agree`, and publish again with its key"
+        }
+        _ => {
+            "name the keys with --key, or sign the files in `staged` elsewhere with `cradle repo sign`, and publish again"
         }
     }
 }

@@ -41,6 +41,11 @@ impl Listed<'_> {
     pub fn target(&self) -> Target {
         Target::new(self.name, self.about, true)
     }
+    /// Whether another role says the same of it, but for when it may be put on devices.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.about.says_the_same(other.about)
+    }
 }
 
 impl Draft<Root> {
