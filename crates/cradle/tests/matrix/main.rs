@@ -16,6 +16,7 @@ mod common;
 #[path = "../site/mod.rs"]
 mod site;
 
+mod notices;
 mod page;
 mod scene;
 mod table;
@@ -53,6 +54,11 @@ fn everybody_gets_what_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // Nobody but the right one was given a certificate.
     scene.only_the_right_one_has_more();
+}
+
+#[test]
+fn sm_is_told_of_news_by_who_has_the_secret() {
+    notices::ask_all();
 }
 
 #[test]

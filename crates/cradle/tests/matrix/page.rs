@@ -1,5 +1,6 @@
 //! The table as a page.
 
+use crate::notices::Says;
 use crate::table::{Kind, Route, Verdict, Who, kind, verdict};
 use std::fmt::Write;
 use wire::cmp::Body;
@@ -18,6 +19,14 @@ const TAIL: &str = "
 A one-time secret stands for a certificate at EST's `simpleenroll` and `serverkeygen`, and CMP's `ir`, `cr`, `p10cr`; each way to get it wrong has a test of its
 own. CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it. No other message of CMP is
 answered but by an error: ";
+
+const NOTICES: &str = "
+Where sm is told that there is news (`[software.notices]`, `/.well-known/cradle/notice`), open in `software-management` only, nobody shows a certificate: a
+notice is signed with a secret. All that is refused is answered the same, and what is heard has sm look at the repository, no more:
+
+| what is said | status |
+|---|---|
+";
 
 /// docs/access.md.
 pub fn page() -> String {
@@ -41,5 +50,9 @@ pub fn page() -> String {
     assert!(refused.iter().all(|(_, body)| kind(body) == Kind::Refused));
     page.push_str(&refused.map(|(name, _)| name).join(", "));
     page.push_str(", and what only a server says.\n");
+    page.push_str(NOTICES);
+    for says in Says::ALL {
+        writeln!(page, "| {} | {} |", says.name(), says.verdict()).unwrap();
+    }
     page
 }
