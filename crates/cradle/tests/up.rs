@@ -199,3 +199,70 @@ fn what_other_machines_could_reach_is_not_listened_on() {
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(!ran.status.success() && said.contains("not-loopback"), "{said}");
 }
+
+/// Modules apart follow by themselves, and hear notices that come to the gateway's process.
+#[test]
+fn a_box_in_processes_follows_by_itself_and_looks_again_when_it_is_told() {
+    let said = said(
+        "following",
+        r#"free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+        at=$(free)
+        repo() { "$CRADLE" repo --repository repository "$@" >/dev/null || exit 5; }
+        cradle() { "$CRADLE" --data data "$@" >/dev/null || exit 4; }
+        # soon COMMAND...: waits until it is so; a test that waits for ever says nothing.
+        soon() { for _ in $(seq 600); do "$@" && return; sleep 0.1; done; echo "not soon: $*" >&2; exit 2; }
+        publish() { echo "octets $1" >app-$1; repo add app-$1 --for sensor --counter $1; repo publish; }
+        repo init
+        publish 1
+        python3 -u -c 'import functools, http.server as h
+s = h.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(h.SimpleHTTPRequestHandler, directory="repository"))
+print(s.server_port, flush=True)
+s.serve_forever()' >served 2>/dev/null &
+        until [ -s served ]; do kill -0 $! || exit 3; done
+        printf 'description = "a test"\nprofile = "idevid"\nkey_type = "p256"\n[flasher]\nadapter = "simulated"\ndevice_type = "sensor"\ndirectory = "../boards"\nkey_offer = "csr"\ncount = 1\n' >data/device-types/sensor.toml
+        cradle release follow --images repository/metadata/1.root.json
+        (umask 077; openssl rand -base64 32 >secret; openssl rand -base64 32 >other)
+        printf '\n[software]\nimages = "http://127.0.0.1:%s"\nevery_s = 86400\n[software.notices]\nlisten = "127.0.0.1:%s"\nsecret_file = "%s"\n' $(cat served) $at $PWD/secret >>data/cradle.toml
+        up
+        cradle mode set certificate-management
+        cradle module add gateway
+        cradle mode set software-management
+        status() { "$CRADLE" --data data -o json status; }
+        list() { "$CRADLE" --data data -o json release list; }
+        of() { python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
+        followed() { [ "$(status | of '["following"]["last_success"] is not None')" = True ]; }
+        soon followed
+        say first echo "$(list) 0"
+        hook="http://127.0.0.1:$at/.well-known/cradle/notice"
+        repo notice add stranger $hook --secret-file other
+        open() { [ "$(curl -s -o /dev/null -w '%{http_code}' $hook)" = 405 ]; }
+        soon open
+        publish 2
+        "$CRADLE" -o json repo --repository repository notice send --within 3 >/dev/null 2>refused
+        say refused echo "{} $(grep -o 'answered 401' refused | sort -u | wc -l)"
+        say deaf echo "$(status | of '["following"]["last_notice"]' | sed s/None/null/) 0"
+        repo notice remove stranger
+        repo notice add box $hook --secret-file secret
+        publish 3
+        repo notice send --within 60
+        heard() { list | grep -q '"counter": *3'; }
+        soon heard
+        noticed() { [ "$(status | of '["following"]["last_notice"] is not None')" = True ]; }
+        soon noticed
+        say noticed echo "{} 0"
+        # Another mode: no socket, and no network.
+        cradle mode set certificate-management
+        closed() { [ "$(curl -s -o /dev/null -w '%{http_code}' $hook)" = 000 ]; }
+        soon closed
+        say closed echo "{} 0"
+        kill -TERM $box
+        wait $box
+        say ended echo "{} $?"
+        "#,
+    );
+    assert_eq!(said["first"].0[0]["counter"], 1, "{said:?}");
+    assert_eq!(said["noticed"].1, "0", "{said:?}");
+    assert_eq!((said["refused"].1.as_str(), &said["deaf"].0), ("1", &Value::Null), "{said:?}");
+    assert_eq!(said["closed"].1, "0", "{said:?}");
+    assert_eq!(said["ended"].1, "0", "{said:?}");
+}
