@@ -196,6 +196,20 @@ mod tests {
         }
     }
     #[test]
+    fn a_hundred_thousand_devices_of_one_day_do_not_come_together() {
+        // Made within a day, as by a factory; counted by the days of the month in which they renew.
+        let (devices, days) = (100_000_u32, 30_u64);
+        let mut came = std::collections::BTreeMap::new();
+        for n in 0..devices {
+            let from = UnixTime::from_s(u64::from(n) * DAY / u64::from(devices));
+            let due = due(from, from.plus_s(360 * DAY), sha256(&n.to_be_bytes()).octets()).s();
+            *came.entry(due / DAY).or_insert(0_u32) += 1;
+        }
+        let even = devices / u32::try_from(days).unwrap();
+        let most = came.values().max().copied().unwrap();
+        assert!(most * 10 <= even * 11, "{most} on the busiest day, {even} if all were alike");
+    }
+    #[test]
     fn one_that_ends_at_once_is_due_at_once() {
         check(0, &[7; 32], 0);
         check(9, &[7; 32], 6);
