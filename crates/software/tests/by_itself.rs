@@ -357,3 +357,18 @@ fn nothing_is_reported_in_the_clear() {
     assert_eq!((standing.reports_waiting, line.came.lock().unwrap().len()), (1, 0));
     assert!(standing.reports_why.unwrap().contains("announces no key"));
 }
+/// Of how many boards a report is, nobody on the way learns by its length.
+#[test]
+fn reports_of_a_few_boards_and_of_none_are_of_one_length() {
+    let line = Arc::new(Line::default());
+    let house = reporting(&line);
+    for devices in [&[][..], &["SN1"], &["SN1", "SN22", "SN333"]] {
+        flashed(&house, devices);
+    }
+    house.looks();
+    let came = line.came.lock().unwrap();
+    let lengths: Vec<_> = came.iter().map(Vec::len).collect();
+    assert!(lengths.len() == 3 && lengths.iter().all(|len| *len == lengths[0]), "{lengths:?}");
+    // Which is a power of two, and not what they happen to be.
+    assert!(lengths[0].is_power_of_two(), "{lengths:?}");
+}
