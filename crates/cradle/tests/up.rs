@@ -266,3 +266,32 @@ s.serve_forever()' >served 2>/dev/null &
     assert_eq!(said["closed"].1, "0", "{said:?}");
     assert_eq!(said["ended"].1, "0", "{said:?}");
 }
+
+#[test]
+fn a_box_apart_answers_programs_of_operators() {
+    let said = said(
+        "api",
+        r#"printf '\n[api]\n' >>data/cradle.toml
+        up
+        say ready until_ready "$url/ready"
+        api() { curl -sS -w ' %{http_code}' --unix-socket data/api.sock -H 'Content-Type: application/json' "$@"; }
+        say before api http://localhost/v1/mode
+        order='{"mode": "certificate-management"}'
+        say ordered api -H 'Idempotency-Key: a' -d "$order" http://localhost/v1/mode
+        say again api -H 'Idempotency-Key: a' -d "$order" http://localhost/v1/mode
+        say after api http://localhost/v1/mode
+        say refused api -d '{}' http://localhost/v1/devices/NOBODY/stolen
+        kill -TERM $box
+        wait $box
+        say ended echo "{} $?"
+        say gone ls data/api.sock
+        "#,
+    );
+    let (before, after) = (&said["before"].0, &said["after"].0);
+    assert_eq!(said["ordered"], said["again"], "the order is obeyed once");
+    assert_eq!(said["ordered"], (after.clone(), "200".to_owned()));
+    assert_eq!((&after["mode"], &before["order"]), (&"certificate-management".into(), &"provision".into()));
+    assert_eq!((said["refused"].1.as_str(), &said["refused"].0["code"]), ("404", &"not-on-list".into()));
+    assert_eq!(said["ended"].1, "0");
+    assert!(said["gone"].1.ends_with("directory"), "{:?}", said["gone"]);
+}

@@ -98,8 +98,9 @@ impl Answer {
     }
 
     /// Whether asking for the same again may have another answer, because nothing was decided.
-    pub(super) fn is_passing(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
+    pub(super) const fn is_passing(&self) -> bool {
+        use StatusCode as S;
+        matches!(self.status, S::SERVICE_UNAVAILABLE | S::INSUFFICIENT_STORAGE | S::TOO_MANY_REQUESTS)
     }
 
     pub(super) fn into_response(self) -> Response {
@@ -158,6 +159,7 @@ mod tests {
     fn only_what_was_not_decided_may_be_asked_again() {
         assert!(Answer::problem(&Failure::new(Exit::TryAgain, "in-use", "it")).is_passing());
         assert!(!Answer::problem(&Failure::new(Exit::Refused, "no-grant", "it")).is_passing());
+        assert!(!Answer::problem(&Failure::new(Exit::Failed, "corrupt", "it")).is_passing(), "half of it may be done");
     }
     #[test]
     fn what_could_turn_a_terminal_around_is_not_in_a_problem() {

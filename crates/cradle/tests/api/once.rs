@@ -41,8 +41,8 @@ fn a_secret_is_told_once_and_kept_nowhere() {
 }
 
 #[test]
-fn what_nobody_decided_may_be_asked_again() {
-    let desk = Desk::new("api-again");
+fn what_was_interrupted_is_not_done_again() {
+    let desk = Desk::new("api-interrupted");
     // A request that was interrupted: that it was begun is known, and no more.
     let kept = desk.b.data().join("api/answers");
     desk.post_once("a-key", "/v1/devices/SN1/stolen", "{}").is(200);
@@ -68,4 +68,17 @@ fn the_same_key_at_the_same_time_is_carried_out_once() {
         assert_eq!(answer.is(200)["reason"], "superseded");
     }
     assert_eq!((desk.told_of("revoked"), desk.told_of("asked-over-api")), (1, 1));
+}
+
+#[test]
+fn what_nobody_decided_may_be_asked_again() {
+    let desk = Desk::new("api-again");
+    let (keys, away) = (desk.b.data().join("keys"), desk.b.data().join("keys-away"));
+    std::fs::rename(&keys, &away).unwrap();
+    let refused = desk.post_once("a-key", "/v1/devices/SN1/stolen", "{}");
+    assert_eq!(refused.field("retry-after"), Some("1"));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    std::fs::rename(&away, &keys).unwrap();
+    assert_eq!(desk.post_once("a-key", "/v1/devices/SN1/stolen", "{}").is(200)["marked"], "stolen");
+    assert_eq!(desk.told_of("device-marked"), 1);
 }
