@@ -383,7 +383,33 @@ fn shapes_that_are_no_bundles() {
     twice["files"] = json!([twice["files"][0], twice["files"][0]]);
     check(&twice.to_string());
     assert!(matches!(Bundle::decode(line.as_bytes()), Err(BadBundle::Shape("the bundle has no manifest"))));
-    assert!(matches!(Bundle::decode(&vec![0; BUNDLE_LEN_MAX as usize + 1]), Err(BadBundle::Shape(_))));
+}
+
+#[test]
+fn a_bundle_has_so_many_octets_files_and_images_and_no_more() {
+    // Sound in its shape; its file has other octets than it says.
+    let long = |len: u64| {
+        let head = |length: u64| {
+            let file = json!({"name": "images/x", "length": length, "sha256": x509::sha256(b"")});
+            json!({"format": "cradle-bundle-1", "components": [], "files": [file], "images": []}).to_string() + "\n"
+        };
+        let length = len - head(len - 200).len() as u64;
+        let mut octets = head(length).into_bytes();
+        octets.resize(len as usize, 0);
+        octets
+    };
+    assert!(matches!(Bundle::decode(&long(BUNDLE_LEN_MAX)), Err(BadBundle::OtherOctets(_))));
+    let too_long = BadBundle::Shape("the bundle is longer than the limit");
+    assert_eq!(Bundle::decode(&long(BUNDLE_LEN_MAX + 1)).map(|_| ()), Err(too_long));
+    let many = |files: usize, components: usize| {
+        let file = |n: usize| json!({"name": format!("images/{n:05}"), "length": 0, "sha256": x509::sha256(b"")});
+        let names: Vec<_> = (0..components).map(|n| format!("sensor.{n:05}")).collect();
+        let files: Vec<_> = (0..files).map(file).collect();
+        let manifest = json!({"format": "cradle-bundle-1", "components": names, "files": files, "images": []});
+        Bundle::decode((manifest.to_string() + "\n").as_bytes()).map(|_| ())
+    };
+    assert_eq!(many(2048, 256), Ok(()));
+    assert!(matches!(many(2049, 256), Err(BadBundle::Shape(_))) && matches!(many(2048, 257), Err(BadBundle::Shape(_))));
 }
 
 #[test]
@@ -694,6 +720,60 @@ fn a_director_does_not_go_back_either() {
     assert_eq!(world.try_make().err(), Some(BadBundle::Directions(BadDirections::RolledBack)));
     world.floors.insert("gateway", 1);
     assert!(world.try_make().is_ok());
+}
+#[test]
+fn sm_brings_old_directions_again() {
+    let mut world = World::directed();
+    let old = world.make();
+    // The director takes its direction back: the counters of releases say nothing of that.
+    let director = world.director.as_mut().unwrap();
+    director.of("targets")["targets"].as_object_mut().unwrap().clear();
+    director.publish_targets();
+    let new = world.make();
+    world.verify(&new).unwrap();
+    let director = |file: &str, bad| BadBundle::Upstream(Which::Director, Refused { file: file.into(), bad });
+    let expected = director("timestamp.json", BadMetadata::RolledBack);
+    refused(&mut world, &old, &expected, Reason::ReleaseRolledBack);
+    // What is new of the images does not make what is old of the director any newer.
+    let mut files = new.files();
+    files.retain(|name, _| name.starts_with("images/"));
+    files.extend(old.files().into_iter().filter(|(name, _)| name.starts_with("director/")));
+    let mixed = new.forged(&files, &old.images_said());
+    refused(&mut world, &mixed, &expected, Reason::ReleaseRolledBack);
+    // Who has seen nothing of it takes it, and nothing older afterwards.
+    let mut fresh = World { seen: Default::default(), ..world.clone() };
+    assert!(fresh.flash(&old, "gateway").unwrap().is_some());
+    assert!(fresh.flash(&new, "gateway").unwrap().is_none());
+    refused(&mut fresh, &old, &expected, Reason::ReleaseRolledBack);
+}
+#[test]
+fn directions_for_another_box_are_countersigned_for_this_one() {
+    let mut world = World::directed();
+    let mut other = world.clone();
+    let director = other.director.as_mut().unwrap();
+    director.of("targets")["custom"] = json!({"device": device("elsewhere").to_string()});
+    director.publish_targets();
+    let (own, other) = (world.make(), other.director.unwrap());
+    let mut files = own.files();
+    files.retain(|name, _| !name.starts_with("director/") || name.ends_with("root.json"));
+    for role in ["snapshot", "targets"] {
+        let name = format!("{}.{role}.json", other.version(role));
+        files.insert(format!("director/{name}"), other.published[&name].clone());
+    }
+    files.insert("director/timestamp.json".into(), other.published["timestamp.json"].clone());
+    let swapped = own.forged(&files, &own.images_said());
+    let expected = BadBundle::Directions(BadDirections::OtherDevice);
+    refused(&mut world, &swapped, &expected, Reason::UpstreamSignature);
+    assert!(world.flash(&own, "gateway").unwrap().is_some());
+}
+#[test]
+fn directions_that_have_expired_give_nothing() {
+    let mut world = World::directed();
+    let director = world.director.as_mut().unwrap();
+    director.of("timestamp")["expires"] = json!(PAST);
+    director.publish_targets();
+    let expired = Refused { file: "timestamp.json".into(), bad: BadMetadata::Expired };
+    assert_eq!(world.try_make().err(), Some(BadBundle::Upstream(Which::Director, expired)));
 }
 #[test]
 fn sm_hides_a_root_that_took_a_key_away() {
