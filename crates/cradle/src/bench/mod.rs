@@ -12,6 +12,7 @@ mod paper;
 mod picture;
 mod scale;
 mod standing;
+mod update;
 
 use crate::cli::Common;
 use crate::fault::Result;
@@ -47,6 +48,8 @@ enum What {
     Ocsp(standing::Ocsp),
     /// What it costs to tell each device what it gets, and to be asked by devices for which nothing is new.
     Director(director::Arguments),
+    /// What it costs to believe a repository of updates, and to fetch an image and verify it.
+    Update(update::Arguments),
     /// The measurements of the published reference, on this machine, with a picture.
     Paper(paper::Arguments),
 }
@@ -123,6 +126,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         What::Crl(arguments) => standing::crl(&mut said, common, arguments)?,
         What::Ocsp(arguments) => standing::ocsp(&mut said, common, arguments)?,
         What::Director(arguments) => director::run(&mut said, arguments)?,
+        What::Update(arguments) => update::run(&mut said, arguments)?,
         What::Paper(arguments) => paper::run(&mut said, arguments)?,
     }
     said.finish()
