@@ -12,7 +12,7 @@ use crate::serve::loopback;
 ///
 /// The socket is `api.sock` in the data directory. Processes of the directory's owner may ask there, and of root. For each thing that
 /// is to be done the installation is opened as a command opens it, so commands work beside it; a box that runs with
-/// `cradle up` answers there itself if cradle.toml has a section [api]. Ends on SIGTERM or SIGINT.
+/// `cradle up` answers there itself if cradle.toml has a section `[api]`. Ends on SIGTERM or SIGINT.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 /// For installations that were made with `cradle init --bus`: keeps the mode, hands out leases, starts a process again
 /// that ends, and stops those that a change of mode has off. Where modules share one process, it is this one, with the door
 /// to other networks that [gateway] in cradle.toml describes, if the mode has it on; other commands that write wait for its
-/// end. With [api] there it answers programs of operators, as `cradle api` does. Ends on SIGTERM or SIGINT, when all have answered what they had begun.
+/// end. With `[api]` there it answers programs of operators, as `cradle api` does. Ends on SIGTERM or SIGINT, when all have answered what they had begun.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Answer /live, /ready, /health, /metrics and /status there: a loopback address and a port, 0 for any free one.
