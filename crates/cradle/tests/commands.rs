@@ -324,7 +324,8 @@ fn a_measurement_is_one_line_with_these_fields() {
     let before = std::fs::read_dir(&b.dir).unwrap().count();
     let keys =
         ["what", "limit_per_s", "measured_per_s", "ratio", "p50_us", "p99_us", "rss_bytes", "disk_bytes", "core_us"];
-    for (arguments, lines) in [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6)] {
+    let update = ["update", "--images", "2", "--mib", "1"];
+    for (arguments, lines) in [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6), (&update, 2)] {
         let said = b.ok(&[&["bench"], arguments, &["-o", "json"]].concat());
         assert_eq!(said.lines().count(), lines, "{said}");
         for line in said.lines() {
