@@ -1,6 +1,6 @@
 //! Repositories of software in directories and on servers.
 
-use crate::http::{Files as Served, PATIENCE, Shown};
+use crate::http::{Files as Served, PATIENCE, Resuming, Shown};
 use model::Fault;
 use model::contract::software::Source;
 use ports::source::{Files, NotFetched, Repositories, Sources};
@@ -83,7 +83,7 @@ impl Files for Served {
         Self::fetch(self, path, len_max)
     }
     fn open(&self, path: &str, len_max: u64) -> Result<Box<dyn Read + Send>, NotFetched> {
-        Ok(Box::new(Self::open(self, path, len_max)?))
+        Ok(Box::new(Resuming::open(self, path, len_max)?))
     }
 }
 

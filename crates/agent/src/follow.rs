@@ -10,11 +10,17 @@ use update::tuf::{Client, Limits};
 use update::uptane::{Agreed, Component, ComponentId, Directions, Inventory, ManifestKey};
 
 /// Brings both up to date, and gives what they agree on. One time judges all of it. The key to which the director wants reports sealed
-/// is kept.
-pub(crate) fn follow(config: &Config, places: &Places, state: &mut State, now: UnixTime) -> Result<Vec<Agreed>> {
+/// is kept. What was not as it was left goes to `notes`.
+pub(crate) fn follow(
+    config: &Config,
+    places: &Places,
+    state: &mut State,
+    notes: &mut Vec<Failure>,
+    now: UnixTime,
+) -> Result<Vec<Agreed>> {
     let inventory = inventory(config, state)?;
     for (name, root) in config.roots() {
-        begin_with(&config.data.join(name), root, now)?;
+        notes.extend(begin_with(&config.data.join(name), root, now)?);
     }
     let mut director_side = Side::new(config.data.join("director"), &places.director_metadata);
     let mut images_side = Side::new(config.data.join("images"), &places.metadata);

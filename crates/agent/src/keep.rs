@@ -11,14 +11,17 @@ use update::tuf::{Answer, BadMetadata, Client, FILE_LEN_MAX, Limits, NotDone, Ou
 
 const ROOT: &str = "root.json";
 
-/// Begins with a root, if there is none yet.
-pub(crate) fn begin_with(directory: &Path, root: &Path, now: UnixTime) -> Result {
+/// Begins with a root, if there is none yet; and begins again, with a word for the operator, if the one that is kept was altered where
+/// it lies: nobody can go on from it, and all other files that are kept stay the measure of what comes.
+pub(crate) fn begin_with(directory: &Path, root: &Path, now: UnixTime) -> Result<Option<Failure>> {
     let path = directory.join(ROOT);
-    match std::fs::symlink_metadata(&path) {
-        Ok(_) => return Ok(()),
-        Err(e) if e.kind() == ErrorKind::NotFound => {}
+    let altered = match files::read_bounded(&path, Limits::DEFAULT.root_len_max) {
+        Ok(octets) if Client::can_begin_with(&octets) => return Ok(None),
+        Ok(_) => true,
+        Err(e) if e.kind() == ErrorKind::FileTooLarge => true,
+        Err(e) if e.kind() == ErrorKind::NotFound => false,
         Err(e) => return Err(Failure::file(&path, &e)),
-    }
+    };
     let octets = files::read_bounded(root, Limits::DEFAULT.root_len_max).map_err(|e| Failure::file(root, &e))?;
     let mut client = Client::new(Limits::DEFAULT, now);
     client.answer(Answer::Octets(octets.clone())).map_err(|refused| {
@@ -26,7 +29,12 @@ pub(crate) fn begin_with(directory: &Path, root: &Path, now: UnixTime) -> Result
         Failure { what: format!("{} is no root to begin with", root.display()), ..failure }
     })?;
     files::private_directory(directory).map_err(|e| Failure::file(directory, &e))?;
-    files::replace(&path, &octets).map_err(|e| Failure::file(&path, &e))
+    files::replace(&path, &octets).map_err(|e| Failure::file(&path, &e))?;
+    Ok(altered.then(|| {
+        Failure::new("altered", format!("{} was no root any more", path.display()))
+            .because("it was altered where it lies; the device began again with the root that it came with")
+            .next("look whether the medium is failing")
+    }))
 }
 
 /// One repository, and the directory where what is trusted of it is kept.

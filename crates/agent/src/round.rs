@@ -128,7 +128,7 @@ impl Round<'_> {
     fn ask(&mut self, places: &Places) {
         let delivered = report::deliver(self.config, places, &mut self.state, self.now);
         self.hear(delivered);
-        match follow(self.config, places, &mut self.state, self.now) {
+        match follow(self.config, places, &mut self.state, &mut self.outcome.notes, self.now) {
             Ok(directed) => self.carry_out(&directed, places),
             Err(failure) => self.hear(Err(failure)),
         }

@@ -38,11 +38,11 @@ pub trait Files: Send {
     /// [`NotFetched`]
     fn fetch(&self, path: &str, len_max: u64) -> Result<Vec<u8>, NotFetched>;
 
-    /// Begins to read a file, of which no more than `len_max` octets are of use.
+    /// Begins to read a file that has `length` octets; one that has others is read until that is certain.
     ///
     /// # Errors
     /// [`NotFetched`]
-    fn open(&self, path: &str, len_max: u64) -> Result<Box<dyn Read + Send>, NotFetched>;
+    fn open(&self, path: &str, length: u64) -> Result<Box<dyn Read + Send>, NotFetched>;
 }
 
 /// Both repositories, where they were found.

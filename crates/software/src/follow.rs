@@ -5,8 +5,12 @@ use ports::source::{Files, NotFetched, Repositories};
 use ports::store::SoftwareStore;
 use ports::store::software::TrustedFile;
 use update::bundle::{BadBundle, Kept, NotFollowed, Primary, Repository, follow};
-use update::tuf::{Answer, BadMetadata, Outside, Refused};
+use update::tuf::{Answer, BadMetadata, Client, Outside, Refused};
 use update::uptane::Inventory;
+
+/// The last root that was verified, and where each on the way to it is.
+const ROOT: &str = "root.json";
+const ROOTS: &str = "roots/";
 
 /// Why there is no new bundle.
 #[derive(Debug)]
@@ -101,7 +105,12 @@ impl<'a> Side<'a> {
         root: &'a [u8],
         files: Option<&'a dyn Files>,
     ) -> Result<Self, Fault> {
-        let kept = store.trusted(Module::Software, repository)?;
+        let mut kept = store.trusted(Module::Software, repository)?;
+        let is_root = |name: &str| name == ROOT || name.starts_with(ROOTS);
+        if kept.iter().any(|(name, octets)| is_root(name) && !Client::can_begin_with(octets)) {
+            // The medium has altered one: the way begins again, and each is kept again. What else is kept stays the measure.
+            kept.retain(|name, _| !is_root(name));
+        }
         Ok(Self { store, repository, root, files, kept, fetched: String::new(), trouble: None })
     }
 
@@ -129,7 +138,7 @@ impl Outside for Side<'_> {
     fn load(&mut self, file: &str) -> Result<Answer, Fault> {
         Ok(match self.kept.get(file) {
             Some(octets) => Answer::Octets(octets.clone()),
-            None if file == "root.json" => Answer::Octets(self.root.to_vec()),
+            None if file == ROOT => Answer::Octets(self.root.to_vec()),
             None => Answer::NotThere,
         })
     }
@@ -156,8 +165,8 @@ impl Outside for Side<'_> {
     fn persist(&mut self, file: &str, octets: &[u8]) -> Result<(), Fault> {
         let mut changes = vec![(file.to_owned(), Some(octets.to_vec()))];
         // Each root is needed for ever: who begins with the first goes through all of them.
-        if file == "root.json" {
-            changes.push((format!("roots/{}", self.fetched), Some(octets.to_vec())));
+        if file == ROOT {
+            changes.push((format!("{ROOTS}{}", self.fetched), Some(octets.to_vec())));
         }
         self.keep(changes)
     }

@@ -147,31 +147,28 @@ impl<R: Paced> Body<R> {
             self.buffer.drain(..self.at.min(self.buffer.len()));
             self.at = 0;
         }
-        let mut chunk = vec![0; CHUNK_LEN];
-        let len = loop {
-            match self.source.read(&mut chunk) {
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        self.buffer.extend(chunk.iter().take(len));
-        self.paced = self.paced.saturating_add(as_u64(len));
-        if self.paced >= PACE_LEN {
-            self.paced = 0;
-            self.source.renew();
-        }
-        Ok(len)
+        let there = self.buffer.len();
+        self.buffer.resize(there + CHUNK_LEN, 0);
+        let read = read_paced(&mut self.source, &mut self.paced, self.buffer.get_mut(there..).unwrap_or_default());
+        self.buffer.truncate(there + *read.as_ref().unwrap_or(&0));
+        read
     }
 
-    // Gives what is in the buffer, up to `len_max` octets; fills it if it is empty.
+    // Gives what is in the buffer, up to `len_max` octets. If it is empty it is filled, or passed by where there is as much room.
     fn give(&mut self, into: &mut [u8], len_max: u64) -> io::Result<usize> {
-        if self.at == self.buffer.len() && self.fill()? == 0 {
-            return Ok(0);
-        }
-        let there = self.buffer.get(self.at..).unwrap_or_default();
-        let len = there.len().min(into.len()).min(usize::try_from(len_max).unwrap_or(usize::MAX));
-        into.iter_mut().zip(there).take(len).for_each(|(to, from)| *to = *from);
-        self.at += len;
+        let room = into.len().min(usize::try_from(len_max).unwrap_or(usize::MAX));
+        let into = into.get_mut(..room).unwrap_or_default();
+        let is_empty = self.at == self.buffer.len();
+        let len = if is_empty && room >= CHUNK_LEN {
+            read_paced(&mut self.source, &mut self.paced, into)?
+        } else {
+            if is_empty && self.fill()? == 0 {
+                return Ok(0);
+            }
+            let len = self.buffer.get(self.at..).unwrap_or_default().read(into)?;
+            self.at += len;
+            len
+        };
         self.allowed = self.allowed.checked_sub(as_u64(len)).ok_or_else(too_long)?;
         Ok(len)
     }
@@ -235,6 +232,22 @@ impl<R: Paced> Read for Body<R> {
             }
         }
     }
+}
+
+// Reads from the line. Its patience begins again whenever so much has come.
+fn read_paced<R: Paced>(source: &mut R, paced: &mut u64, into: &mut [u8]) -> io::Result<usize> {
+    let len = loop {
+        match source.read(into) {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    *paced = paced.saturating_add(as_u64(len));
+    if *paced >= PACE_LEN {
+        *paced = 0;
+        source.renew();
+    }
+    Ok(len)
 }
 
 fn framing(response: &httparse::Response<'_, '_>) -> Result<Framing, NotFetched> {

@@ -10,6 +10,8 @@ mod hook;
 #[cfg(feature = "installation")]
 mod incoming;
 #[cfg(feature = "installation")]
+mod resuming;
+#[cfg(feature = "installation")]
 pub mod serve;
 
 #[cfg(feature = "installation")]
@@ -17,6 +19,8 @@ pub use hook::Hook;
 #[cfg(feature = "installation")]
 pub use incoming::Incoming;
 pub use ports::source::NotFetched;
+#[cfg(feature = "installation")]
+pub use resuming::Resuming;
 
 use crate::cmp::{Address, BadAddress, Connection, tls_showing};
 use body::{Body, Paced, Wanted};

@@ -23,6 +23,7 @@ struct State {
     since_cut: AtomicU64,
     hold_after: AtomicU64,
     since_hold: AtomicU64,
+    drip_after: AtomicU64,
     held: Mutex<bool>,
     changed: Condvar,
 }
@@ -60,6 +61,10 @@ impl Line {
         self.state.since_hold.store(0, SeqCst);
         self.state.hold_after.store(after, SeqCst);
     }
+    /// Once a connection has brought so much, it brings an octet now and then. 0: it brings all.
+    pub fn drip(&self, after: u64) {
+        self.state.drip_after.store(after, SeqCst);
+    }
     /// Waits until a connection is held.
     pub fn wait(&self) {
         let held = self.state.held.lock().unwrap();
@@ -76,8 +81,15 @@ impl Line {
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, state: Option<&State>) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(len @ 1..) = from.read(&mut buffer) {
+    let (mut buffer, mut passed_here) = (vec![0; 16 * 1024], 0);
+    loop {
+        let drips = state.filter(|state| (1..=passed_here).contains(&state.drip_after.load(SeqCst)));
+        let room = if drips.is_some() { 1 } else { buffer.len() };
+        let Ok(len @ 1..) = from.read(&mut buffer[..room]) else { break };
+        if let Some(state) = drips {
+            drop(state.changed.wait_timeout(state.held.lock().unwrap(), Duration::from_millis(20)).unwrap());
+        }
+        passed_here += u64::try_from(len).unwrap();
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }

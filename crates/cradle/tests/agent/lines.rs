@@ -76,6 +76,23 @@ fn a_line_that_brings_nothing_ends_the_round_and_the_next_goes_on() {
     assert_eq!(house.b.read("device/slot-B"), os);
 }
 #[test]
+fn a_line_that_brings_an_octet_now_and_then_ends_the_round_and_the_next_goes_on() {
+    let (house, _served, line, os) = behind_a_line("agent-slow", 3 * PIECE);
+    house.kill_after(&line, 2 * PIECE + 100_000, 2 * PIECE);
+    let config = String::from_utf8(house.b.read("agent.toml")).unwrap();
+    house.b.write("agent.toml", config.replace("patience_s = 60", "patience_s = 3"));
+    line.drip(30_000);
+    let said = house.fails();
+    house.b.write("agent.toml", config);
+    assert!(said.contains("os.img was not taken") && said.contains("slow retrieval"), "{said}");
+    assert_eq!(house.status()["components"][0]["pending"]["octets"], 2 * PIECE);
+    line.drip(0);
+    line.fetched();
+    house.update();
+    assert!(line.fetched() < as_u64(PIECE) + AROUND);
+    assert_eq!(house.b.read("device/slot-B"), os);
+}
+#[test]
 fn an_agent_that_is_killed_goes_on_where_it_was() {
     let (house, _served, line, os) = behind_a_line("agent-killed", 4 * PIECE);
     for (octets, noted) in [(100_000, 0), (PIECE + 200_000, PIECE), (PIECE + PIECE / 2, 2 * PIECE)] {

@@ -93,6 +93,31 @@ fn a_root_that_is_none() {
     refuses(&house, &["root.json is no root to begin with", "arbitrary software"]);
 }
 #[test]
+fn a_kept_root_that_the_medium_altered_is_begun_again_and_what_else_is_kept_stays_the_measure() {
+    let house = House::new("agent-altered-root");
+    let served = house.serve();
+    house.configure(&served.url());
+    let older = house.b.read("images/metadata/timestamp.json");
+    house.direct(2, "os.img", &image(1000, 1), 2);
+    house.update();
+    let newer = house.b.read("images/metadata/timestamp.json");
+    for kept in ["agent/images/root.json", "agent/director/root.json"] {
+        let before = house.b.read(kept);
+        let mut altered = before.clone();
+        altered[before.len() / 2] ^= 1;
+        for octets in [altered, Vec::new(), vec![b'['; 600_000]] {
+            house.b.write(kept, octets);
+            house.b.write("images/metadata/timestamp.json", &older);
+            let (status, _, said) = house.run(&["update"]);
+            assert!(said.contains(&format!("{kept} was no root any more")), "{said}");
+            assert!(status == 1 && said.contains("older than what is trusted"), "{status}: {said}");
+            house.b.write("images/metadata/timestamp.json", &newer);
+            let (status, _, said) = house.run(&["update"]);
+            assert!(status == 0 && said.is_empty() && house.b.read(kept) == before, "{status}: {said}");
+        }
+    }
+}
+#[test]
 fn a_server_that_somebody_else_vouches_for_and_a_device_that_is_another() {
     let house = House::new("agent-refuses-tls");
     let served = house.serve();

@@ -6,7 +6,7 @@ use super::fault::BadBundle;
 use super::image::{CheckedReader, VerifiedImage};
 use super::primary::inventory;
 use super::statement::Statement;
-use crate::tuf::{Answer, Outside};
+use crate::tuf::{Answer, Client, Outside};
 use crate::uptane::Inventory;
 use model::{DeviceId, DeviceType, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +188,11 @@ struct Offline<'a> {
 impl<'a> Offline<'a> {
     fn new(repository: Repository, files: &'a BTreeMap<String, Vec<u8>>, kept: &Kept, root: &[u8]) -> Self {
         let mut kept = kept.clone();
-        kept.entry("root.json".to_owned()).or_insert_with(|| root.to_vec());
+        // One that the medium has altered is as good as none.
+        let last = kept.get("root.json").is_some_and(|octets| Client::can_begin_with(octets));
+        if !last {
+            kept.insert("root.json".to_owned(), root.to_vec());
+        }
         Self { repository, files, kept, asked: BTreeSet::new(), changes: Vec::new() }
     }
     fn change(&mut self, file: &str, octets: Option<Vec<u8>>) {

@@ -165,6 +165,14 @@ impl Client {
         }
     }
 
+    /// Whether a client can begin with these octets: a root, signed by as many of its own keys as it wants. One that was kept and is
+    /// none was altered where it lay. Who has the first one can begin again with that: what else is kept stays the measure.
+    /// Source: TUF 1.0.34 §5.2.
+    #[must_use]
+    pub fn can_begin_with(octets: &[u8]) -> bool {
+        Self::new(Limits::DEFAULT, UnixTime::default()).answer(Answer::Octets(octets.to_vec())).is_ok()
+    }
+
     /// What it wants done next. Asking changes nothing.
     #[must_use]
     pub fn want(&self) -> Want<'_> {
