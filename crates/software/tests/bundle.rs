@@ -317,6 +317,45 @@ fn an_image_that_is_not_the_one_which_was_signed_does_not_stay() {
     assert_eq!(world.blob_names().len(), 1, "what came is there when the rest comes");
 }
 #[test]
+fn what_comes_too_slowly_is_given_up_and_the_rest_comes_another_time() {
+    let (world, maker) = (world(), Maker::new());
+    let (sm, stick) = (maker.sm(&world), maker.stick(&world, "stick"));
+    let slow = |files: &[&str]| *world.slow.lock().unwrap() = files.iter().map(|file| (*file).to_owned()).collect();
+    for file in ["2.root.json", "timestamp.json", "snapshot.json", "targets.json", "sensor-1.img"] {
+        slow(&[file]);
+        let Err(Fault::Unavailable(said)) = sm.update(&stick) else { panic!("{file} came") };
+        assert!(said.contains(file) && said.contains("it comes too slowly"), "{said}");
+        assert!(world.bundles.lock().unwrap().is_empty() && world.log.lock().unwrap().is_empty());
+    }
+    slow(&[]);
+    assert_eq!(kept(sm.update(&stick).unwrap()).len(), 2);
+}
+#[test]
+fn a_kept_root_that_the_medium_altered_is_begun_again_and_what_else_is_kept_stays_the_measure() {
+    let (world, mut maker) = (world(), Maker::new());
+    let (sm, old) = (maker.sm(&world), maker.stick(&world, "old"));
+    for key in [8, 9] {
+        maker.images.rekey("targets", &[key], 1);
+        maker.images.bump("root");
+        maker.images.publish_targets();
+    }
+    let new = maker.stick(&world, "new");
+    kept(sm.update(&new).unwrap());
+    let before = world.trusted.lock().unwrap().clone();
+    for name in ["root.json", "roots/2.root.json", "roots/3.root.json"] {
+        let (key, octets) = before.iter().find(|((_, _, kept), _)| kept == name).unwrap();
+        let mut altered = octets.clone();
+        altered[octets.len() / 2] ^= 1;
+        for octets in [altered, Vec::new()] {
+            world.trusted.lock().unwrap().insert(key.clone(), octets);
+            refused(&world, sm.update(&old).unwrap(), Reason::ReleaseRolledBack, "images/timestamp.json: it is older");
+            kept(sm.update(&new).unwrap());
+            assert_eq!(*world.trusted.lock().unwrap(), before, "{name}");
+            assert_eq!(sm.scrub().unwrap(), [""; 0]);
+        }
+    }
+}
+#[test]
 fn what_is_damaged_at_rest_is_found_and_replaced() {
     let (world, maker) = (world(), Maker::new());
     let sm = maker.sm(&world);

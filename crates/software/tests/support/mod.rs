@@ -45,6 +45,8 @@ pub struct World {
     pub sticks: Mutex<BTreeMap<String, BTreeMap<String, Vec<u8>>>>,
     /// The targets that were opened.
     pub opened: Mutex<Vec<String>>,
+    /// Files that come too slowly.
+    pub slow: Mutex<Vec<String>>,
     /// Octets that were read from files.
     pub read: Arc<AtomicU64>,
     pub now_s: AtomicU64,
@@ -160,6 +162,9 @@ struct Folder {
 }
 impl Files for Folder {
     fn fetch(&self, path: &str, len_max: u64) -> Result<Vec<u8>, NotFetched> {
+        if self.world.slow.lock().unwrap().iter().any(|slow| path.ends_with(slow)) {
+            return Err(NotFetched::TooSlow);
+        }
         let octets = self.files.get(&format!("{}/{path}", self.below)).ok_or(NotFetched::NotThere)?;
         if u64::try_from(octets.len()).is_ok_and(|len| len > len_max) {
             Err(NotFetched::TooLong)
