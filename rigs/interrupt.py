@@ -13,15 +13,21 @@ takes back what was written since the last fsync of each file, as a power cut ma
 undoes them. Power goes off also after a run that came to its own end.
 
 Needs Linux 5.3 on x86-64, ARM64 or RISC-V; may not run under a tracer itself. Library; `rigs/kill9` and `rigs/intake`
-are its programs.
+are its programs. Also a program, for one run:
+
+    rigs/interrupt.py sync|write|name kill|cut|undo N DIRECTORY PROGRAM [ARGUMENT]...
+
+What is taken back is below DIRECTORY. Exit status: 0 the program came to its own end, and well; 3 it was interrupted; 1 neither.
 """
 import ctypes
 import errno
 import os
 import platform
+import shutil
 import signal
 import stat
 import struct
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -103,9 +109,10 @@ class Run:
     calls: list = field(default_factory=list)  # every call of the kind: name, file, thread
 
 
-def run(argv, kind, at=None, cut=None, env=None):
-    """Runs `argv`. Ends it before the `at`-th call of `kind`, if there are so many. `cut` is a [`Cut`] or None."""
-    return _Session(argv, kind, at, cut, env).run()
+def run(argv, kind, at=None, cut=None, env=None, alone=False):
+    """Runs `argv`. Ends it before the `at`-th call of `kind`, if there are so many. `cut` is a [`Cut`] or None. What it starts in
+    groups of their own is followed and ended too if this process is `alone`: if it has no other children."""
+    return _Session(argv, kind, at, cut, env, alone).run()
 
 
 class Cut:
@@ -182,13 +189,14 @@ class Cut:
 
 
 class _Session:
-    def __init__(self, argv, kind, at, cut, env):
+    def __init__(self, argv, kind, at, cut, env, alone):
         numbers = TABLES.get(platform.machine())
         if numbers is None:
             raise Broken(f"the numbers of system calls are not known for {platform.machine()}")
         self.names = {number: name for name, number in numbers.items()}
         self.argv, self.kind, self.at, self.cut, self.env = argv, kind, at, cut, env
         self.pid, self.outcome = 0, Run()
+        self.alone = alone
         self.threads, self.syncing = set(), {}
         self.held, self.deadline = None, time.monotonic() + RUN_MAX_S
 
@@ -260,7 +268,7 @@ class _Session:
                 raise Broken(f"{self.argv} did not end in {RUN_MAX_S} s")
             try:
                 # Without anybody held nothing is to be done between two stops.
-                tid, status = os.waitpid(-self.pid, WALL | (os.WNOHANG if self.held else 0))
+                tid, status = os.waitpid(self.whom(), WALL | (os.WNOHANG if self.held else 0))
             except ChildProcessError:
                 return
             if tid:
@@ -330,7 +338,7 @@ class _Session:
         if name in PATHS:
             return Path(text_at(tid, arguments[PATHS[name]]))
         fd = arguments[2] if name == "copy_file_range" else arguments[0]
-        link = f"/proc/{self.pid}/fd/{fd}"
+        link = f"/proc/{tid}/fd/{fd}"
         try:
             if name in KINDS["write"] and fd == 1:
                 return Path("standard-output")
@@ -352,7 +360,7 @@ class _Session:
         """The name that a call gives, from the root on."""
         directory, text = place
         fd = AT_FDCWD if directory is None else ctypes.c_int(arguments[directory] & 0xFFFFFFFF).value
-        base = os.readlink(f"/proc/{self.pid}/cwd" if fd == AT_FDCWD else f"/proc/{self.pid}/fd/{fd}")
+        base = os.readlink(f"/proc/{tid}/cwd" if fd == AT_FDCWD else f"/proc/{tid}/fd/{fd}")
         path = Path(base, text_at(tid, arguments[text]))
         return path.parent.resolve() / path.name
 
@@ -367,14 +375,19 @@ class _Session:
             self.held["quiet_since"] = now
         return self.held["quiet_since"] is not None and now - self.held["quiet_since"] >= QUIET_S
 
+    def whom(self):
+        """Who is waited for, as waitpid(2) has it."""
+        return -1 if self.alone else -self.pid
+
     def end(self):
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        for pid in self.threads if self.alone else {self.pid}:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         while True:
             try:
-                tid, status = os.waitpid(-self.pid, WALL)
+                tid, status = os.waitpid(self.whom(), WALL)
             except ChildProcessError:
                 return
             if tid == self.pid and not os.WIFSTOPPED(status):
@@ -425,3 +438,25 @@ def asleep(pid):
         if state in "RD":
             return False
     return True
+
+
+def main():
+    if len(sys.argv) < 6 or sys.argv[1] not in KINDS or sys.argv[2] not in ("kill", "cut", "undo"):
+        print(__doc__, file=sys.stderr)
+        return 1
+    kind, end, at, root, *program = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="cradle-interrupt-") as scratch:
+        before = Path(scratch) / "before"
+        shutil.copytree(root, before)
+        cut = None if end == "kill" else Cut(Path(root).resolve(), before, Path(scratch) / "outside", undoes=end == "undo")
+        ran = run(program, kind, int(at), cut, alone=True)
+    sys.stdout.write("".join(f"{line}\n" for line in ran.lines))
+    sys.stderr.write(ran.errors)
+    if ran.point:
+        print(f"interrupted at {ran.point}", file=sys.stderr)
+        return 3
+    return 0 if ran.status == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -194,3 +194,39 @@ fn an_agent_that_is_killed_wherever_it_writes_ends_as_if_it_had_not_been() {
     }
     assert!(kills >= 8, "it was killed {kills} times only");
 }
+#[test]
+fn a_device_that_loses_its_power_wherever_it_writes_goes_on_from_what_is_durable() {
+    let (house, _served, line, os) = behind_a_line("agent-power", 2 * PIECE + 5);
+    let rig = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rigs/interrupt.py");
+    let agent = house.b.dir.join("agent");
+    let (mut interrupted, mut went_on) = (0, 0);
+    for (kind, end, step) in [("sync", "cut", 1), ("write", "cut", 10), ("name", "undo", 1)] {
+        let (mut n, mut is_over) = (1, false);
+        // Each round begins from nothing, and ends at a later call; steps grow so that it takes seconds.
+        while !is_over {
+            let _not_there = std::fs::remove_dir_all(&agent);
+            std::fs::create_dir(&agent).unwrap();
+            for (name, said) in [("slot", "A"), ("next", "A"), ("did", ""), ("slot-B", "")] {
+                house.b.write(&format!("device/{name}"), said);
+            }
+            let before = ["python3", rig, kind, end, &n.to_string(), agent.to_str().unwrap()];
+            let ended = house.agent(&before, &["update"]).output().unwrap();
+            is_over = ended.status.success();
+            let at = format!("{kind} {end} {n}: {}", String::from_utf8_lossy(&ended.stderr));
+            assert!(is_over || ended.status.code() == Some(3), "{at}");
+            interrupted += usize::from(!is_over);
+            let durable = std::fs::read(agent.join("incoming/modem.pieces")).unwrap_or_default();
+            let durable = durable.iter().filter(|octet| **octet == b'\n').count().saturating_sub(1);
+            line.fetched();
+            house.update();
+            assert_eq!((house.modem(), house.b.read("device/slot-B") == os), ((2, None), true), "{at}");
+            assert_eq!(house.did().last().map(String::as_str), Some("confirm"), "{at}");
+            // An eighth more is fetched for whoever watches.
+            let (fetched, rest) = (line.fetched(), as_u64(os.len().saturating_sub(durable * PIECE) + os.len() / 8));
+            assert!(fetched < rest + AROUND, "{at}: {durable} pieces were durable, and {fetched} octets were fetched");
+            went_on += usize::from(durable > 0 && !is_over);
+            n += step + n / 2;
+        }
+    }
+    assert!(interrupted >= 15 && went_on >= 3, "{interrupted} interrupted, {went_on} went on in the middle");
+}
