@@ -114,7 +114,9 @@ impl<'a> Download<'a> {
                 Err(Broken::Line(not)) => {
                     broken += 1;
                     idle = if coming.at - before < PACE_LEN { idle + 1 } else { 0 };
-                    if idle == IDLE_MAX || matches!(not, NotFetched::NotThere | NotFetched::TooLong) {
+                    if idle == IDLE_MAX
+                        || matches!(not, NotFetched::NotThere | NotFetched::TooLong | NotFetched::TooShort)
+                    {
                         return Err(self.not_come(&not));
                     }
                     if broken == ATTEMPTS_MAX {
@@ -300,6 +302,7 @@ impl<'a> Download<'a> {
         let bad = match not {
             NotFetched::NotThere => BadMetadata::NotThere,
             NotFetched::TooLong => BadMetadata::TargetTooLong,
+            NotFetched::TooShort => BadMetadata::TargetMismatch,
             NotFetched::TooSlow => BadMetadata::TooSlow,
             NotFetched::Unreachable(_) => BadMetadata::Unreachable,
         };

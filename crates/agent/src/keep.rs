@@ -100,7 +100,7 @@ impl Outside for Side<'_> {
                     NotFetched::NotThere => Answer::NotThere,
                     NotFetched::TooLong => Answer::TooLong,
                     NotFetched::TooSlow => Answer::TooSlow,
-                    NotFetched::Unreachable(_) => Answer::Unreachable,
+                    NotFetched::TooShort | NotFetched::Unreachable(_) => Answer::Unreachable,
                 }
             }
         }

@@ -12,6 +12,8 @@ pub enum NotFetched {
     NotThere,
     /// It is longer than it may be.
     TooLong,
+    /// It is shorter than it should be, and the server says so.
+    TooShort,
     /// It comes too slowly.
     TooSlow,
     /// It cannot be asked for, or read.
@@ -23,6 +25,7 @@ impl fmt::Display for NotFetched {
         match self {
             Self::NotThere => f.write_str("it is not there"),
             Self::TooLong => f.write_str("it is longer than it may be"),
+            Self::TooShort => f.write_str("it is shorter than it should be"),
             Self::TooSlow => f.write_str("it comes too slowly"),
             Self::Unreachable(what) => f.write_str(what),
         }

@@ -80,6 +80,7 @@ pub(crate) fn not_come(target: &str, not: &NotFetched) -> Stopped {
     let bad = match not {
         NotFetched::NotThere => BadMetadata::NotThere,
         NotFetched::TooLong => BadMetadata::TargetTooLong,
+        NotFetched::TooShort => BadMetadata::TargetMismatch,
         NotFetched::TooSlow => BadMetadata::TooSlow,
         NotFetched::Unreachable(why) => return Fault::Unavailable(format!("{target}: {why}").into()).into(),
     };
@@ -151,6 +152,7 @@ impl Outside for Side<'_> {
             Err(NotFetched::NotThere) => Answer::NotThere,
             Err(NotFetched::TooLong) => Answer::TooLong,
             Err(NotFetched::TooSlow) => Answer::TooSlow,
+            Err(NotFetched::TooShort) => Answer::Unreachable,
             Err(NotFetched::Unreachable(why)) => {
                 self.trouble = Some(why);
                 Answer::Unreachable

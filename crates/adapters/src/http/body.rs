@@ -83,7 +83,7 @@ impl<R: Paced> Body<R> {
         if code != 206 {
             let skipped = io::copy(&mut (&mut body).take(from), &mut io::sink()).map_err(|e| fault(&e))?;
             if skipped < from {
-                return Err(NotFetched::Unreachable("it is shorter than it was".into()));
+                return Err(NotFetched::TooShort);
             }
         }
         Ok((body, code == 206))
@@ -98,8 +98,12 @@ impl<R: Paced> Body<R> {
         if let (206, Wanted::Part { from, to, .. }) = (code, wanted) {
             body.allowed = to.saturating_sub(from);
         }
-        if matches!(framing, Framing::Length(len) if len > body.allowed) {
-            return Err(NotFetched::TooLong);
+        match (framing, wanted) {
+            (Framing::Length(len), _) if len > body.allowed => return Err(NotFetched::TooLong),
+            (Framing::Length(len), Wanted::Part { length, .. }) if code == 200 && len < length => {
+                return Err(NotFetched::TooShort);
+            }
+            _ => {}
         }
         body.framing = framing;
         body.at = head_len;
@@ -125,6 +129,8 @@ impl<R: Paced> Body<R> {
                             Ok((206, framing(&response)?, len))
                         }
                         (200, _) => Ok((200, framing(&response)?, len)),
+                        // RFC 9110 §15.5.17: it ends before the part that was asked for.
+                        (416, Wanted::Part { .. }) => Err(NotFetched::TooShort),
                         (403 | 404, _) => Err(NotFetched::NotThere),
                         (code, _) => Err(NotFetched::Unreachable(format!("HTTP status {code}"))),
                     };
@@ -284,9 +290,11 @@ fn is_part(response: &httparse::Response<'_, '_>, from: u64, to: u64, length: u6
     let expected = format!("bytes {from}-{}/", to.saturating_sub(1));
     let whole =
         |said: &[u8]| std::str::from_utf8(said.trim_ascii().strip_prefix(expected.as_bytes())?).ok()?.parse().ok();
+    let length_said = |said: &[u8]| std::str::from_utf8(said).ok()?.rsplit_once('/')?.1.trim().parse::<u64>().ok();
     match (said.next(), said.next()) {
         (Some(only), None) if whole(only.value) == Some(length) => Ok(()),
         (Some(only), None) if whole(only.value).is_some_and(|said| said > length) => Err(NotFetched::TooLong),
+        (Some(only), None) if length_said(only.value).is_some_and(|said| said < length) => Err(NotFetched::TooShort),
         _ => Err(NotFetched::Unreachable("it sends another part than was asked for".into())),
     }
 }
@@ -477,11 +485,12 @@ mod tests {
         check_rest("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", Ok("456789"));
         check_rest("HTTP/1.1 200 OK\r\n\r\n0123456789", Ok("456789"));
         check_rest("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789a", Err(NotFetched::TooLong));
-        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n012", unreachable("it is shorter than it was"));
+        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n012", Err(NotFetched::TooShort));
+        check_rest("HTTP/1.1 200 OK\r\n\r\n012", Err(NotFetched::TooShort));
     }
     #[test]
     fn another_part_than_was_asked_for() {
-        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/9", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
+        for range in ["bytes 3-8/10", "bytes 4-8/10", "bytes 4-9/*", "bytes */10", "octets 4-9/10"] {
             let answer = format!("HTTP/1.1 206 X\r\nContent-Range: {range}\r\nContent-Length: 6\r\n\r\n456789");
             check_rest(&answer, unreachable("it sends another part than was asked for"));
         }
@@ -494,6 +503,13 @@ mod tests {
     fn a_part_of_a_file_that_is_too_long() {
         let answer = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-9/11\r\nContent-Length: 6\r\n\r\n456789";
         check_rest(answer, Err(NotFetched::TooLong));
+    }
+    #[test]
+    fn a_file_that_is_shorter_than_it_should_be() {
+        let part = "HTTP/1.1 206 X\r\nContent-Range: bytes 4-8/9\r\nContent-Length: 5\r\n\r\n45678";
+        check_rest(part, Err(NotFetched::TooShort));
+        check_rest("HTTP/1.1 416 X\r\nContent-Range: bytes */3\r\n\r\n", Err(NotFetched::TooShort));
+        check_rest("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n012345678", Err(NotFetched::TooShort));
     }
     #[test]
     fn a_rest_that_is_too_long() {

@@ -40,6 +40,7 @@ impl Resuming {
                 Err(NotFetched::Unreachable(why)) => return self.broke(io::Error::other(why)),
                 Err(NotFetched::TooSlow) => return self.broke(ErrorKind::TimedOut.into()),
                 Err(NotFetched::TooLong) => return Err(ErrorKind::FileTooLarge.into()),
+                Err(NotFetched::TooShort) => return Err(ErrorKind::InvalidData.into()),
                 Err(NotFetched::NotThere) => return Err(ErrorKind::NotFound.into()),
             }
         }

@@ -188,7 +188,7 @@ fn unheard(why: NotFetched) -> Denied {
             Failure::new(REFUSED, "the server is not believed")
                 .next("nothing was shown to it; compare `root`, or `anchors`, with the authority of the server, and the clock with the time")
         }
-        NotFetched::NotThere | NotFetched::TooLong | NotFetched::TooSlow | NotFetched::Unreachable(_) => {
+        NotFetched::NotThere | NotFetched::TooLong | NotFetched::TooShort | NotFetched::TooSlow | NotFetched::Unreachable(_) => {
             Failure::new("offline", "the server did not answer").next("the next run asks again: nothing is to be repaired")
         }
     };

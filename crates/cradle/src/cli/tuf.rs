@@ -286,7 +286,7 @@ fn answer(not: &NotFetched) -> Answer {
         NotFetched::NotThere => Answer::NotThere,
         NotFetched::TooLong => Answer::TooLong,
         NotFetched::TooSlow => Answer::TooSlow,
-        NotFetched::Unreachable(_) => Answer::Unreachable,
+        NotFetched::TooShort | NotFetched::Unreachable(_) => Answer::Unreachable,
     }
 }
 
@@ -344,6 +344,7 @@ fn not_come(target: &Target, not: &NotFetched) -> Failure {
     let bad = match not {
         NotFetched::NotThere => BadMetadata::NotThere,
         NotFetched::TooLong => BadMetadata::TargetTooLong,
+        NotFetched::TooShort => BadMetadata::TargetMismatch,
         NotFetched::TooSlow => BadMetadata::TooSlow,
         NotFetched::Unreachable(_) => BadMetadata::Unreachable,
     };

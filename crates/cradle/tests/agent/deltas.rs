@@ -184,6 +184,22 @@ fn a_delta_that_is_damaged_at_the_server() {
     shop.whole("is not the one that was announced");
 }
 #[test]
+fn a_delta_that_was_passed_over_is_not_tried_again_and_told_of_once() {
+    let shop = Shop::new("delta-once", 300_000);
+    let delta = delta(&shop.house, &shop.base, &shop.os);
+    publish(&shop.house, 2, &shop.os, &said(&delta, &shop.base));
+    put(&shop.house, &delta, b"damaged");
+    let image = shop.house.b.dir.join("images/targets").join(format!("{}.new.img", sha256(&shop.os)));
+    let away = shop.house.b.dir.join("away");
+    fs::rename(&image, &away).unwrap();
+    let said = shop.house.fails();
+    assert!(said.contains("note: new.img.delta.zst was not taken") && said.contains("new.img was not taken"), "{said}");
+    fs::rename(&away, &image).unwrap();
+    let (status, out, err) = shop.house.run(&["update"]);
+    let installed = "modem: new.img, release counter 2, is installed\n";
+    assert_eq!((status, out.as_str(), err.as_str()), (0, installed, ""));
+}
+#[test]
 fn a_delta_that_is_not_there() {
     let shop = Shop::new("delta-not-there", 300_000);
     let delta = delta(&shop.house, &shop.base, &shop.os);
