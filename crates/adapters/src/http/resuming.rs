@@ -86,6 +86,9 @@ impl fmt::Debug for Resuming {
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot go on here has failed")]
 mod tests {
     use super::*;
+    use crate::sources::DirectoriesAndServers;
+    use model::contract::software::Source;
+    use ports::source::Sources;
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
     use std::thread::JoinHandle;
@@ -98,9 +101,9 @@ mod tests {
     }
 
     /// Answers each connection with so many octets of what was asked for, and closes it. Gives where each began that was asked for.
-    fn server(brings: Vec<usize>, knows_parts: bool) -> (Files, JoinHandle<Vec<usize>>) {
+    fn server(brings: Vec<usize>, knows_parts: bool) -> (String, JoinHandle<Vec<usize>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let files = Files::below(&format!("http://{}", listener.local_addr().unwrap()), &[], Duration::from_secs(60));
+        let url = format!("http://{}", listener.local_addr().unwrap());
         let answering = std::thread::spawn(move || {
             let mut asked = Vec::new();
             for brings in brings {
@@ -119,12 +122,13 @@ mod tests {
             }
             asked
         });
-        (files.unwrap(), answering)
+        (url, answering)
     }
 
     #[track_caller]
     fn check(brings: &[usize], knows_parts: bool, asked: &[usize], comes: bool) {
-        let (files, answering) = server(brings.to_vec(), knows_parts);
+        let (url, answering) = server(brings.to_vec(), knows_parts);
+        let files = Files::below(&url, &[], Duration::from_secs(60)).unwrap();
         let mut octets = Vec::new();
         let read = Resuming::open(&files, "image", u64::try_from(LEN).unwrap()).unwrap().read_to_end(&mut octets);
         assert_eq!((read.is_ok(), answering.join().unwrap()), (comes, asked.to_vec()), "{read:?}");
@@ -155,5 +159,14 @@ mod tests {
             &[0, 100_000, 100_010, 100_020, 200_020, 200_030, 200_040],
             true,
         );
+    }
+    #[test]
+    fn so_do_images_that_sm_fetches() {
+        let (images, answering) = server(vec![100_000, LEN], true);
+        let source = Source::Servers { images, director: None, tls_anchors: Vec::new() };
+        let found = DirectoriesAndServers::default().open(&source).unwrap();
+        let mut octets = Vec::new();
+        found.targets.open("image", u64::try_from(LEN).unwrap()).unwrap().read_to_end(&mut octets).unwrap();
+        assert_eq!((octets == file(), answering.join().unwrap()), (true, vec![0, 100_000]));
     }
 }
