@@ -6,6 +6,7 @@ use crate::cmp::Cmp;
 use crate::foreign::Abroad;
 use crate::hierarchy;
 use crate::ra::Ra;
+use crate::scep::Scep;
 use model::contract::BATCH_LEN_MAX;
 use model::contract::Subject;
 use model::contract::acme::{AnswerAcme, ReportSeen};
@@ -20,6 +21,7 @@ use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
 };
+use model::contract::scep::AnswerScep;
 use model::{Fault, Mode, Reason};
 use ports::directory::Caller;
 use ports::link::answer;
@@ -40,10 +42,10 @@ impl Authority {
     /// # Errors
     /// [`Fault`] if the store cannot be read or written.
     pub fn start(setting: Setting) -> Result<Self, Fault> {
-        Self::start_with(setting, None, None, None)
+        Self::start_with(setting, None, None, None, None)
     }
 
-    /// The same, with lines to foreign authorities, and for clients that come over CMP and ACME. What an earlier process asked the former
+    /// The same, with lines to foreign authorities, and for clients that come over CMP, ACME and SCEP. What an earlier process asked the former
     /// for and did not end is left as not settled: no line is used at the start.
     ///
     /// # Errors
@@ -53,6 +55,7 @@ impl Authority {
         abroad: Option<Abroad>,
         cmp: Option<Cmp>,
         acme: Option<Acme>,
+        scep: Option<Scep>,
     ) -> Result<Self, Fault> {
         let now = setting.clock.now();
         let repaired = setting.store.close_left_open(now)?;
@@ -60,7 +63,7 @@ impl Authority {
             abroad.store.leave_all_foreign(now)?;
         }
         hierarchy::finish_left_open(&setting, now)?;
-        let ra = Ra::new(setting)?.with_lines(abroad).with_cmp(cmp).with_acme(acme);
+        let ra = Ra::new(setting)?.with_lines(abroad).with_cmp(cmp).with_acme(acme).with_scep(scep);
         ra.end_overdue();
         Ok(Self { ra, repaired })
     }
@@ -194,6 +197,7 @@ impl Service for Answering {
             }
             Subject::AuthorityAcme => answer(body, |call: AnswerAcme| Ok(km.ra.answer_acme(caller, &call))),
             Subject::AuthorityAcmeSeen => answer(body, |call: ReportSeen| km.ra.report_seen(caller, &call)),
+            Subject::AuthorityScep => answer(body, |call: AnswerScep| Ok(km.ra.answer_scep(caller, &call))),
             Subject::AuthoritySealingKey => answer(body, |call: ShowSealingKey| km.ra.sealing_key(&call)),
             Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
             Subject::IdentityImportList

@@ -16,6 +16,7 @@ mod ocsp;
 mod offers;
 pub mod ra;
 mod renewal;
+pub mod scep;
 pub mod va;
 
 pub use acme::{Acme, AcmeLabel};
@@ -26,3 +27,4 @@ pub use enrol::Est;
 pub use foreign::Abroad;
 pub use limits::Limits;
 pub use ra::Ra;
+pub use scep::Scep;

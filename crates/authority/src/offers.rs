@@ -2,6 +2,7 @@
 //!
 //! Prevents: lists signed as often as somebody asks; a certificate for the gateway with names that are not its own.
 
+use crate::ca::Ca;
 use crate::enrol::Offered;
 use crate::ra::Ra;
 use issue::profile::SubjectKind;
@@ -9,11 +10,11 @@ use model::contract::authority::{Answer, CertifyRequest, Evidence, IssueCrl};
 use model::contract::enrolment::{
     CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, ServerCertified, WhichAuthority,
 };
-use model::{Entity, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
+use model::{Base64, Entity, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::authority::{CrlRow, CrlScope};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use wire::est::{CsrAttribute, csr_attributes};
 use x509::csr::CertificationRequest;
 use x509::extension::{GeneralName, decode_subject_alt_name};
@@ -78,6 +79,9 @@ impl Ra {
 
     /// Certifies the key with which the gateway of a box serves TLS, for the names that the settings say.
     pub(crate) fn certify_server(&self, caller: &Caller, call: &CertifyServer) -> Result<ServerCertified, Fault> {
+        if let Some(label) = &call.scep {
+            return self.certify_scep(caller, label, &call.request);
+        }
         let setting = self.setting();
         let name: ProfileName = SERVER_PROFILE.parse().map_err(|_| Reason::ProfileUnknown)?;
         let profile = setting.profiles.get(&name).ok_or(Reason::ProfileUnknown)?;
@@ -92,16 +96,28 @@ impl Ra {
         if asked.is_empty() || !asked.iter().all(is_own) {
             return Err(Reason::NameMismatch.into());
         }
-        let subject = Entity::Module(Module::Gateway, caller.instance.clone());
-        setting.store.allow(&subject, &name, 1, self.now())?;
         let ca = self.cas().for_profile(profile)?;
+        self.certify_gateway(caller, name, &ca, &call.request)
+    }
+
+    /// Certifies a key of the gateway of a box under a profile.
+    pub(crate) fn certify_gateway(
+        &self,
+        caller: &Caller,
+        profile: ProfileName,
+        ca: &Arc<Ca>,
+        request: &Base64,
+    ) -> Result<ServerCertified, Fault> {
+        let setting = self.setting();
+        let subject = Entity::Module(Module::Gateway, caller.instance.clone());
+        setting.store.allow(&subject, &profile, 1, self.now())?;
         let request = CertifyRequest {
             transaction_id: TransactionId::at(self.now(), random(setting.entropy.as_ref())),
             subject,
-            profile: name,
-            evidence: Evidence::Pkcs10(call.request.clone()),
+            profile,
+            evidence: Evidence::Pkcs10(request.clone()),
         };
-        match self.admit_own(caller, request, std::sync::Arc::clone(&ca))? {
+        match self.admit_own(caller, request, Arc::clone(ca))? {
             Answer::Issued { certificate, .. } => {
                 let above = ca.chain().iter().cloned().map(Into::into);
                 Ok(ServerCertified { chain: [certificate].into_iter().chain(above).collect() })

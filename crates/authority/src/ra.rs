@@ -6,6 +6,7 @@ use crate::cmp::{Cmp, Front};
 use crate::foreign::{Abroad, Wanted};
 use crate::limits::{Limiter, Limits};
 use crate::ocsp::Memory;
+use crate::scep::Scep;
 use issue::profile::{Protocol, Requester, SubjectKind};
 use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
 use model::audit::{Entry, Event};
@@ -35,6 +36,7 @@ pub struct Ra {
     abroad: Option<Abroad>,
     cmp: Option<Front>,
     acme: Option<acme::Front>,
+    scep: Option<Scep>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -71,7 +73,7 @@ impl Ra {
     pub fn new(setting: Setting) -> Result<Self, Fault> {
         let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
         let (notes, listing) = (Limiter::default(), Mutex::default());
-        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None, acme: None })
+        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None, acme: None, scep: None })
     }
 
     /// The same, with lines to foreign authorities.
@@ -92,6 +94,15 @@ impl Ra {
         Self { acme: acme.map(acme::Front::new), ..self }
     }
 
+    /// The same, for clients that come over SCEP.
+    #[must_use]
+    pub fn with_scep(self, scep: Option<Scep>) -> Self {
+        Self { scep, ..self }
+    }
+
+    pub(crate) const fn scep(&self) -> Option<&Scep> {
+        self.scep.as_ref()
+    }
     pub(crate) const fn acme(&self) -> Option<&acme::Front> {
         self.acme.as_ref()
     }

@@ -45,7 +45,8 @@ pub(crate) const fn spoken(protocol: Protocol) -> Option<&'static str> {
     match protocol {
         Protocol::Cmp => Some("CMP"),
         Protocol::Acme => Some("ACME"),
-        Protocol::Est | Protocol::Bus | Protocol::Console | Protocol::Scep => None,
+        Protocol::Scep => Some("SCEP"),
+        Protocol::Est | Protocol::Bus | Protocol::Console => None,
     }
 }
 

@@ -423,7 +423,7 @@ mod server_name {
         let key = MemoryKey::generate(KeyType::P256);
         let info = csr::write_info(&Name::write(&[]), key.public_key(), &[subject_alt_name(names, true)]);
         let request = csr::write_signed(&info, key.algorithm(), &key.sign(&info).unwrap());
-        let call = serde_json::to_string(&CertifyServer { request: request.into() }).unwrap();
+        let call = serde_json::to_string(&CertifyServer { request: request.into(), scep: None }).unwrap();
         let body = RawValue::from_string(call).unwrap();
         let caller = Caller { module: Module::Gateway, instance };
         let said = Arc::new(km.unwrap()).on(&link).answer(&caller, Subject::AuthorityCertifyServer, &body)?;

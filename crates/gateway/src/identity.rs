@@ -1,9 +1,9 @@
-//! The gateway's own TLS certificate, from km: its key is made anew each time, and never leaves memory.
+//! The gateway's own certificates, from km: their keys are made anew each time, and never leave memory.
 
 use crate::km::Km;
 use adapters::keystore::memory::MemoryKey;
 use model::contract::enrolment::CertifyServer;
-use model::{Fault, UnixTime};
+use model::{EstLabel, Fault, UnixTime};
 use ports::Signer;
 use x509::extension::{GeneralName, subject_alt_name};
 use x509::{Certificate, KeyType, Name, csr};
@@ -30,7 +30,22 @@ pub fn certified(km: &dyn Km, names: &[String]) -> Result<Certified, Fault> {
     let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[subject_alt_name(&names, true)]);
     let signature = signer.sign(&info).map_err(|_| Fault::unavailable("the new key does not sign"))?;
     let request = csr::write_signed(&info, signer.algorithm(), &signature);
-    let chain = km.certify_server(&CertifyServer { request: request.into() })?.chain;
+    let chain = km.certify_server(&CertifyServer { request: request.into(), scep: None })?.chain;
+    let chain: Vec<Vec<u8>> = chain.into_iter().map(|der| der.0).collect();
+    let due = chain.first().and_then(|der| due(der)).ok_or(Fault::unavailable("km gave no certificate"))?;
+    Ok(Certified { chain, key, due })
+}
+
+/// Has a key of RSA certified for opening, under a label of SCEP, what clients send, and for signing what they get.
+///
+/// # Errors
+/// [`Fault`]
+pub(crate) fn certified_for_scep(km: &dyn Km, label: &EstLabel, key: Zeroizing<Vec<u8>>) -> Result<Certified, Fault> {
+    let signer = MemoryKey::open(&key).map_err(|_| Fault::unavailable("the new key cannot be opened"))?;
+    let info = csr::write_info(&Name::write(&[]), signer.public_key(), &[]);
+    let signature = signer.sign(&info).map_err(|_| Fault::unavailable("the new key does not sign"))?;
+    let request = csr::write_signed(&info, signer.algorithm(), &signature).into();
+    let chain = km.certify_server(&CertifyServer { request, scep: Some(label.clone()) })?.chain;
     let chain: Vec<Vec<u8>> = chain.into_iter().map(|der| der.0).collect();
     let due = chain.first().and_then(|der| due(der)).ok_or(Fault::unavailable("km gave no certificate"))?;
     Ok(Certified { chain, key, due })

@@ -7,6 +7,7 @@ use model::contract::enrolment::{
     AnswerCmp, CaCertificates, CaCertificatesShown, CertifyServer, CmpAnswered, CurrentCrl, CurrentCrlShown, Enrol,
     Enrolled, ServerCertified,
 };
+use model::contract::scep::{AnswerScep, ScepAnswered};
 use ports::Link;
 use std::sync::Arc;
 
@@ -27,6 +28,11 @@ pub trait Km: Send + Sync + 'static {
     /// # Errors
     /// [`Fault`]
     fn answer_acme(&self, call: &AnswerAcme) -> Result<AcmeAnswered, Fault>;
+    /// Has what a message of SCEP asks for answered.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn answer_scep(&self, call: &AnswerScep) -> Result<ScepAnswered, Fault>;
     /// Tells what was seen where a name is to be proved.
     ///
     /// # Errors
@@ -65,6 +71,9 @@ impl Km for OverTheBus {
         self.0.call(call)
     }
     fn answer_acme(&self, call: &AnswerAcme) -> Result<AcmeAnswered, Fault> {
+        self.0.call(call)
+    }
+    fn answer_scep(&self, call: &AnswerScep) -> Result<ScepAnswered, Fault> {
         self.0.call(call)
     }
     fn report_seen(&self, call: &ReportSeen) -> Result<Done, Fault> {

@@ -65,6 +65,7 @@ impl Service for Identity {
             | Subject::AuthoritySealingKey
             | Subject::AuthorityAcme
             | Subject::AuthorityAcmeSeen
+            | Subject::AuthorityScep
             | Subject::AuthorityCertifyServer
             | Subject::SoftwareUpdate
             | Subject::SoftwareNotice

@@ -23,6 +23,7 @@ use model::contract::hierarchy::{
 };
 use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
 use model::contract::provisioning::{RunLine, WatchLine};
+use model::contract::scep::AnswerScep;
 use model::contract::software::{HearNotice, Update};
 use model::contract::supervisor::{AskLease, EnterMode, Lease, OrderMode, Seal, ShowMode};
 use model::contract::{Call, Subject};
@@ -160,6 +161,10 @@ fn authority_acme() {
 #[test]
 fn authority_acme_seen() {
     check::<ReportSeen>();
+}
+#[test]
+fn authority_scep() {
+    check::<AnswerScep>();
 }
 #[test]
 fn authority_certify_server() {

@@ -10,3 +10,4 @@ pub mod filter;
 pub mod http;
 pub mod ocsp;
 mod read;
+pub mod scep;

@@ -1,7 +1,7 @@
-//! Signatures that stand beside what they sign: `SignedData` of the Cryptographic Message Syntax, detached.
+//! Signatures that stand beside what they sign: `SignedData` of the Cryptographic Message Syntax.
 //!
 //! Read are messages in DER over plain data, whose signers sign attributes with the digest of the data in them, so that the
-//! data is hashed while it flows. What signs the data itself is read and verifies nothing; so does a hash or an
+//! data is hashed while it flows; it may stand in the message, too. What signs the data itself is read and verifies nothing; so does a hash or an
 //! algorithm that is not in our lists.
 //!
 //! Source: RFC 5652 §5.
@@ -43,7 +43,7 @@ pub enum HashAlgorithm {
 /// A message that was read. Nobody has verified anything of it.
 #[derive(Clone, Debug)]
 pub struct SignedData {
-    is_detached: bool,
+    content: Option<Vec<u8>>,
     certificates: Vec<Certificate>,
     signers: Vec<SignerInfo>,
 }
@@ -69,6 +69,7 @@ struct Attributes {
     // As they are signed: a SET, whatever tag they have in the message.
     signed: Vec<u8>,
     message_digest: Vec<u8>,
+    values: Vec<(ObjectIdentifier, Vec<u8>)>,
 }
 
 impl SignedData {
@@ -101,26 +102,34 @@ impl SignedData {
             }
             read::walk(read::contents(r, Tag::Set)?, ATTRIBUTES_MAX, |r| read::contents(r, Tag::Sequence).map(|_| ()))?;
             let content = read::contents(r, Tag::Sequence)?;
-            let is_detached = read::inside(content, |r| {
+            let content = read::inside(content, |r| {
                 if read::oid(r)? != oids::DATA {
                     return bad(r);
                 }
-                Ok(read::optional(r, 0, true)?.is_none())
+                read::optional(r, 0, true)
             })?;
+            // Whose octets these are, who asks for them says: another type of content is passed over as it came.
+            let content = content.map(<[u8]>::to_vec);
             let certificates = match read::optional(r, 0, true)? {
                 Some(contents) => read_certificates(contents)?,
                 None => Vec::new(),
             };
             read::optional(r, 1, true)?;
             let signers = read::each(read::contents(r, Tag::Set)?, SIGNERS_MAX, SignerInfo::read)?;
-            if signers.is_empty() { bad(r) } else { Ok(Self { is_detached, certificates, signers }) }
+            if signers.is_empty() { bad(r) } else { Ok(Self { content, certificates, signers }) }
         })
     }
 
     /// Whether what is signed is elsewhere.
     #[must_use]
     pub const fn is_detached(&self) -> bool {
-        self.is_detached
+        self.content.is_none()
+    }
+    /// What is signed, if it stands in the message as an OCTET STRING.
+    #[must_use]
+    pub fn content(&self) -> Option<&[u8]> {
+        let content = self.content.as_deref()?;
+        read::inside(content, |r| read::contents(r, Tag::OctetString)).ok()
     }
     /// Certificates that came with it, in any order.
     #[must_use]
@@ -186,6 +195,12 @@ impl SignerInfo {
     pub fn message_digest(&self) -> Option<&[u8]> {
         self.attributes.as_ref().map(|attributes| attributes.message_digest.as_slice())
     }
+    /// The values of an attribute that was signed, in DER one after another: the contents of their SET.
+    #[must_use]
+    pub fn attribute(&self, oid: ObjectIdentifier) -> Option<&[u8]> {
+        let values = &self.attributes.as_ref()?.values;
+        values.iter().find(|(known, _)| *known == oid).map(|(_, values)| values.as_slice())
+    }
     /// Whether the signer says that this is his certificate.
     #[must_use]
     pub fn names(&self, certificate: &Certificate) -> bool {
@@ -234,16 +249,16 @@ fn read_hash(r: &mut SliceReader<'_>) -> Result<Option<HashAlgorithm>> {
 impl Attributes {
     // RFC 5652 §5.3: the type of the content and its digest are among them, each once and with one value.
     fn read(contents: &[u8]) -> Result<Self> {
-        let mut seen: Vec<ObjectIdentifier> = Vec::new();
+        let mut seen: Vec<(ObjectIdentifier, Vec<u8>)> = Vec::new();
         let (mut is_data, mut message_digest) = (false, None);
         read::walk(contents, ATTRIBUTES_MAX, |r| {
             read::inside(read::contents(r, Tag::Sequence)?, |r| {
                 let oid = read::oid(r)?;
                 let values = read::contents(r, Tag::Set)?;
-                if seen.contains(&oid) {
+                if seen.iter().any(|(known, _)| *known == oid) {
                     return bad(r);
                 }
-                seen.push(oid);
+                seen.push((oid, values.to_vec()));
                 match oid {
                     oids::CONTENT_TYPE => is_data = read::inside(values, read::oid)? == oids::DATA,
                     oids::MESSAGE_DIGEST => {
@@ -257,7 +272,7 @@ impl Attributes {
         let mut w = Writer::with_capacity(contents.len() + 4);
         w.value(tag::SET, contents);
         match message_digest {
-            Some(message_digest) if is_data => Ok(Self { signed: w.finish(), message_digest }),
+            Some(message_digest) if is_data => Ok(Self { signed: w.finish(), message_digest, values: seen }),
             _ => Err(der::ErrorKind::Failed.into()),
         }
     }

@@ -11,6 +11,8 @@ pub mod pkcs11;
 pub mod pkcs12;
 #[cfg(feature = "installation")]
 pub mod shares;
+#[cfg(feature = "installation")]
+pub mod transport;
 
 #[cfg(feature = "installation")]
 pub use all::{Keystores, Tokens};

@@ -308,7 +308,7 @@ pub(crate) fn make(places: &Places, plan: &Plan) -> Result<Workshop> {
 }
 
 /// The shipped profiles.
-const PROFILES: [(&str, &str); 18] = [
+const PROFILES: [(&str, &str); 19] = [
     ("root", include_str!("../../../../profiles/root.toml")),
     ("issuing", include_str!("../../../../profiles/issuing.toml")),
     ("factory", include_str!("../../../../profiles/factory.toml")),
@@ -320,6 +320,7 @@ const PROFILES: [(&str, &str); 18] = [
     ("ocsp", include_str!("../../../../profiles/ocsp.toml")),
     ("cmp", include_str!("../../../../profiles/cmp.toml")),
     ("gateway", include_str!("../../../../profiles/gateway.toml")),
+    ("scep-ra", include_str!("../../../../profiles/scep-ra.toml")),
     ("ra", include_str!("../../../../profiles/ra.toml")),
     ("module-root", include_str!("../../../../profiles/module-root.toml")),
     ("module", include_str!("../../../../profiles/module.toml")),

@@ -7,7 +7,9 @@ use adapters::files;
 use adapters::http::Shown;
 use adapters::http::serve::Service;
 use adapters::looking::FromHere;
-use gateway::{Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Setting, Status, Tls, WithAcme, WithCmp, certified};
+use gateway::{
+    Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Scep, Setting, Status, Tls, WithAcme, WithCmp, WithScep, certified,
+};
 use model::Module;
 use ports::{Clock, Entropy, Link};
 use std::net::SocketAddr;
@@ -70,17 +72,18 @@ impl Door {
     pub(crate) fn open_now(&mut self) -> Result {
         let km: Arc<dyn Km> = Arc::new(OverTheBus(Arc::clone(&self.link)));
         let config = &self.config;
+        let scep = self.scep(&km);
         let https = match config.https {
             None => None,
             Some(address) => {
                 let styles = config.est.iter().map(|(label, config)| (label.clone(), config.style()));
                 let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
-                Some((address, self.tls(km.as_ref())?, self.with_acme(&km, self.with_cmp(&km, Arc::new(est)))))
+                Some((address, self.tls(km.as_ref())?, self.with_acme(&km, with_scep(scep.as_ref(), self.with_cmp(&km, Arc::new(est))))))
             }
         };
         let http = config.http.map(|address| {
             let status = Status::new(Arc::clone(&km), Arc::clone(&self.clock));
-            (address, self.with_cmp(&km, Arc::new(status)))
+            (address, with_scep(scep.as_ref(), self.with_cmp(&km, Arc::new(status))))
         });
         // The sockets of the one before are closed first: both have the same addresses.
         self.open = None;
@@ -111,6 +114,13 @@ impl Door {
         Arc::new(WithCmp { cmp: Cmp { km: Arc::clone(km) }, other })
     }
 
+    /// SCEP, if the settings say that it is answered: the same at both addresses, for a client may ask at one and go on at the other.
+    fn scep(&self, km: &Arc<dyn Km>) -> Option<Arc<Scep>> {
+        let labels: Vec<_> = self.config.scep.keys().cloned().collect();
+        let make = || Scep::new(Arc::clone(km), Arc::clone(&self.clock), Arc::clone(&self.entropy), labels.clone());
+        (!labels.is_empty()).then(|| Arc::new(make()))
+    }
+
     fn tls(&self, km: &dyn Km) -> Result<Tls> {
         let oldest = self.config.tls.into();
         match (&self.config.tls_certificate, &self.config.tls_key) {
@@ -124,6 +134,14 @@ impl Door {
                 Ok(Tls { chain, key, due: Some(due), oldest })
             }
         }
+    }
+}
+
+/// SCEP beside a service, if it is answered.
+fn with_scep(scep: Option<&Arc<Scep>>, other: Arc<dyn Service>) -> Arc<dyn Service> {
+    match scep {
+        None => other,
+        Some(scep) => Arc::new(WithScep { scep: Arc::clone(scep), other }),
     }
 }
 

@@ -24,7 +24,7 @@ use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
-use authority::{Abroad, Acme, Cmp, Setting as AuthoritySetting};
+use authority::{Abroad, Acme, Cmp, Scep, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::mode::Binding;
@@ -291,6 +291,13 @@ impl Workshop {
             sealed: self.store.clone(),
             secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
         })
+    }
+
+    /// What it takes to answer SCEP, if the settings say that it is answered.
+    pub(crate) fn scep(&self) -> Option<Scep> {
+        let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.scep.is_empty())?;
+        let labels = gateway.scep.iter().map(|(label, config)| (label.clone(), config.profile.clone()));
+        Some(Scep { labels: labels.collect(), store: self.store.clone() })
     }
 
     /// What it takes to have certificates made by foreign authorities.

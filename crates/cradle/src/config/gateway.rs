@@ -54,9 +54,20 @@ pub(crate) struct GatewayConfig {
     /// What is had under each label of ACME; without one, ACME is not answered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) acme: BTreeMap<EstLabel, AcmeConfig>,
+    /// What is had under each label of SCEP; without one, SCEP is not answered.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) scep: BTreeMap<EstLabel, ScepConfig>,
     /// How it is looked where names are to be proved.
     #[serde(default)]
     pub(crate) validation: ValidationConfig,
+}
+
+/// What is had under one label of SCEP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScepConfig {
+    /// Certificates of which profile.
+    pub(crate) profile: ProfileName,
 }
 
 /// What is had under one label of ACME.
@@ -262,6 +273,9 @@ impl GatewayConfig {
         }
         if !self.acme.is_empty() && (self.names.is_empty() || self.https.is_none()) {
             return Err("gateway.acme needs gateway.https, and gateway.names: the names by which clients know it");
+        }
+        if self.scep.len() > LABELS_MAX {
+            return Err("gateway.scep has at most 256 labels");
         }
         self.validation.check()?;
         if self.est.values().any(|label| ![0, 64].contains(&label.base64_line)) {

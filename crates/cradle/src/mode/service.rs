@@ -35,6 +35,7 @@ fn answering(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Ar
                 Some(workshop.abroad()),
                 workshop.cmp(),
                 workshop.acme(),
+                workshop.scep(),
             );
             let km = km.or_fail(&format!("starting {module}"))?;
             Arc::new(km).on(link)

@@ -6,6 +6,7 @@ use model::contract::authority::{Done, OcspAnswered};
 use model::contract::enrolment::{
     AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, ServerCertified,
 };
+use model::contract::scep::{AnswerScep, ScepAnswered};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// km, with a list of this number; none if it is 0.
@@ -31,6 +32,9 @@ impl Km for Teller {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_ocsp(&self, _: &AnswerOcsp) -> Result<OcspAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_scep(&self, _: &AnswerScep) -> Result<ScepAnswered, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn certify_server(&self, _: &CertifyServer) -> Result<ServerCertified, Fault> {
@@ -120,6 +124,9 @@ impl Km for OneAfterTheOther {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_ocsp(&self, _: &AnswerOcsp) -> Result<OcspAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn answer_scep(&self, _: &AnswerScep) -> Result<ScepAnswered, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn certify_server(&self, _: &CertifyServer) -> Result<ServerCertified, Fault> {

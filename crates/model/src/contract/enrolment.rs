@@ -130,12 +130,15 @@ impl Call for CurrentCrl {
     type Reply = CurrentCrlShown;
 }
 
-/// Asks for the certificate with which the gateway serves TLS.
+/// Asks for the certificate with which the gateway serves TLS, or for the one with which it answers SCEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertifyServer {
     /// A `CertificationRequest` in DER, with the host names that km's own settings say, and no others.
     pub request: Base64,
+    /// The label of SCEP under which the key is to open what clients send; the request has no names then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scep: Option<EstLabel>,
 }
 
 /// The gateway's certificate.

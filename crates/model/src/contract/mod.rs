@@ -10,6 +10,7 @@ pub mod enrolment;
 pub mod hierarchy;
 pub mod identity;
 pub mod provisioning;
+pub mod scep;
 pub mod software;
 pub mod supervisor;
 
@@ -85,6 +86,7 @@ subjects! {
     AuthoritySealingKey = "authority.sealing-key" -> Authority,
     AuthorityAcme = "authority.acme" -> Authority,
     AuthorityAcmeSeen = "authority.acme-seen" -> Authority,
+    AuthorityScep = "authority.scep" -> Authority,
     AuthorityCertifyServer = "authority.certify-server" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
     IdentityTrust = "identity.trust" -> Identity,
