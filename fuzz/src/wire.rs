@@ -239,3 +239,43 @@ pub fn cmp_message(octets: &[u8]) {
     }
     let _ = read.header.sender.directory_name();
 }
+
+/// Paths, queries and messages in queries of SCEP.
+pub fn scep_path(octets: &[u8]) {
+    use ::wire::scep::{MESSAGE_LEN_MAX, decode_message, decode_path, decode_query};
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    if let Ok(label) = decode_path(text) {
+        assert_eq!(decode_path(&format!("/scep/{label}/pkiclient.exe")), Ok(label));
+    }
+    let message = match decode_query(text) {
+        Ok((operation, message)) => {
+            assert!(text.contains(operation.name()));
+            message.unwrap_or_default()
+        }
+        Err(_) => text,
+    };
+    if let Some(message) = decode_message(message) {
+        assert!(message.len() <= MESSAGE_LEN_MAX);
+    }
+}
+
+/// Messages of SCEP, outside and inside.
+pub fn scep_message(octets: &[u8]) {
+    use ::wire::scep::{Envelope, IssuerAndSerialNumber, IssuerAndSubject, PkiMessage};
+    if let Ok(read) = PkiMessage::decode(octets) {
+        assert!((1..=128).contains(&read.transaction_id.as_str().len()));
+        assert!(!read.transaction_id.as_str().contains(char::is_control));
+        if let Ok(content) = read.verify() {
+            let _ = Envelope::decode(content);
+        }
+    }
+    if let Ok(read) = Envelope::decode(octets) {
+        assert!(read.recipients.len() <= 8);
+        if let Some((cipher, _)) = read.cipher {
+            let _ = read.open(&vec![7; cipher.key_len()]);
+        }
+    }
+    if let (Ok(_), Ok(_)) = (IssuerAndSubject::decode(octets), IssuerAndSerialNumber::decode(octets)) {
+        panic!("a number is no name");
+    }
+}

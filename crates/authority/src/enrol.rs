@@ -319,7 +319,12 @@ impl Ra {
     }
 
     /// The device whose secret it is.
-    pub(crate) fn opens(&self, secret: &ShownSecret, other: Option<&DeviceId>, offered: &Offered) -> Result<DeviceId, Fault> {
+    pub(crate) fn opens(
+        &self,
+        secret: &ShownSecret,
+        other: Option<&DeviceId>,
+        offered: &Offered,
+    ) -> Result<DeviceId, Fault> {
         let device = self.device_named(&secret.user)?.ok_or(Reason::SecretUnknown)?;
         if other.is_some_and(|other| *other != device) {
             return Err(Reason::ClientsDiffer.into());

@@ -92,11 +92,8 @@ impl Ra {
     }
 
     fn scep_talk<'a>(&'a self, caller: &'a Caller, call: &'a AnswerScep) -> Result<Talk<'a>, No> {
-        let stranger = |fault: Fault| No {
-            who: format!("somebody unknown at scep/{}", call.label),
-            fault,
-            recorded: None,
-        };
+        let stranger =
+            |fault: Fault| No { who: format!("somebody unknown at scep/{}", call.label), fault, recorded: None };
         let scep = self.scep().ok_or_else(|| stranger(Fault::unavailable("this installation does not answer SCEP")))?;
         let offered = self.scep_offered(&call.label).map_err(stranger)?;
         let signer = self.scep_signer(call.signer.as_ref()).map_err(stranger)?;
@@ -238,7 +235,9 @@ impl Talk<'_> {
             Signer::Shown(shown) => shown.read.tbs().subject_public_key.digest(),
         };
         let label = sha256(self.offered.label.to_string().as_bytes());
-        sha256_of_parts([b"scep".as_slice(), label.octets(), key.octets(), self.call.transaction.as_bytes()].into_iter())
+        sha256_of_parts(
+            [b"scep".as_slice(), label.octets(), key.octets(), self.call.transaction.as_bytes()].into_iter(),
+        )
     }
 
     fn remember(&self, body: u8, evidence: &Evidence, admission: &Admission) -> Result<(), Fault> {

@@ -227,7 +227,10 @@ impl Scep {
             }
         }
         if !message.takes_secrets() {
-            return Err((FailInfo::BadAlg, "Answers are encrypted for keys of RSA only; come over EST with other keys."));
+            return Err((
+                FailInfo::BadAlg,
+                "Answers are encrypted for keys of RSA only; come over EST with other keys.",
+            ));
         }
         let content = message.verify().map_err(|unverified| match unverified {
             Unverified::Algorithm => {

@@ -73,3 +73,11 @@ fn ocsp_path() {
 fn status_filter() {
     check("status_filter", wire::status_filter);
 }
+#[test]
+fn scep_path() {
+    check("scep_path", wire::scep_path);
+}
+#[test]
+fn scep_message() {
+    check("scep_message", wire::scep_message);
+}

@@ -8,7 +8,8 @@ use adapters::http::Shown;
 use adapters::http::serve::Service;
 use adapters::looking::FromHere;
 use gateway::{
-    Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Scep, Setting, Status, Tls, WithAcme, WithCmp, WithScep, certified,
+    Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Scep, Setting, Status, Tls, WithAcme, WithCmp, WithScep,
+    certified,
 };
 use model::Module;
 use ports::{Clock, Entropy, Link};
@@ -78,7 +79,11 @@ impl Door {
             Some(address) => {
                 let styles = config.est.iter().map(|(label, config)| (label.clone(), config.style()));
                 let est = Est { km: Arc::clone(&km), styles: styles.collect(), default: config.label.clone() };
-                Some((address, self.tls(km.as_ref())?, self.with_acme(&km, with_scep(scep.as_ref(), self.with_cmp(&km, Arc::new(est))))))
+                Some((
+                    address,
+                    self.tls(km.as_ref())?,
+                    self.with_acme(&km, with_scep(scep.as_ref(), self.with_cmp(&km, Arc::new(est)))),
+                ))
             }
         };
         let http = config.http.map(|address| {

@@ -86,9 +86,7 @@ fn with_length(octets: &[u8]) -> Option<Value<'_>> {
         [tag, len @ 0..=0x7f, ..] => (*tag, 2, usize::from(*len)),
         [tag, 0x81, a, ..] => (*tag, 3, usize::from(*a)),
         [tag, 0x82, a, b, ..] => (*tag, 4, usize::from(*a) << 8 | usize::from(*b)),
-        [tag, 0x83, a, b, c, ..] => {
-            (*tag, 5, usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c))
-        }
+        [tag, 0x83, a, b, c, ..] => (*tag, 5, usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c)),
         _ => return None,
     };
     if tag & 0x1f == 0x1f {

@@ -2,7 +2,7 @@
 //! Source: RFC 8894 §3.3.2.
 
 use super::message::ANSWERS_SIGNED_WITH;
-use super::{NONCE_LEN, Name, oids};
+use super::{NONCE_LEN, TransactionName, oids};
 use const_oid::ObjectIdentifier;
 use x509::oids::{CONTENT_TYPE, DATA, MESSAGE_DIGEST, RSA_ENCRYPTION, SHA256, SIGNED_DATA};
 use x509::write::tag;
@@ -52,7 +52,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct CertRep {
     /// The transaction of the request.
-    pub transaction_id: Name,
+    pub transaction_id: TransactionName,
     /// The nonce of the request.
     pub recipient_nonce: [u8; NONCE_LEN],
     /// Our own.

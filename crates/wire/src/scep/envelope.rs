@@ -180,6 +180,14 @@ impl Envelope {
     }
 }
 
+#[cfg(test)]
+impl Envelope {
+    /// The same with less of its content.
+    pub(super) fn shorten(&mut self, len: usize) {
+        self.encrypted.truncate(len);
+    }
+}
+
 /// Writes an envelope for the holder of a certificate, whose key `encrypted_key` was encrypted for.
 ///
 /// `None` if the content key is not one of the cipher.

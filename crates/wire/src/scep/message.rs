@@ -50,9 +50,9 @@ impl MessageType {
 
 /// The name of a transaction, as the client chose it. Shape: 1 to 128 letters of a PrintableString.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct TransactionName(String);
 
-impl Name {
+impl TransactionName {
     fn read(text: &[u8]) -> Option<Self> {
         let is_printable = |octet: &u8| octet.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(octet);
         let is_name = (1..=NAME_LEN_MAX).contains(&text.len()) && text.iter().all(is_printable);
@@ -65,7 +65,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for TransactionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
@@ -77,7 +77,7 @@ pub struct PkiMessage {
     /// What it asks for.
     pub message_type: MessageType,
     /// Of which transaction.
-    pub transaction_id: Name,
+    pub transaction_id: TransactionName,
     /// What an answer has as `recipientNonce`.
     pub sender_nonce: [u8; NONCE_LEN],
     /// Whose key signs it, as it says: one's own certificate, signed by oneself, or one that was issued.
@@ -112,7 +112,7 @@ impl PkiMessage {
         let signed = SignedData::decode(&der)?;
         let [signer] = signed.signers() else { return Err(BAD) };
         let message_type = text(signer, oids::MESSAGE_TYPE).map(MessageType::read).ok_or(BAD)?;
-        let transaction_id = text(signer, oids::TRANSACTION_ID).and_then(Name::read).ok_or(BAD)?;
+        let transaction_id = text(signer, oids::TRANSACTION_ID).and_then(TransactionName::read).ok_or(BAD)?;
         let nonce = one(signer, oids::SENDER_NONCE, Tag::OctetString).ok_or(BAD)?;
         let sender_nonce = nonce.try_into().map_err(|_| BAD)?;
         let certificate = signed.certificates().iter().find(|certificate| signer.names(certificate));

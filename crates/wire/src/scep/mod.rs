@@ -24,7 +24,7 @@ pub use certrep::{CertRep, FailInfo, Outcome, Signing, crl_only};
 pub use content::{IssuerAndSerialNumber, IssuerAndSubject};
 pub use envelope::{Cipher, Envelope, Recipient, RecipientId, Transport, write_envelope};
 pub use fault::{Told, told};
-pub use message::{MessageType, NONCE_LEN, Name, PkiMessage, Unverified};
+pub use message::{MessageType, NONCE_LEN, PkiMessage, TransactionName, Unverified};
 pub use path::{BadPath, BadQuery, MESSAGE_IN_QUERY_LEN_MAX, Operation, decode_message, decode_path, decode_query};
 
 /// Longest message in octets: the longest request, encrypted, and the certificates of a signer.
@@ -36,4 +36,5 @@ pub const CA_RA_CERT: &str = "application/x-x509-ca-ra-cert";
 /// What the server can do, one word a line. Source: RFC 8894 §3.5.2.
 ///
 /// `SHA-256` and `AES` are what every client of this RFC has; without `DES3` and `SHA-1`, older ones learn that they are too old.
-pub const CAPABILITIES: &str = "AES\nPOSTPKIOperation\nRenewal\nSHA-256\nSHA-512\nSCEPStandard\n";
+/// strongSwan 5.9.8 finds `AES` and `SHA-256` only where `SHA-384` stands beside them, which no list of the RFC has and which is true.
+pub const CAPABILITIES: &str = "AES\nPOSTPKIOperation\nRenewal\nSHA-256\nSHA-384\nSHA-512\nSCEPStandard\n";

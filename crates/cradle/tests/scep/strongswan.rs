@@ -1,0 +1,52 @@
+//! strongSwan's `pki --scepca` and `pki --scep`.
+
+use crate::common::foreign;
+use crate::site::{Site, Up};
+
+/// The names that the profile gives a device: a client must write some.
+pub const NAMES: &str = "O=Example, CN=sensor SN000001, serialNumber=SN000001";
+
+/// Divides the chain into the files that strongSwan reads.
+pub fn trust(site: &Site) {
+    let chain = String::from_utf8(site.read("chain.pem")).unwrap();
+    let root = chain.rfind("-----BEGIN").unwrap();
+    site.b.write("factory.pem", &chain[..root]);
+    site.b.write("root.pem", &chain[root..]);
+}
+
+fn names(site: &Site, file: &str) -> String {
+    let said = foreign(&site.b.dir, "openssl", &["x509", "-in", file, "-noout", "-subject", "-nameopt", "RFC2253"]);
+    // strongSwan writes them in the other direction.
+    let said = said.trim().trim_start_matches("subject=").trim().to_owned();
+    said.split(',').rev().map(|part| part.trim()).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_device_enrols_and_renews() {
+    let site = Site::new("scep-strongswan");
+    trust(&site);
+    let challenge = site.challenge("SN000001", &[]);
+    let up: Up<'_> = site.up();
+    up.fetch("devices");
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "ra.pem"]);
+    site.key("first");
+    up.has("devices", "first", &["--dn", NAMES, "--password", &challenge]);
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "first.pem"]);
+    // The same again: the same certificate.
+    let first = site.serial("first.pem");
+    up.has("devices", "first", &["--dn", NAMES, "--password", &challenge]);
+    assert_eq!(site.serial("first.pem"), first);
+    // Another key with the same secret: nothing.
+    site.key("second");
+    up.asks("devices", "second", &["--dn", NAMES, "--password", &challenge]).unwrap_err();
+    // With the certificate, without a secret.
+    let own = names(&site, "first.pem");
+    up.has("devices", "second", &["--dn", &own, "--cert", "first.pem", "--key", "first.key"]);
+    assert!(site.serial("second.pem") != first);
+    assert_eq!(names(&site, "second.pem"), own);
+    // A certificate is renewed once.
+    site.key("third");
+    up.asks("devices", "third", &["--dn", &own, "--cert", "first.pem", "--key", "first.key"]).unwrap_err();
+    up.down();
+    assert_eq!(site.standing("ldevid").len(), 2);
+}
