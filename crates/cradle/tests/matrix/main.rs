@@ -13,6 +13,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../scep/hand.rs"]
+mod hand;
 #[path = "../site/mod.rs"]
 mod site;
 

@@ -1,8 +1,9 @@
 //! A box, its devices, and what each of them shows.
 
 use crate::common::{foreign, text};
+use crate::hand;
 use crate::site::{Site, Up, shows, words};
-use crate::table::{Request, Route, Status, Who};
+use crate::table::{Request, Route, Scep, Status, Who};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use wire::est::Operation;
@@ -68,7 +69,11 @@ impl Scene {
             let path = b.data().join("cradle.toml");
             let settings = std::fs::read_to_string(&path).unwrap();
             let keys = settings.replace("[gateway.est.devices]\n", "[gateway.est.devices]\nserver_keys = true\n");
-            std::fs::write(path, keys + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n").unwrap();
+            std::fs::write(
+                path,
+                keys + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n[gateway.scep.devices]\nprofile = \"ldevid\"\n",
+            )
+            .unwrap();
         });
         let mut devices: Vec<(String, String)> = ["expired", "right", "revoked", "another"]
             .into_iter()
@@ -82,7 +87,7 @@ impl Scene {
         let secrets: Vec<_> = devices.iter().map(|(serial, _)| format!("{serial}:{}", site.secret(serial))).collect();
         let first = |site: &Site, up: &Up<'_>, n: usize| {
             let name = &devices[n].1;
-            site.request(name, "/");
+            request(site, name, "/");
             up.had(name, "simpleenroll", &["-u", &secrets[n]]);
         };
         let up = site.up();
@@ -99,7 +104,7 @@ impl Scene {
         };
         at(&["device", "allow", "SN000002", "--profile", "tls-server"]);
         let up = site.up();
-        site.request("server", "/");
+        request(&site, "server", "/");
         up.had("server", "servers/simpleenroll", &words(&shows("right")));
         up.down();
         at(&["cert", "revoke", &site.serial("revoked.pem"), "--reason", "key-compromise", "--yes"]);
@@ -133,6 +138,9 @@ impl Scene {
         match route {
             Route::Est(operation) => self.est(up, operation, who),
             Route::Cmp(request) => self.cmp(up, request, who),
+            Route::Scep(message @ (Scep::CaCert | Scep::CaCaps)) if who == Who::Nobody => self.scep_get(up, message),
+            Route::Scep(Scep::CaCert | Scep::CaCaps) => Got::Unspoken,
+            Route::Scep(message) => self.scep(up, message, who),
             Route::Status(status) if who == Who::Nobody => self.status(up, status),
             Route::Status(_) => Got::Unspoken,
         }
@@ -194,6 +202,46 @@ impl Scene {
         }
     }
 
+    fn scep_get(&self, up: &Up<'_>, message: Scep) -> Got {
+        let operation = if message == Scep::CaCert { "GetCACert" } else { "GetCACaps" };
+        let got = up.curl("http", &[&format!("/scep/devices?operation={operation}")]);
+        if got.status == 200 { Got::Answered } else { Got::Else(format!("{} {}", got.status, text(&got.body))) }
+    }
+
+    fn scep(&self, up: &Up<'_>, message: Scep, who: Who) -> Got {
+        let (b, route) = (&self.site.b, Route::Scep(message));
+        let got = up.curl("http", &["/scep/devices?operation=GetCACert"]);
+        b.write("ra.p7", &got.body);
+        foreign(&b.dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "ra.p7", "-print_certs", "-out", "ra.pem"]);
+        hand::first_block(b, "ra.pem");
+        let by = file(route, who);
+        if who == Who::Nobody {
+            request(&self.site, &by, "/");
+            hand::own(b, &by);
+        }
+        // The one who signs with a key of its own asks for that one.
+        let key = if who == Who::Nobody { by.clone() } else { "new".to_owned() };
+        if who != Who::Nobody {
+            request(&self.site, &key, "/");
+        }
+        let subject = self.site.subject(&names(route, who));
+        let (message_type, content) = match message {
+            Scep::PkcsReq => (hand::PKCS_REQ, hand::request(b, &key, &subject, None)),
+            Scep::RenewalReq => (hand::RENEWAL_REQ, hand::request(b, &key, &subject, None)),
+            Scep::GetCert => (hand::GET_CERT, hand::issuer_and_number(b, "another.pem")),
+            Scep::GetCrl => (hand::GET_CRL, hand::issuer_and_number(b, "another.pem")),
+            Scep::CaCert | Scep::CaCaps => unreachable!(),
+        };
+        b.write("message", hand::Draft::new(message_type, &by, hand::usual(b, &content)).signed(b));
+        let got = up.curl("http", &["--data-binary", "@message", "/scep/devices?operation=PKIOperation"]);
+        let said = hand::said(b, &got.body);
+        match said.text.strip_prefix("Refused. Identifier: ") {
+            _ if said.status == "0 " => Got::Answered,
+            Some(identifier) => Got::Refused(identifier.to_owned()),
+            None => Got::Else(format!("{said:?}")),
+        }
+    }
+
     fn status(&self, up: &Up<'_>, status: Status) -> Got {
         let dir = &self.site.b.dir;
         foreign(
@@ -217,6 +265,14 @@ impl Scene {
     }
 }
 
+/// A new key of RSA, which is used over every protocol, and a request, in NAME.key and NAME.csr.
+fn request(site: &Site, name: &str, subject: &str) {
+    let (key, csr) = (format!("{name}.key"), format!("{name}.csr"));
+    let new = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", &key, "-subj", subject];
+    foreign(&site.b.dir, "openssl", &[&new[..], &["-outform", "DER", "-out", "request"]].concat());
+    foreign(&site.b.dir, "openssl", &["base64", "-in", "request", "-out", &csr]);
+}
+
 /// A certificate with the names and the number of the right one, from an authority of one's own with the name of the right one.
 fn forge(site: &Site) {
     let dir = &site.b.dir;
@@ -225,7 +281,7 @@ fn forge(site: &Site) {
     let new =
         ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key", "-out", "own.pem"];
     foreign(dir, "openssl", &[&["req", "-x509", "-subj", &issuer][..], &new].concat());
-    site.request("forged", &site.subject("right.pem"));
+    request(site, "forged", &site.subject("right.pem"));
     foreign(dir, "openssl", &["base64", "-d", "-in", "forged.csr", "-out", "forged.der"]);
     let number = format!("0x{}", site.serial("right.pem"));
     site.b.write("ext", "extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\nsubjectKeyIdentifier=hash\n");

@@ -2,6 +2,7 @@
 
 use wire::cmp::Body;
 use wire::est::Operation;
+use wire::scep::MessageType;
 
 /// What somebody shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,30 @@ impl Who {
 pub enum Route {
     Est(Operation),
     Cmp(Request),
+    Scep(Scep),
     Status(Status),
+}
+
+/// What is asked over SCEP, by who has no part in it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scep {
+    CaCert,
+    CaCaps,
+    PkcsReq,
+    RenewalReq,
+    GetCert,
+    GetCrl,
+}
+
+/// The row of a message of SCEP. `CertPoll` goes on with a transaction, which is only the one's who began it: `scep::attacks`.
+pub const fn scep_row(message_type: &MessageType) -> Option<Scep> {
+    match message_type {
+        MessageType::PkcsReq => Some(Scep::PkcsReq),
+        MessageType::RenewalReq => Some(Scep::RenewalReq),
+        MessageType::GetCert => Some(Scep::GetCert),
+        MessageType::GetCrl => Some(Scep::GetCrl),
+        MessageType::CertPoll | MessageType::Other => None,
+    }
 }
 
 /// Requests of CMP that begin a transaction.
@@ -87,7 +111,9 @@ impl Route {
         let cmp = [Request::Ir, Request::Cr, Request::P10cr, Request::Kur, Request::Rr, Request::Genm];
         let status = [Status::OcspGet, Status::OcspPost, Status::Crl, Status::Authority];
         let est = Operation::ALL.into_iter().map(Self::Est);
-        est.chain(cmp.into_iter().map(Self::Cmp)).chain(status.into_iter().map(Self::Status)).collect()
+        let messages = [MessageType::PkcsReq, MessageType::RenewalReq, MessageType::GetCert, MessageType::GetCrl];
+        let scep = [Scep::CaCert, Scep::CaCaps].into_iter().chain(messages.iter().filter_map(scep_row)).map(Self::Scep);
+        est.chain(cmp.into_iter().map(Self::Cmp)).chain(scep).chain(status.into_iter().map(Self::Status)).collect()
     }
 
     /// As the page calls it.
@@ -100,6 +126,12 @@ impl Route {
             Self::Cmp(Request::Kur) => "CMP `kur`".into(),
             Self::Cmp(Request::Rr) => "CMP `rr`".into(),
             Self::Cmp(Request::Genm) => "CMP `genm`".into(),
+            Self::Scep(Scep::CaCert) => "SCEP `GetCACert`".into(),
+            Self::Scep(Scep::CaCaps) => "SCEP `GetCACaps`".into(),
+            Self::Scep(Scep::PkcsReq) => "SCEP `PKCSReq`".into(),
+            Self::Scep(Scep::RenewalReq) => "SCEP `RenewalReq`".into(),
+            Self::Scep(Scep::GetCert) => "SCEP `GetCert`".into(),
+            Self::Scep(Scep::GetCrl) => "SCEP `GetCRL`".into(),
             Self::Status(Status::OcspGet) => "OCSP by GET".into(),
             Self::Status(Status::OcspPost) => "OCSP by POST".into(),
             Self::Status(Status::Crl) => "`/crl/NAME.crl`".into(),
@@ -138,6 +170,17 @@ pub const fn verdict(route: Route, who: Who) -> Verdict {
             (Request::Ir | Request::Cr | Request::P10cr | Request::Kur | Request::Rr | Request::Genm, other) => {
                 shown(other)
             }
+        },
+        Route::Scep(Scep::CaCert | Scep::CaCaps) => match who {
+            Who::Nobody => Verdict::Answered,
+            _ => Verdict::Unspoken,
+        },
+        // Nobody signs with a key that it vouches for itself.
+        Route::Scep(message) => match (message, who) {
+            (Scep::PkcsReq, Who::Nobody) => Verdict::Refused("client-unproved"),
+            (_, Who::Nobody) => Verdict::Refused("client-unknown"),
+            (Scep::GetCert | Scep::GetCrl, Who::Another) => Verdict::Answered,
+            (_, other) => shown(other),
         },
         Route::Status(Status::OcspGet | Status::OcspPost | Status::Crl | Status::Authority) => match who {
             Who::Nobody => Verdict::Answered,

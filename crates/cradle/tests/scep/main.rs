@@ -13,5 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attacks;
+mod hand;
 mod site;
 mod strongswan;

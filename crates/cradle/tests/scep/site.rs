@@ -1,6 +1,7 @@
 //! A box that answers SCEP.
 
 use crate::common::{Box_, foreign, text};
+use crate::hand::{Draft, Said, said};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -119,6 +120,20 @@ pub struct Got {
     pub status: u16,
     pub media_type: String,
     pub body: Vec<u8>,
+}
+
+impl Draft<'_> {
+    pub fn sent(&self, up: &Up<'_>, label: &str) -> Said {
+        up.post(label, &self.signed(&up.site.b)).said(up)
+    }
+}
+
+impl Got {
+    #[track_caller]
+    pub fn said(&self, up: &Up<'_>) -> Said {
+        assert_eq!((self.status, self.media_type.as_str()), (200, "application/x-pki-message"), "{}", text(&self.body));
+        said(&up.site.b, &self.body)
+    }
 }
 
 impl Up<'_> {

@@ -4,7 +4,11 @@ use crate::common::foreign;
 use crate::site::{Site, Up};
 
 /// The names that the profile gives a device: a client must write some.
-pub const NAMES: &str = "O=Example, CN=sensor SN000001, serialNumber=SN000001";
+pub fn names_of(site: &Site, serial: &str) -> String {
+    let said = site.b.json(&["status"]);
+    let organization = said["organization"].as_str().unwrap_or("Example Devices");
+    format!("O={organization}, CN=sensor {serial}, serialNumber={serial}")
+}
 
 /// Divides the chain into the files that strongSwan reads.
 pub fn trust(site: &Site) {
@@ -30,15 +34,16 @@ fn a_device_enrols_and_renews() {
     up.fetch("devices");
     foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "ra.pem"]);
     site.key("first");
-    up.has("devices", "first", &["--dn", NAMES, "--password", &challenge]);
+    let asked = names_of(&site, "SN000001");
+    up.has("devices", "first", &["--dn", &asked, "--password", &challenge]);
     foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "first.pem"]);
     // The same again: the same certificate.
     let first = site.serial("first.pem");
-    up.has("devices", "first", &["--dn", NAMES, "--password", &challenge]);
+    up.has("devices", "first", &["--dn", &asked, "--password", &challenge]);
     assert_eq!(site.serial("first.pem"), first);
     // Another key with the same secret: nothing.
     site.key("second");
-    up.asks("devices", "second", &["--dn", NAMES, "--password", &challenge]).unwrap_err();
+    up.asks("devices", "second", &["--dn", &asked, "--password", &challenge]).unwrap_err();
     // With the certificate, without a secret.
     let own = names(&site, "first.pem");
     up.has("devices", "second", &["--dn", &own, "--cert", "first.pem", "--key", "first.key"]);
@@ -49,4 +54,27 @@ fn a_device_enrols_and_renews() {
     up.asks("devices", "third", &["--dn", &own, "--cert", "first.pem", "--key", "first.key"]).unwrap_err();
     up.down();
     assert_eq!(site.standing("ldevid").len(), 2);
+}
+
+#[test]
+fn strongswan_waits_for_operators() {
+    let site = Site::new("scep-strongswan-waits");
+    trust(&site);
+    let challenge = site.challenge("SN000002", &["--profile", "guarded"]);
+    let asked = names_of(&site, "SN000002");
+    site.key("first");
+    let up = site.up();
+    up.fetch("guarded");
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| up.asks("guarded", "first", &["--dn", &asked, "--password", &challenge]));
+        let waiting = || site.b.json(&["approve", "list"]).as_array().is_some_and(|rows| !rows.is_empty());
+        while !waiting() {
+            assert!(!client.is_finished(), "it does not wait");
+        }
+        site.b.ok(&["approve", "yes", "1", "--operator", "operator"]);
+        client.join().unwrap().unwrap();
+    });
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "first.pem"]);
+    up.down();
+    assert_eq!(site.standing("guarded").len(), 1);
 }
