@@ -36,7 +36,7 @@ pub struct Ra {
     abroad: Option<Abroad>,
     cmp: Option<Front>,
     acme: Option<acme::Front>,
-    scep: Option<Scep>,
+    pub(crate) scep: Option<Scep>,
 }
 
 /// A certificate that is ready to be intended, and who signs it.
@@ -94,15 +94,6 @@ impl Ra {
         Self { acme: acme.map(acme::Front::new), ..self }
     }
 
-    /// The same, for clients that come over SCEP.
-    #[must_use]
-    pub fn with_scep(self, scep: Option<Scep>) -> Self {
-        Self { scep, ..self }
-    }
-
-    pub(crate) const fn scep(&self) -> Option<&Scep> {
-        self.scep.as_ref()
-    }
     pub(crate) const fn acme(&self) -> Option<&acme::Front> {
         self.acme.as_ref()
     }

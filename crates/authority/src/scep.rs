@@ -72,6 +72,13 @@ struct No {
 }
 
 impl Ra {
+    /// The same, for clients that come over SCEP.
+    #[must_use]
+    pub fn with_scep(mut self, scep: Option<Scep>) -> Self {
+        self.scep = scep;
+        self
+    }
+
     /// Answers what a message of SCEP asks for.
     #[must_use]
     pub fn answer_scep(&self, caller: &Caller, call: &AnswerScep) -> ScepAnswered {
@@ -94,14 +101,15 @@ impl Ra {
     fn scep_talk<'a>(&'a self, caller: &'a Caller, call: &'a AnswerScep) -> Result<Talk<'a>, No> {
         let stranger =
             |fault: Fault| No { who: format!("somebody unknown at scep/{}", call.label), fault, recorded: None };
-        let scep = self.scep().ok_or_else(|| stranger(Fault::unavailable("this installation does not answer SCEP")))?;
+        let scep =
+            self.scep.as_ref().ok_or_else(|| stranger(Fault::unavailable("this installation does not answer SCEP")))?;
         let offered = self.scep_offered(&call.label).map_err(stranger)?;
         let signer = self.scep_signer(call.signer.as_ref()).map_err(stranger)?;
         Ok(Talk { ra: self, scep, caller, call, offered, signer })
     }
 
     fn scep_offered(&self, label: &EstLabel) -> Result<Offered, Fault> {
-        let name = self.scep().and_then(|scep| scep.labels.get(label)).ok_or(Reason::LabelUnknown)?;
+        let name = self.scep.as_ref().and_then(|scep| scep.labels.get(label)).ok_or(Reason::LabelUnknown)?;
         let profile = self.setting().profiles.get(name).ok_or(Reason::ProfileUnknown)?;
         Ok(Offered { label: label.clone(), profile: Arc::clone(profile) })
     }
