@@ -17,7 +17,7 @@ outside; the word is what `cradle explain` says of it. In the modes in which boa
 
 const TAIL: &str = "
 A one-time secret stands for a certificate at EST's `simpleenroll` and `serverkeygen`, and CMP's `ir`, `cr`, `p10cr`, and SCEP's `PKCSReq`; each way to get it wrong has a test of its
-own. CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it, and so does SCEP's `CertPoll`; no other type of its messages is opened. No other message of CMP is
+own. CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it, as SCEP's `CertPoll` is; what is of no type of SCEP's is not opened. No other message of CMP is
 answered but by an error: ";
 
 const NOTICES: &str = "
