@@ -304,13 +304,15 @@ impl Identity {
 /// What a message asks for. `None` if what was in its envelope is not what it must be: so it is with a wrong key, too.
 fn wish(message_type: &MessageType, content: &[u8]) -> Option<ScepWish> {
     let octets = || content.to_vec().into();
+    // One whose signature does not hold is none, too: who changes the octets of another's envelope sees nothing of what comes out.
+    let request = || CertificationRequest::decode(content).ok().filter(|request| request.verify().is_ok());
     Some(match message_type {
         MessageType::PkcsReq => {
-            let request = CertificationRequest::decode(content).ok()?;
+            let request = request()?;
             ScepWish::Enrol { request: octets(), secret: request.challenge_password.as_deref().map(shown) }
         }
         MessageType::RenewalReq => {
-            CertificationRequest::decode(content).ok()?;
+            request()?;
             ScepWish::Renew { request: octets() }
         }
         MessageType::CertPoll => {

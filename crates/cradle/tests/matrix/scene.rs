@@ -211,9 +211,7 @@ impl Scene {
     fn scep(&self, up: &Up<'_>, message: Scep, who: Who) -> Got {
         let (b, route) = (&self.site.b, Route::Scep(message));
         let got = up.curl("http", &["/scep/devices?operation=GetCACert"]);
-        b.write("ra.p7", &got.body);
-        foreign(&b.dir, "openssl", &["pkcs7", "-inform", "DER", "-in", "ra.p7", "-print_certs", "-out", "ra.pem"]);
-        hand::first_block(b, "ra.pem");
+        hand::gateway_of(b, &got.body);
         let by = file(route, who);
         if who == Who::Nobody {
             request(&self.site, &by, "/");

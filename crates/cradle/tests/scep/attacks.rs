@@ -51,7 +51,7 @@ fn what_anybody_may_know_and_what_is_no_request() {
     let up = site.up();
     let got = up.http("GET", "/scep/devices/pkiclient.exe?operation=GetCACaps", b"");
     assert_eq!((got.status, got.media_type.as_str()), (200, "text/plain"));
-    assert_eq!(text(&got.body), "AES\nPOSTPKIOperation\nRenewal\nSHA-256\nSHA-512\nSCEPStandard\n");
+    assert_eq!(text(&got.body), "AES\nPOSTPKIOperation\nRenewal\nSHA-256\nSHA-384\nSHA-512\nSCEPStandard\n");
     let got = up.http("GET", "/scep/devices?operation=GetCACert", b"");
     assert_eq!((got.status, got.media_type.as_str()), (200, "application/x-x509-ca-ra-cert"));
     site.b.write("ca.p7", &got.body);
@@ -204,9 +204,13 @@ fn who_has_no_secret_of_its_own() {
         (ask("devices", "/", Some(&format!("SN999999:{secret}"))), "secret-unknown"),
         (ask("devices", "/", Some(secret)), "secret-unknown"),
         (ask("devices", "/", Some("SN000001:guessed")), "secret-unknown"),
-        (ask("guarded", "/", Some(&one)), "secret-unknown"),
         (ask("devices", "/CN=sensor SN000002", Some(&one)), "name-mismatch"),
     ];
+    up.fetch("guarded");
+    refused.push((ask("guarded", "/", Some(&one)), "secret-unknown"));
+    up.fetch("est-only");
+    refused.push((ask("est-only", "/", Some(&one)), "secret-unknown"));
+    up.fetch("devices");
     // Another key than the one that signs.
     let other = usual(&site.b, &request(&site.b, "b", "/", Some(&one)));
     refused.push((Draft::new(PKCS_REQ, "a", other).sent(&up, "devices").refused(), "proof-of-possession"));
@@ -240,6 +244,7 @@ fn forge(site: &Site, name: &str) {
     site.key(name);
     let (csr, key, pem) = (format!("{name}.csr"), format!("{name}.key"), format!("{name}.pem"));
     foreign(&site.b.dir, "openssl", &["req", "-new", "-key", &key, "-subj", "/CN=forged", "-out", &csr]);
+    site.b.write("ext", "keyUsage=digitalSignature\nsubjectKeyIdentifier=hash\n");
     let sign = [
         "x509",
         "-req",
@@ -254,7 +259,7 @@ fn forge(site: &Site, name: &str) {
         "-days",
         "30",
     ];
-    foreign(&site.b.dir, "openssl", &[&sign[..], &["-out", &pem]].concat());
+    foreign(&site.b.dir, "openssl", &[&sign[..], &["-extfile", "ext", "-out", &pem]].concat());
 }
 
 #[test]
@@ -271,7 +276,9 @@ fn who_may_not_renew_any_more() {
     let mut refused = Vec::new();
     // Another's name, and another label.
     let envelope = usual(&site.b, &request(&site.b, "new", "/CN=sensor SN000002", None));
-    refused.push((Draft::new(RENEWAL_REQ, "right", envelope.clone()).sent(&up, "devices").refused(), "name-mismatch"));
+    refused.push((Draft::new(RENEWAL_REQ, "right", envelope).sent(&up, "devices").refused(), "name-mismatch"));
+    up.fetch("guarded");
+    let envelope = usual(&site.b, &request(&site.b, "new", "/CN=sensor SN000002", None));
     refused.push((Draft::new(RENEWAL_REQ, "right", envelope).sent(&up, "guarded").refused(), "label-mismatch"));
     up.down();
     site.b.ok(&["cert", "revoke", &site.serial("revoked.pem"), "--reason", "key-compromise", "--yes"]);
@@ -303,7 +310,7 @@ fn who_may_not_renew_any_more() {
 fn only_who_waits_hears_what_operators_decided() {
     let site = Site::new("scep-waits");
     let challenge = site.challenge("SN000001", &["--profile", "guarded"]);
-    let up = site.up();
+    let mut up = site.up();
     up.fetch("guarded");
     stranger(&site, "a");
     stranger(&site, "b");
@@ -311,18 +318,23 @@ fn only_who_waits_hears_what_operators_decided() {
     let got = Draft::new(PKCS_REQ, "a", usual(&site.b, &csr)).sent(&up, "guarded");
     assert_eq!(got.status, "3 ");
     let poll = usual(&site.b, &issuer_and_subject(&site.b, "ra.pem"));
-    let asks = |up: &Up<'_>, by: &str, transaction: &str, label: &str| {
-        Draft { transaction, ..Draft::new(CERT_POLL, by, poll.clone()) }.sent(up, label)
+    let asks = |up: &Up<'_>, poll: &[u8], by: &str, transaction: &str| {
+        Draft { transaction, ..Draft::new(CERT_POLL, by, poll.to_vec()) }.sent(up, "guarded")
     };
-    assert_eq!(asks(&up, "a", "T-1", "guarded").status, "3 ");
+    assert_eq!(asks(&up, &poll, "a", "T-1").status, "3 ");
     let mut refused = Vec::new();
-    let strangers = [("b", "T-1", "guarded"), ("a", "T-2", "guarded")];
-    refused.extend(strangers.map(|(by, name, label)| asks(&up, by, name, label).refused()));
+    let strangers = [("b", "T-1"), ("a", "T-2")];
+    refused.extend(strangers.map(|(by, name)| asks(&up, &poll, by, name).refused()));
+    up.down();
     site.b.ok(&["approve", "yes", "1", "--operator", "operator"]);
-    refused.extend(strangers.map(|(by, name, label)| asks(&up, by, name, label).refused()));
-    let first = opened(&site.b, "a", &asks(&up, "a", "T-1", "guarded"), "a.new");
+    // It is remembered, whoever was asked.
+    up = site.up();
+    up.fetch("guarded");
+    let poll = usual(&site.b, &issuer_and_subject(&site.b, "ra.pem"));
+    refused.extend(strangers.map(|(by, name)| asks(&up, &poll, by, name).refused()));
+    let first = opened(&site.b, "a", &asks(&up, &poll, "a", "T-1"), "a.new");
     // An answer that was lost is had again.
-    assert_eq!(opened(&site.b, "a", &asks(&up, "a", "T-1", "guarded"), "a.new"), first);
+    assert_eq!(opened(&site.b, "a", &asks(&up, &poll, "a", "T-1"), "a.new"), first);
     up.down();
     refused.iter().for_each(|identifier| site.why(identifier, "transaction-unknown"));
     assert_eq!(site.standing("guarded").len(), 1);

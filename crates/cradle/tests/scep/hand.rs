@@ -6,8 +6,9 @@ use wire::scep::oids::{
     FAIL_INFO, FAIL_INFO_TEXT, MESSAGE_TYPE, PKI_STATUS, RECIPIENT_NONCE, SENDER_NONCE, TRANSACTION_ID,
 };
 use x509::oids::{CONTENT_TYPE, DATA, MESSAGE_DIGEST, RSA_ENCRYPTION, SHA256, SIGNED_DATA};
+use x509::csr::{write_info_with, write_signed};
 use x509::write::tag;
-use x509::{Certificate, SignedData, Writer, pem};
+use x509::{Certificate, CertificationRequest, SignatureAlgorithm, SignedData, Writer, pem};
 
 pub const NONCE: [u8; 16] = [7; 16];
 pub const MD5: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.5");
@@ -174,6 +175,15 @@ pub fn opened(b: &Box_, by: &str, said: &Said, into: &str) -> String {
     first_block(b, into)
 }
 
+/// Writes the gateway's own certificate, of those that it shows, into `ra.pem`.
+pub fn gateway_of(b: &Box_, shown: &[u8]) {
+    let all = x509::certs_only::decode(shown).unwrap();
+    let all: Vec<_> = all.iter().map(|der| Certificate::decode(der).unwrap()).collect();
+    let name = |one: &Certificate| one.tbs().subject.first(x509::oids::COMMON_NAME).unwrap_or_default().to_owned();
+    b.write("ra.der", all.iter().find(|one| name(one).contains("SCEP")).unwrap().der());
+    foreign(&b.dir, "openssl", &["x509", "-inform", "DER", "-in", "ra.der", "-out", "ra.pem"]);
+}
+
 /// Leaves of a file what is in PEM first.
 pub fn first_block(b: &Box_, file: &str) -> String {
     let all = text(&b.read(file));
@@ -184,18 +194,18 @@ pub fn first_block(b: &Box_, file: &str) -> String {
     block
 }
 
-/// A request for NAME.key.
+/// A request for NAME.key. openssl writes no challenge beside a subject that it is told, so that stands in another one like it.
 pub fn request(b: &Box_, name: &str, subject: &str, challenge: Option<&str>) -> Vec<u8> {
-    let attributes = challenge.map(|said| format!("challengePassword={said}\n")).unwrap_or_default();
-    b.write(
-        "req.cnf",
-        format!("[req]\nprompt=no\ndistinguished_name=dn\nattributes=at\n[dn]\nCN=x\n[at]\n{attributes}"),
-    );
     let key = format!("{name}.key");
-    let new =
-        ["req", "-new", "-config", "req.cnf", "-key", &key, "-subj", subject, "-outform", "DER", "-out", "request"];
+    let new = ["req", "-new", "-key", &key, "-subj", subject, "-outform", "DER", "-out", "request"];
     foreign(&b.dir, "openssl", &new);
-    b.read("request")
+    let der = b.read("request");
+    let (Ok(read), Some(challenge)) = (CertificationRequest::decode(&der), challenge) else { return der };
+    let info = write_info_with(&read.subject, &read.public_key, &read.extensions, Some(challenge));
+    b.write("info", &info);
+    foreign(&b.dir, "openssl", &["dgst", "-sha256", "-sign", &key, "-out", "signature", "info"]);
+    // A key of another type does not sign so, and nothing is asked of what it asks for.
+    write_signed(&info, SignatureAlgorithm::RsaSha256, &b.read("signature"))
 }
 
 /// A certificate that NAME.key makes for itself, into NAME.pem.
