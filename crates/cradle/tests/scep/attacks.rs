@@ -265,6 +265,10 @@ fn forge(site: &Site, name: &str) {
 #[test]
 fn who_may_not_renew_any_more() {
     let mut site = Site::new("scep-renewals");
+    let profile = site.b.data().join("profiles/ldevid.toml");
+    let ldevid = std::fs::read_to_string(&profile).unwrap();
+    assert!(ldevid.contains("31_536_000"), "{ldevid}");
+    std::fs::write(profile, ldevid.replace("31_536_000", "172_800")).unwrap();
     let challenges: Vec<_> = (1..=4).map(|n| site.challenge(&format!("SN00000{n}"), &[])).collect();
     let mut up = site.up();
     up.fetch("devices");
@@ -298,7 +302,7 @@ fn who_may_not_renew_any_more() {
     let said = site.b.ok(&["explain", &stolen]);
     assert!(said.contains("(board-held)") || said.contains("(client-revoked)"), "{said}");
     assert_eq!(site.standing("ldevid").len(), 5);
-    site.offset = Some("+400d");
+    site.offset = Some("+3d");
     up = site.up();
     up.fetch("devices");
     let identifier = renewal(&up, "newer", "expired").refused();

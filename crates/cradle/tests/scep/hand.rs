@@ -5,8 +5,8 @@ use const_oid::ObjectIdentifier;
 use wire::scep::oids::{
     FAIL_INFO, FAIL_INFO_TEXT, MESSAGE_TYPE, PKI_STATUS, RECIPIENT_NONCE, SENDER_NONCE, TRANSACTION_ID,
 };
-use x509::oids::{CONTENT_TYPE, DATA, MESSAGE_DIGEST, RSA_ENCRYPTION, SHA256, SIGNED_DATA};
 use x509::csr::{write_info_with, write_signed};
+use x509::oids::{CONTENT_TYPE, DATA, MESSAGE_DIGEST, RSA_ENCRYPTION, SHA256, SIGNED_DATA};
 use x509::write::tag;
 use x509::{Certificate, CertificationRequest, SignatureAlgorithm, SignedData, Writer, pem};
 
