@@ -118,13 +118,16 @@ impl Ra {
             evidence: Evidence::Pkcs10(request.clone()),
         };
         match self.admit_own(caller, request, Arc::clone(ca))? {
-            Answer::Issued { certificate, .. } => {
-                let above = ca.chain().iter().cloned().map(Into::into);
-                Ok(ServerCertified { chain: [certificate].into_iter().chain(above).collect() })
-            }
+            Answer::Issued { certificate, .. } => Ok(certified(certificate, ca)),
             Answer::Failed(fault) => Err(fault),
         }
     }
+}
+
+/// A certificate, and those above it.
+pub(crate) fn certified(certificate: Base64, ca: &Ca) -> ServerCertified {
+    let above = ca.chain().iter().cloned().map(Into::into);
+    ServerCertified { chain: [certificate].into_iter().chain(above).collect() }
 }
 
 fn is_due(last: &CrlRow, edge: u64, now: UnixTime) -> bool {

@@ -14,12 +14,14 @@
 use crate::approval::APPROVAL_S;
 use crate::ca::Ca;
 use crate::enrol::{Admission, HELD_MAX, Looked, Offered, Proved, Shown, Wish};
+use crate::offers::certified;
 use crate::ra::Ra;
 use issue::profile::Protocol;
 use model::contract::authority::Evidence;
 use model::contract::enrolment::{CurrentCrl, EnrolmentKind, ServerCertified, ShownSecret};
-use model::contract::scep::{AnswerScep, ScepAnswered, ScepWish};
-use model::{Base64, Digest, Entity, EstLabel, Fault, ProfileName, Reason, TransactionId};
+use model::contract::scep::{AnswerScep, ScepAnswered, ScepWish, request_info};
+use model::{Base64, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, TransactionId};
+use ports::SecretReader;
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::CmpStore;
@@ -28,7 +30,7 @@ use ports::store::cmp::{Exchange, ExchangeState};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wire::scep::IssuerAndSerialNumber;
-use x509::{Certificate, PublicKey, sha256, sha256_of_parts};
+use x509::{Certificate, CertificationRequest, PublicKey, sha256, sha256_of_parts};
 
 /// The profile of the certificate with which the gateway answers.
 const PROFILE: &str = "scep-ra";
@@ -44,6 +46,8 @@ pub struct Scep {
     pub labels: BTreeMap<EstLabel, ProfileName>,
     /// Requests that wait for operators, beside those of CMP.
     pub store: Arc<dyn CmpStore>,
+    /// The key to which the gateway seals requests, and the one-time secrets in them.
+    pub secrets: Arc<dyn SecretReader>,
 }
 
 /// With what a message is signed.
@@ -138,6 +142,23 @@ impl Ra {
                 "there is no profile `scep-ra`, under which the gateway is certified for SCEP",
             ));
         }
+        let read = CertificationRequest::decode(request.as_ref())?;
+        read.verify().map_err(|_| Reason::ProofOfPossession)?;
+        let filter = CertificateFilter {
+            subject: Some(Entity::Module(Module::Gateway, caller.instance.clone())),
+            key: Some(read.public_key.digest()),
+            profile: Some(name.clone()),
+            limit: 1,
+            ..CertificateFilter::default()
+        };
+        // The gateway was opened anew, and clients have the certificate of its key: the same one, or none any more.
+        if let Some(row) = self.setting().store.certificates(&filter)?.pop() {
+            self.holding(&row.der, None)?;
+            if row.authority != ca.row().name {
+                return Err(Reason::AuthorityEnded.into());
+            }
+            return Ok(certified(row.der.into(), &ca));
+        }
         self.certify_gateway(caller, name, &ca, request)
     }
 }
@@ -168,21 +189,28 @@ impl Talk<'_> {
         No { who, fault, recorded: None }
     }
 
+    /// What is asked for, out of what only km reads.
+    fn opened(&self, sealed: &[u8]) -> Result<Evidence, Fault> {
+        let info = request_info(&self.offered.label, &self.call.transaction);
+        Ok(Evidence::Pkcs10((*self.scep.secrets.open(sealed, &info)?).as_ref().to_vec().into()))
+    }
+
     /// `PKCSReq`.
-    fn enrol(&self, request: &Base64, secret: Option<&ShownSecret>) -> Result<(Option<TransactionId>, Base64), No> {
-        let evidence = Evidence::Pkcs10(request.clone());
+    fn enrol(&self, sealed: &Base64, secret: Option<&ShownSecret>) -> Result<(Option<TransactionId>, Base64), No> {
+        let evidence = self.opened(sealed.as_ref()).map_err(|fault| self.no(fault))?;
         let (proved, kind) = self.proved(&evidence, secret).map_err(|fault| self.no(fault))?;
-        self.through(PKCS_REQ, kind, &evidence, proved)
+        self.through(PKCS_REQ, kind, (sealed, &evidence), proved)
     }
 
     /// `RenewalReq`.
-    fn renew(&self, request: &Base64) -> Result<(Option<TransactionId>, Base64), No> {
+    fn renew(&self, sealed: &Base64) -> Result<(Option<TransactionId>, Base64), No> {
         let proved = match &self.signer {
             Signer::Own(_) => Err(Reason::ClientUnknown.into()),
             Signer::Shown(shown) => by_certificate(shown),
         };
         let proved = proved.map_err(|fault| self.no(fault))?;
-        self.through(RENEWAL_REQ, EnrolmentKind::Renewal, &Evidence::Pkcs10(request.clone()), proved)
+        let evidence = self.opened(sealed.as_ref()).map_err(|fault| self.no(fault))?;
+        self.through(RENEWAL_REQ, EnrolmentKind::Renewal, (sealed, &evidence), proved)
     }
 
     /// Who it is that sends a `PKCSReq`, and what it is for.
@@ -217,7 +245,7 @@ impl Talk<'_> {
         &self,
         message: u8,
         kind: EnrolmentKind,
-        evidence: &Evidence,
+        (sealed, evidence): (&Base64, &Evidence),
         proved: Proved,
     ) -> Result<(Option<TransactionId>, Base64), No> {
         let device = proved.device.to_string();
@@ -229,7 +257,7 @@ impl Talk<'_> {
             Ok(certificate) => Ok((recorded, certificate)),
             Err(fault) => {
                 if fault == Fault::Refused(Reason::AwaitingApproval) {
-                    self.remember(message, evidence, &admission).map_err(|fault| no(fault, recorded))?;
+                    self.remember(message, (sealed, evidence), &admission).map_err(|fault| no(fault, recorded))?;
                 }
                 Err(no(fault, recorded))
             }
@@ -248,7 +276,8 @@ impl Talk<'_> {
         )
     }
 
-    fn remember(&self, body: u8, evidence: &Evidence, admission: &Admission) -> Result<(), Fault> {
+    // It waits as it came: who reads the records before it is let in finds no secret in it.
+    fn remember(&self, body: u8, (sealed, evidence): (&Base64, &Evidence), admission: &Admission) -> Result<(), Fault> {
         let (Evidence::Pkcs10(request) | Evidence::Crmf(request)) = evidence;
         let now = self.ra.now();
         let exchange = Exchange {
@@ -265,7 +294,7 @@ impl Talk<'_> {
             nonce: [0; 16],
             at: now,
             until: now.plus_s(APPROVAL_S),
-            request: Some(request.as_ref().to_vec()),
+            request: Some(sealed.as_ref().to_vec()),
         };
         if !self.scep.store.begin_exchange(&exchange)? {
             let known = self.scep.store.exchange(&exchange.id)?;
@@ -282,14 +311,14 @@ impl Talk<'_> {
         let found = self.scep.store.exchange(&self.id()).map_err(|fault| self.no(fault.into()))?;
         let found = found.ok_or_else(|| self.no(Reason::TransactionUnknown.into()))?;
         let no = |fault, recorded| No { who: found.subject.to_string(), fault, recorded };
-        let (ExchangeState::Waiting, Some(request)) = (found.state, &found.request) else {
+        let (ExchangeState::Waiting, Some(sealed)) = (found.state, &found.request) else {
             return Err(no(Reason::TransactionClosed.into(), None));
         };
         if self.ra.now() > found.until {
             return Err(no(Reason::TransactionClosed.into(), None));
         }
         let admission = self.again(&found).map_err(|fault| no(fault, None))?;
-        let evidence = Evidence::Pkcs10(request.clone().into());
+        let evidence = self.opened(sealed).map_err(|fault| no(fault, None))?;
         let kind = if found.body == RENEWAL_REQ { EnrolmentKind::Renewal } else { EnrolmentKind::New };
         let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence: &evidence };
         let requester = Caller { instance: found.instance.clone(), ..self.caller.clone() };
@@ -323,7 +352,8 @@ impl Talk<'_> {
         if matches!(self.signer, Signer::Own(_)) {
             return Err(Reason::ClientUnknown.into());
         }
-        let of = IssuerAndSerialNumber::decode(of)?;
+        // What is none is answered as what there is not: whether somebody else's envelope opened to one, nobody learns.
+        let of = IssuerAndSerialNumber::decode(of).map_err(|_| Reason::SerialUnknown)?;
         let ca = self.ra.cas().for_profile(&self.offered.profile)?;
         let is_its = ca.certificate().is_some_and(|own| own.tbs().subject.matches(&of.issuer));
         if is_its { Ok((ca, of)) } else { Err(Reason::SerialUnknown.into()) }

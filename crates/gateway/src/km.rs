@@ -5,7 +5,7 @@ use model::contract::acme::{AcmeAnswered, AnswerAcme, ReportSeen};
 use model::contract::authority::{AnswerOcsp, Done, OcspAnswered};
 use model::contract::enrolment::{
     AnswerCmp, CaCertificates, CaCertificatesShown, CertifyServer, CmpAnswered, CurrentCrl, CurrentCrlShown, Enrol,
-    Enrolled, ServerCertified,
+    Enrolled, SealingKeyShown, ServerCertified, ShowSealingKey,
 };
 use model::contract::scep::{AnswerScep, ScepAnswered};
 use ports::Link;
@@ -33,6 +33,11 @@ pub trait Km: Send + Sync + 'static {
     /// # Errors
     /// [`Fault`]
     fn answer_scep(&self, call: &AnswerScep) -> Result<ScepAnswered, Fault>;
+    /// The key to which goes what only km may read.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn sealing_key(&self, call: &ShowSealingKey) -> Result<SealingKeyShown, Fault>;
     /// Tells what was seen where a name is to be proved.
     ///
     /// # Errors
@@ -74,6 +79,9 @@ impl Km for OverTheBus {
         self.0.call(call)
     }
     fn answer_scep(&self, call: &AnswerScep) -> Result<ScepAnswered, Fault> {
+        self.0.call(call)
+    }
+    fn sealing_key(&self, call: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
         self.0.call(call)
     }
     fn report_seen(&self, call: &ReportSeen) -> Result<Done, Fault> {

@@ -168,9 +168,11 @@ impl Ra {
         cmp.or_else(|| self.acme().map(|front| (front.acme.sealed.as_ref(), front.acme.secrets.as_ref())))
     }
 
-    /// The key to which one-time secrets are sealed, where MACs are verified with them.
+    /// The key to which one-time secrets are sealed, where MACs are verified with them, and requests over SCEP, which have them in them.
     pub(crate) fn sealing_key(&self, _: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
-        let key = self.sealed().map(|(_, secrets)| secrets.public_key()).transpose()?;
+        let of_scep = || self.scep.as_ref().map(|scep| scep.secrets.as_ref());
+        let secrets = self.sealed().map(|(_, secrets)| secrets).or_else(of_scep);
+        let key = secrets.map(|secrets| secrets.public_key()).transpose()?;
         Ok(SealingKeyShown { key: key.map(|key| key.to_vec().into()) })
     }
 

@@ -6,6 +6,7 @@ use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
 use adapters::http::Shown;
 use adapters::http::serve::Service;
+use adapters::keystore::FileKeystore;
 use adapters::looking::FromHere;
 use gateway::{
     Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Scep, Setting, Status, Tls, WithAcme, WithCmp, WithScep,
@@ -29,6 +30,7 @@ pub(crate) struct Door {
     config: GatewayConfig,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    keystore: Arc<FileKeystore>,
     link: Arc<Link>,
     open: Option<Gateway>,
     wait: u32,
@@ -39,7 +41,8 @@ impl Door {
     pub(crate) fn new(workshop: &Workshop, link: &Arc<Link>) -> Result<Self> {
         let config = workshop.config.gateway.clone().ok_or_else(no_gateway)?;
         let (clock, entropy) = (Arc::clone(&workshop.clock), Arc::clone(&workshop.entropy));
-        Ok(Self { config, clock, entropy, link: Arc::clone(link), open: None, wait: 0 })
+        let (keystore, link) = (Arc::clone(&workshop.keystore), Arc::clone(link));
+        Ok(Self { config, clock, entropy, keystore, link, open: None, wait: 0 })
     }
 
     /// Where it listens: for EST, and for status.
@@ -122,8 +125,9 @@ impl Door {
     /// SCEP, if the settings say that it is answered: the same at both addresses, for a client may ask at one and go on at the other.
     fn scep(&self, km: &Arc<dyn Km>) -> Option<Arc<Scep>> {
         let labels: Vec<_> = self.config.scep.keys().cloned().collect();
-        let make = || Scep::new(Arc::clone(km), Arc::clone(&self.clock), Arc::clone(&self.entropy), labels.clone());
-        (!labels.is_empty()).then(|| Arc::new(make()))
+        let (clock, entropy, keystore) =
+            (Arc::clone(&self.clock), Arc::clone(&self.entropy), Arc::clone(&self.keystore));
+        (!labels.is_empty()).then(|| Arc::new(Scep::new(Arc::clone(km), clock, entropy, keystore, labels)))
     }
 
     fn tls(&self, km: &dyn Km) -> Result<Tls> {

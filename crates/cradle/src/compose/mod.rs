@@ -297,7 +297,11 @@ impl Workshop {
     pub(crate) fn scep(&self) -> Option<Scep> {
         let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.scep.is_empty())?;
         let labels = gateway.scep.iter().map(|(label, config)| (label.clone(), config.profile.clone()));
-        Some(Scep { labels: labels.collect(), store: self.store.clone() })
+        Some(Scep {
+            labels: labels.collect(),
+            store: self.store.clone(),
+            secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
+        })
     }
 
     /// What it takes to have certificates made by foreign authorities.

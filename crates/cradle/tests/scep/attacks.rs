@@ -15,25 +15,26 @@ fn is(said: &Said, status: &str) {
 }
 
 /// A key and a certificate of its own for it.
-fn stranger(site: &Site, name: &str) {
+pub fn stranger(site: &Site, name: &str) {
     site.key(name);
     own(&site.b, name);
 }
 
 /// Has NAME enrol with a challenge. Its certificate stands in NAME.pem then.
 #[track_caller]
-fn enrols(up: &Up<'_>, name: &str, challenge: &str) {
+pub fn enrols(up: &Up<'_>, name: &str, challenge: &str) {
     let site = up.site;
     stranger(site, name);
     let envelope = usual(&site.b, &request(&site.b, name, "/", Some(challenge)));
     let got = Draft::new(PKCS_REQ, name, envelope).sent(up, "devices");
     let pem = format!("{name}.new");
     opened(&site.b, name, &got, &pem);
+    site.b.write(&format!("{name}.own"), site.read(&format!("{name}.pem")));
     site.b.write(&format!("{name}.pem"), site.read(&pem));
 }
 
 /// A renewal for the key NEW, signed by OLD.
-fn renewal(up: &Up<'_>, new: &str, old: &str) -> Said {
+pub fn renewal(up: &Up<'_>, new: &str, old: &str) -> Said {
     let site = up.site;
     let subject = foreign(
         &site.b.dir,
@@ -95,11 +96,12 @@ fn no_other_type_of_message_is_opened() {
         // What it has in it was not even looked at.
         assert_eq!(Draft::new(number, "a", b"no envelope".to_vec()).sent(&up, "devices"), got);
     }
-    // A request for a certificate where something else is expected is none.
-    for number in [CERT_POLL, GET_CERT, GET_CRL] {
-        is(&Draft::new(number, "a", envelope.clone()).sent(&up, "devices"), "2 1");
-    }
+    // A request for a certificate where something else is expected is not read; who asks is asked first.
+    let refused = [CERT_POLL, GET_CERT, GET_CRL]
+        .map(|number| Draft::new(number, "a", envelope.clone()).sent(&up, "devices").refused());
     up.down();
+    let codes = ["transaction-unknown", "client-unknown", "client-unknown"];
+    refused.iter().zip(codes).for_each(|(identifier, code)| site.why(identifier, code));
     assert!(site.standing("ldevid").is_empty());
 }
 
@@ -141,6 +143,32 @@ fn how_an_envelope_did_not_open_nobody_learns() {
     assert_eq!(up.post("devices", &message).said(&up), no);
     // And what is as it should be.
     opened(&site.b, "a", &ask(good), "a.new");
+    up.down();
+}
+
+#[test]
+fn what_another_envelope_opened_to_a_device_does_not_learn() {
+    let site = Site::new("scep-names");
+    let challenge = site.challenge("SN000001", &[]);
+    let up = site.up();
+    up.fetch("devices");
+    enrols(&up, "a", &challenge);
+    let csr = request(&site.b, "a", "/", Some("SN000002:secret"));
+    let right = issuer_and_number(&site.b, "a.pem");
+    let elsewhere = issuer_and_number(&site.b, "a.own");
+    let mut torn = usual(&site.b, &right);
+    let last = torn.len() - 1;
+    torn[last] ^= 1;
+    let inside = [&b""[..], b"x", &csr, &right[1..], &[&right[..], b"\0"].concat(), &elsewhere];
+    let envelopes: Vec<_> = inside.iter().map(|plain| usual(&site.b, plain)).chain([torn]).collect();
+    for (number, envelope) in [GET_CERT, GET_CRL].into_iter().flat_map(|n| envelopes.iter().map(move |e| (n, e))) {
+        let got = Draft::new(number, "a", envelope.clone()).sent(&up, "devices");
+        assert_eq!((got.status.as_str(), got.text.len()), ("2 4", "Refused. Identifier: ".len() + 32), "{}", got.text);
+        assert!(got.text.starts_with("Refused. Identifier: "), "{}", got.text);
+    }
+    for envelope in &envelopes {
+        Draft::new(CERT_POLL, "a", envelope.clone()).sent(&up, "devices").refused();
+    }
     up.down();
 }
 
@@ -322,9 +350,12 @@ fn only_who_waits_hears_what_operators_decided() {
     let got = Draft::new(PKCS_REQ, "a", usual(&site.b, &csr)).sent(&up, "guarded");
     assert_eq!(got.status, "3 ");
     let poll = usual(&site.b, &issuer_and_subject(&site.b, "ra.pem"));
+    let nothing = usual(&site.b, b"");
     let asks = |up: &Up<'_>, poll: &[u8], by: &str, transaction: &str| {
         Draft { transaction, ..Draft::new(CERT_POLL, by, poll.to_vec()) }.sent(up, "guarded")
     };
+    // What is in the envelope says nothing that the transaction and the key do not.
+    assert_eq!(asks(&up, &poll, "a", "T-1"), asks(&up, &nothing, "a", "T-1"));
     assert_eq!(asks(&up, &poll, "a", "T-1").status, "3 ");
     let mut refused = Vec::new();
     let strangers = [("b", "T-1"), ("a", "T-2")];

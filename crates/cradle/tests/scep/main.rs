@@ -15,5 +15,6 @@ mod common;
 
 mod attacks;
 mod hand;
+mod keys;
 mod site;
 mod strongswan;

@@ -4,7 +4,8 @@ use super::*;
 use model::contract::acme::{AcmeAnswered, AnswerAcme, ReportSeen};
 use model::contract::authority::{Done, OcspAnswered};
 use model::contract::enrolment::{
-    AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, ServerCertified,
+    AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, SealingKeyShown, ServerCertified,
+    ShowSealingKey,
 };
 use model::contract::scep::{AnswerScep, ScepAnswered};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,9 @@ impl Km for Teller {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_scep(&self, _: &AnswerScep) -> Result<ScepAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn sealing_key(&self, _: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn certify_server(&self, _: &CertifyServer) -> Result<ServerCertified, Fault> {
@@ -127,6 +131,9 @@ impl Km for OneAfterTheOther {
         Err(Fault::unavailable("not asked here"))
     }
     fn answer_scep(&self, _: &AnswerScep) -> Result<ScepAnswered, Fault> {
+        Err(Fault::unavailable("not asked here"))
+    }
+    fn sealing_key(&self, _: &ShowSealingKey) -> Result<SealingKeyShown, Fault> {
         Err(Fault::unavailable("not asked here"))
     }
     fn certify_server(&self, _: &CertifyServer) -> Result<ServerCertified, Fault> {

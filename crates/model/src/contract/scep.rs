@@ -26,7 +26,7 @@ pub struct AnswerScep {
 pub enum ScepWish {
     /// A certificate.
     Enrol {
-        /// A `CertificationRequest` in DER.
+        /// A `CertificationRequest` in DER, sealed to km's key and bound to [`request_info`].
         request: Base64,
         /// The one-time secret that the client knows.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub enum ScepWish {
     },
     /// A certificate in the place of the signer's.
     Renew {
-        /// A `CertificationRequest` in DER.
+        /// The same.
         request: Base64,
     },
     /// The certificate that was asked for in this transaction.
@@ -49,6 +49,13 @@ pub enum ScepWish {
         /// `IssuerAndSerialNumber` in DER.
         of: Base64,
     },
+}
+
+/// What a request that is sealed to km is bound to. It has the client's one-time secret in it, which whoever carries calls must not read
+/// before it is used.
+#[must_use]
+pub fn request_info(label: &EstLabel, transaction: &str) -> Vec<u8> {
+    format!("cradle request over scep {label} {transaction}").into_bytes()
 }
 
 /// What became of it.

@@ -144,6 +144,12 @@ impl PkiMessage {
         if is_over_it && is_signed { Ok(content) } else { Err(Unverified::Signature) }
     }
 
+    /// What is signed, if anything is. Nobody has verified it.
+    #[must_use]
+    pub fn content(&self) -> Option<&[u8]> {
+        self.signed.content()
+    }
+
     /// Whether an answer can be encrypted for whoever signed: for keys of RSA only.
     #[must_use]
     pub fn takes_secrets(&self) -> bool {

@@ -4,7 +4,7 @@
 //! decode_path, decode_query  where a request goes, and what for
 //! PkiMessage::decode         the signed outside: type, transaction, nonce, whose certificate; verify
 //! Envelope::decode           the encrypted inside: for whom, how, and open with the content key
-//! IssuerAndSubject::decode, IssuerAndSerialNumber::decode  the inside of what asks for something that there is
+//! IssuerAndSerialNumber::decode  the inside of what asks for something that there is
 //! CertRep                    the answer: what is to be signed, and the message around the signature
 //! ```
 //! Source: RFC 8894.
@@ -21,7 +21,7 @@ mod path;
 mod tests;
 
 pub use certrep::{CertRep, FailInfo, Outcome, Signing, crl_only};
-pub use content::{IssuerAndSerialNumber, IssuerAndSubject};
+pub use content::IssuerAndSerialNumber;
 pub use envelope::{Cipher, Envelope, Recipient, RecipientId, Transport, write_envelope};
 pub use fault::{Told, told};
 pub use message::{MessageType, NONCE_LEN, PkiMessage, TransactionName, Unverified};

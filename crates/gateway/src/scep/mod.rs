@@ -5,60 +5,45 @@
 //! Prevents: work for what is of no type that is answered; an answer that tells how an envelope did not open; a key of km's that opens
 //! what strangers send.
 
+mod inside;
+mod place;
+
 use crate::est::untold;
-use crate::identity::{Certified, certified_for_scep};
 use crate::km::Km;
 use adapters::http::serve::{Answer, BodyLimits, Content, Head, Request, Service, Taking};
-use adapters::keystore::memory::MemoryKey;
-use adapters::keystore::transport::{TransportKey, encrypt_content_key};
-use model::contract::enrolment::ShownSecret;
-use model::contract::scep::{AnswerScep, ScepAnswered, ScepWish};
-use model::{EstLabel, Fault, TransactionId, UnixTime};
+use adapters::keystore::FileKeystore;
+use adapters::keystore::transport::encrypt_content_key;
+use inside::{Inside, Sealing};
+use model::contract::scep::{AnswerScep, ScepAnswered};
+use model::{EstLabel, Fault, TransactionId};
+use place::{Desk, Identity, Place};
 use ports::clock::random;
 use ports::{Clock, Entropy, Signer};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use wire::est::certs_only;
 use wire::scep::{
-    BadPath, CA_RA_CERT, CAPABILITIES, CertRep, Cipher, Envelope, FailInfo, IssuerAndSerialNumber, IssuerAndSubject,
-    MESSAGE_LEN_MAX, MessageType, Operation, Outcome, PKI_MESSAGE, PkiMessage, RecipientId, Signing, Told, Transport,
-    Unverified, crl_only, decode_message, decode_path, decode_query, told, write_envelope,
+    BadPath, CA_RA_CERT, CAPABILITIES, CertRep, Cipher, Envelope, FailInfo, MESSAGE_LEN_MAX, MessageType, Operation,
+    Outcome, PKI_MESSAGE, PkiMessage, Signing, Told, Transport, Unverified, crl_only, decode_message, decode_path,
+    decode_query, told, write_envelope,
 };
-use x509::{Certificate, CertificationRequest, KeyType, sha256};
+use x509::Certificate;
 use zeroize::Zeroizing;
 
 /// How long a client may take to send its message.
 const MESSAGE_WITHIN: Duration = Duration::from_secs(20);
 /// When a client asks again if it asked too often, or km does not answer, in seconds.
 const RETRY: &str = "30";
-/// The gateway's key: what every client of this protocol can encrypt for.
-const KEY_TYPE: KeyType = KeyType::Rsa(2048);
-
 /// SCEP.
 pub struct Scep {
     km: Arc<dyn Km>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    labels: BTreeMap<EstLabel, Mutex<Place>>,
-}
-
-/// Who the gateway is under a label. Made for the first who asks.
-#[derive(Default)]
-struct Place {
-    /// A key that is not certified yet: it is made once, however often km does not answer.
-    key: Option<Zeroizing<Vec<u8>>>,
-    identity: Option<Arc<Identity>>,
-}
-
-/// A key and its certificate.
-struct Identity {
-    signer: MemoryKey,
-    transport: TransportKey,
-    certificate: Certificate,
-    chain: Vec<Vec<u8>>,
-    due: UnixTime,
+    keystore: Arc<FileKeystore>,
+    sealing: Sealing,
+    labels: BTreeMap<EstLabel, Place>,
 }
 
 /// SCEP beside what else is answered at an address.
@@ -118,16 +103,18 @@ impl Service for Scep {
             (_, Operation::PkiOperation) => return not_so("GET, POST"),
             (_, Operation::GetCaCaps | Operation::GetCaCert) => return not_so("GET"),
         };
-        let own = match self.identity(&label, place) {
-            Ok(own) => own,
+        let desk = Desk { km: self.km.as_ref(), keystore: &self.keystore, label: &label, now: self.clock.now() };
+        let held = match place.identities(&desk) {
+            Ok(held) => held,
             Err(fault) => return untold(&fault),
         };
+        let Some(newest) = held.first() else { return untold(&Fault::unavailable("the gateway has no certificate")) };
         match message {
             None => {
-                let chain: Vec<&[u8]> = own.chain.iter().map(Vec::as_slice).collect();
+                let chain: Vec<&[u8]> = newest.chain.iter().map(Vec::as_slice).collect();
                 Answer::new(200, CA_RA_CERT, Content::Octets(certs_only(&chain))).with("cache-control", "no-store")
             }
-            Some(octets) => self.operate(label, &own, &octets),
+            Some(octets) => self.operate(label, &held, &octets),
         }
     }
 }
@@ -146,56 +133,36 @@ const UNOPENED: No = (FailInfo::BadMessageCheck, "The message is not signed or e
 type Ways = (Cipher, Transport);
 
 impl Scep {
-    /// SCEP before this km, under these labels.
+    /// SCEP before this km, under these labels. Its keys are in this keystore.
     #[must_use]
     pub fn new(
         km: Arc<dyn Km>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        keystore: Arc<FileKeystore>,
         labels: impl IntoIterator<Item = EstLabel>,
     ) -> Self {
-        let labels = labels.into_iter().map(|label| (label, Mutex::default())).collect();
-        Self { km, clock, entropy, labels }
-    }
-
-    fn identity(&self, label: &EstLabel, place: &Mutex<Place>) -> Result<Arc<Identity>, Fault> {
-        // Held while km is asked: who comes meanwhile wants the same certificate.
-        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        if let Some(own) = place.identity.as_ref().filter(|own| now < own.due) {
-            return Ok(Arc::clone(own));
-        }
-        let key = match place.key.take() {
-            Some(key) => key,
-            None => MemoryKey::generate_pkcs8(KEY_TYPE).map_err(|_| Fault::unavailable("no key could be made"))?,
-        };
-        let certified = match certified_for_scep(self.km.as_ref(), label, key.clone()) {
-            Ok(certified) => certified,
-            Err(fault) => {
-                place.key = Some(key);
-                return Err(fault);
-            }
-        };
-        let own = Arc::new(Identity::of(certified).ok_or(Fault::unavailable("the new key cannot be used"))?);
-        place.identity = Some(Arc::clone(&own));
-        Ok(own)
+        let labels = labels.into_iter().map(|label| (label, Place::default())).collect();
+        Self { km, clock, entropy, keystore, sealing: Sealing::default(), labels }
     }
 
     /// Answers a message. What is refused is answered by one, too; what is our trouble, by HTTP.
-    fn operate(&self, label: EstLabel, own: &Identity, octets: &[u8]) -> Answer {
+    fn operate(&self, label: EstLabel, held: &[Arc<Identity>], octets: &[u8]) -> Answer {
         let Ok(message) = PkiMessage::decode(octets) else {
             return Answer::text(400, "This is no message of SCEP.");
         };
-        let (wish, ways) = match self.opened(own, &message) {
+        // Whom the client knows answers.
+        let Some(own) = Identity::named(held, message.content()) else {
+            return untold(&Fault::unavailable("the gateway has no certificate"));
+        };
+        let (inside, ways) = match self.opened(own, &message) {
             Ok(opened) => opened,
             Err((fail_info, why)) => {
                 return self.reply(own, &message, Outcome::Failure(fail_info, why.to_owned()));
             }
         };
-        let is_list = matches!(wish, ScepWish::Crl { .. });
-        let transaction = message.transaction_id.as_str().to_owned();
-        let signer = message.signer.der().to_vec().into();
-        let outcome = match self.km.answer_scep(&AnswerScep { label, transaction, signer, wish }) {
+        let is_list = matches!(inside, Inside::Crl { .. });
+        let outcome = match self.asked(label, &message, inside) {
             Ok(ScepAnswered { outcome: Ok(der), .. }) => {
                 let der = der.as_ref();
                 let content = if is_list { crl_only(der) } else { certs_only(&[der]) };
@@ -213,8 +180,20 @@ impl Scep {
         self.reply(own, &message, outcome)
     }
 
+    /// What km says of it.
+    fn asked(&self, label: EstLabel, message: &PkiMessage, inside: Inside) -> Result<ScepAnswered, Fault> {
+        let transaction = message.transaction_id.as_str().to_owned();
+        let signer = message.signer.der().to_vec().into();
+        let wish = inside.for_km(&self.sealing.key(self.km.as_ref())?, &label, &transaction)?;
+        let answered = self.km.answer_scep(&AnswerScep { label, transaction, signer, wish })?;
+        if let Err(Fault::Unavailable(_)) = &answered.outcome {
+            self.sealing.forget();
+        }
+        Ok(answered)
+    }
+
     /// What a message asks for, if it is one that is answered, and its signature and its envelope are as they should be.
-    fn opened(&self, own: &Identity, message: &PkiMessage) -> Result<(ScepWish, Ways), No> {
+    fn opened(&self, own: &Identity, message: &PkiMessage) -> Result<(Inside, Ways), No> {
         // Before anything of it is opened or read.
         match message.message_type {
             MessageType::RenewalReq
@@ -246,7 +225,7 @@ impl Scep {
         let otherwise = self.content_key(cipher);
         let key = own.transport.content_key(transport, &recipient.encrypted_key, otherwise);
         let content = envelope.open(&key).unwrap_or_default();
-        Ok((wish(&message.message_type, &content).ok_or(UNOPENED)?, (cipher, transport)))
+        Ok((Inside::read(&message.message_type, content).ok_or(UNOPENED)?, (cipher, transport)))
     }
 
     fn content_key(&self, cipher: Cipher) -> Zeroizing<Vec<u8>> {
@@ -277,68 +256,6 @@ impl Scep {
             Err(_) => untold(&Fault::unavailable("the key that signs answers does not sign")),
         }
     }
-}
-
-impl Identity {
-    fn of(Certified { chain, key, due }: Certified) -> Option<Self> {
-        let certificate = Certificate::decode(chain.first()?).ok()?;
-        let signer = MemoryKey::open(&key).ok()?.with_algorithm(Signing::ALGORITHM).ok()?;
-        Some(Self { signer, transport: TransportKey::open(&key).ok()?, certificate, chain, due })
-    }
-
-    fn is_named(&self, id: &RecipientId) -> bool {
-        let tbs = self.certificate.tbs();
-        match id {
-            RecipientId::IssuerAndSerialNumber(issuer, serial) => {
-                *serial == tbs.serial_number && issuer.matches(&tbs.issuer)
-            }
-            RecipientId::SubjectKeyIdentifier(identifier) => {
-                let own = tbs.extension(x509::oids::SUBJECT_KEY_IDENTIFIER);
-                let own = own.and_then(|own| x509::extension::decode_subject_key_identifier(&own.value));
-                own.is_some_and(|own| own == *identifier)
-            }
-        }
-    }
-}
-
-/// What a message asks for. `None` if what was in its envelope is not what it must be: so it is with a wrong key, too.
-fn wish(message_type: &MessageType, content: &[u8]) -> Option<ScepWish> {
-    let octets = || content.to_vec().into();
-    // One whose signature does not hold is none, too: who changes the octets of another's envelope sees nothing of what comes out.
-    let request = || CertificationRequest::decode(content).ok().filter(|request| request.verify().is_ok());
-    Some(match message_type {
-        MessageType::PkcsReq => {
-            let request = request()?;
-            ScepWish::Enrol { request: octets(), secret: request.challenge_password.as_deref().map(shown) }
-        }
-        MessageType::RenewalReq => {
-            request()?;
-            ScepWish::Renew { request: octets() }
-        }
-        MessageType::CertPoll => {
-            IssuerAndSubject::decode(content).ok()?;
-            ScepWish::Poll
-        }
-        MessageType::GetCert => {
-            IssuerAndSerialNumber::decode(content).ok()?;
-            ScepWish::Certificate { of: octets() }
-        }
-        MessageType::GetCrl => {
-            IssuerAndSerialNumber::decode(content).ok()?;
-            ScepWish::Crl { of: octets() }
-        }
-        MessageType::Other => return None,
-    })
-}
-
-/// `DEVICE:SECRET`, as at EST. One without a name opens nothing.
-fn shown(challenge: &[u8]) -> ShownSecret {
-    let at = challenge.iter().rposition(|octet| *octet == b':');
-    let (user, secret) = match at.and_then(|at| challenge.split_at_checked(at)) {
-        Some((user, secret)) => (user, secret.get(1..).unwrap_or_default()),
-        None => (&[][..], challenge),
-    };
-    ShownSecret { user: String::from_utf8_lossy(user).into_owned(), digest: sha256(secret) }
 }
 
 /// What a client is told that is not let in: always the same, but for what it can mend or wait for.
