@@ -9,8 +9,8 @@ openssl req -newkey rsa:2048 -nodes -keyout ra.key -out ra.csr -subj "/O=Cradle 
 printf 'keyUsage=critical,digitalSignature,keyEncipherment\nbasicConstraints=CA:FALSE\n' > ext
 openssl x509 -req -in ra.csr -CA ca.pem -CAkey ca.key -set_serial 7 -days 36500 -extfile ext -out ra.pem
 openssl crl2pkcs7 -nocrl -certfile ra.pem -certfile ca.pem -outform DER -out chain.p7
-openssl x509 -in ra.pem -outform DER -out "$to/openssl-3.0.20-ra.der"
-openssl pkcs8 -topk8 -nocrypt -in ra.key -outform DER -out "$to/openssl-3.0.20-ra-key.der"
+openssl x509 -in ra.pem -outform DER -out "$to/openssl-3.0.19-ra.der"
+openssl pkcs8 -topk8 -nocrypt -in ra.key -outform DER -out "$to/openssl-3.0.19-ra-key.der"
 python3 "$script" 18894 &
 taking=$!
 trap 'kill $taking' EXIT

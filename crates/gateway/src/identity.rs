@@ -1,4 +1,4 @@
-//! The gateway's own certificates, from km: their keys are made anew each time, and never leave memory.
+//! The gateway's own certificates, from km. The keys of those for TLS are made anew each time, and never leave memory.
 
 use crate::km::Km;
 use adapters::keystore::memory::MemoryKey;

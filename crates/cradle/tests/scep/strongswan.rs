@@ -1,7 +1,8 @@
 //! strongSwan's `pki --scepca` and `pki --scep`.
 
-use crate::common::foreign;
+use crate::common::{Box_, foreign, port_of_its_own, text};
 use crate::site::{Site, Up};
+use std::process::Command;
 
 /// The names that the profile gives a device: a client must write some.
 pub fn names_of(site: &Site, serial: &str) -> String {
@@ -76,4 +77,24 @@ fn strongswan_waits_for_operators() {
     foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "root.pem", "-untrusted", "factory.pem", "first.pem"]);
     up.down();
     assert_eq!(site.standing("guarded").len(), 1);
+}
+
+#[test]
+fn the_lines_of_the_chapter_work_as_they_stand() {
+    let b = Box_::empty("scep-chapter");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gateway.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let (_, block) = document.split_once("```sh with-strongswan\n").unwrap();
+    let (script, _) = block.split_once("\n```").unwrap();
+    let script = script.replace("8080", &port_of_its_own().to_string());
+    // The box ends even if a line before that fails.
+    let script = format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}");
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_cradle")).parent().unwrap().display().to_string();
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", &script]).current_dir(&b.dir).env_clear();
+    let output = command.env("PATH", format!("{binary}:/usr/bin:/bin")).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert_eq!(out.matches("pem: OK").count(), 2, "{out}");
+    assert!(out.contains("it came over SCEP") && out.contains("which it renews"), "{out}");
 }

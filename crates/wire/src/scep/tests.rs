@@ -9,8 +9,8 @@ use x509::{Certificate, CertificationRequest, Writer, sha256};
 
 const STRONGSWAN: &[u8] = include_bytes!("../../../../testdata/rfc8894/strongswan-5.9.8-pkcsreq.der");
 const MICROMDM: &[u8] = include_bytes!("../../../../testdata/rfc8894/micromdm-2.1.0-pkcsreq-sha1.der");
-const RA: &[u8] = include_bytes!("../../../../testdata/rfc8894/openssl-3.0.20-ra.der");
-const RA_KEY: &[u8] = include_bytes!("../../../../testdata/rfc8894/openssl-3.0.20-ra-key.der");
+const RA: &[u8] = include_bytes!("../../../../testdata/rfc8894/openssl-3.0.19-ra.der");
+const RA_KEY: &[u8] = include_bytes!("../../../../testdata/rfc8894/openssl-3.0.19-ra-key.der");
 
 fn ra() -> Certificate {
     Certificate::decode(RA).unwrap()
