@@ -252,6 +252,8 @@ impl Talk<'_> {
         let no = |fault, recorded| No { who: device.clone(), fault, recorded };
         let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence };
         let admission = self.ra.asked(&wish, proved).map_err(|fault| no(fault, None))?;
+        // Before operators are asked.
+        self.is_free(&admission).map_err(|fault| no(fault, None))?;
         let recorded = Some(admission.transaction_id);
         match self.ra.let_in(self.caller, &wish, &admission) {
             Ok(certificate) => Ok((recorded, certificate)),
@@ -274,6 +276,16 @@ impl Talk<'_> {
         sha256_of_parts(
             [b"scep".as_slice(), label.octets(), key.octets(), self.call.transaction.as_bytes()].into_iter(),
         )
+    }
+
+    /// Whether another request waits under the name of this transaction.
+    fn is_free(&self, admission: &Admission) -> Result<(), Fault> {
+        let known = self.scep.store.exchange(&self.id())?;
+        let waits = |known: &Exchange| known.state == ExchangeState::Waiting && self.ra.now() <= known.until;
+        match known.filter(waits) {
+            Some(known) if known.transaction_id != admission.transaction_id => Err(Reason::TransactionConflict.into()),
+            _ => Ok(()),
+        }
     }
 
     // It waits as it came: who reads the records before it is let in finds no secret in it.

@@ -225,6 +225,22 @@ pub fn issuer_and_number(b: &Box_, file: &str) -> Vec<u8> {
     w.finish()
 }
 
+/// The number of one with the issuer of a certificate in a file.
+pub fn with_issuer_of(b: &Box_, file: &str, one: &[u8]) -> Vec<u8> {
+    let (_, der) = pem::decode(&b.read(file)).unwrap();
+    let (issuer, _) = name_and_number(&der);
+    // The number stands last: its tag, its length, and at most 20 octets.
+    let len = (3..=22).find(|len| {
+        let at = one.len() - len;
+        one[at] == 2 && usize::from(one[at + 1]) == len - 2
+    });
+    let mut w = Writer::default();
+    w.sequence(|w| {
+        w.raw(&issuer).raw(&one[one.len() - len.unwrap()..]);
+    });
+    w.finish()
+}
+
 /// `IssuerAndSubject` of whoever: the name of the issuer of a certificate in a file, twice.
 pub fn issuer_and_subject(b: &Box_, file: &str) -> Vec<u8> {
     let (_, der) = pem::decode(&b.read(file)).unwrap();

@@ -1,6 +1,7 @@
 //! The keys of the gateway, which clients encrypt for, and what nobody reads who keeps or carries what they sent.
 
 use crate::attacks::{enrols, renewal, stranger};
+use crate::common::foreign;
 use crate::hand::{CERT_POLL, Draft, PKCS_REQ, RENEWAL_REQ, issuer_and_subject, opened, request, sealed_by, usual};
 use crate::site::{Site, Up};
 
@@ -97,4 +98,24 @@ fn a_secret_that_waits_for_operators_is_nowhere_in_the_clear() {
     opened(&site.b, "a", &Draft::new(CERT_POLL, "a", poll).sent(&up, "guarded"), "a.new");
     up.down();
     site.b.sound();
+}
+
+#[test]
+fn an_authority_that_took_the_place_of_another_certifies_the_gateway_anew() {
+    let site = Site::new("scep-rollover");
+    let challenge = site.challenge("SN000001", &[]);
+    let up = site.up();
+    let first = certificates(&up);
+    up.down();
+    site.b.ok(&["mode", "set", "ceremony"]);
+    site.b.ok(&["ca", "rollover", "factory", "--yes"]);
+    site.b.ok(&["mode", "set", "certificate-management"]);
+    site.b.write("chain.pem", site.b.ok(&["ca", "chain", "factory"]));
+    let up = site.up();
+    assert_ne!(certificates(&up), first);
+    up.fetch("devices");
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "ra.pem"]);
+    enrols(&up, "a", &challenge);
+    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "a.pem"]);
+    up.down();
 }

@@ -9,6 +9,7 @@ mod inside;
 mod place;
 
 use crate::est::untold;
+use crate::identity::certified_for_scep;
 use crate::km::Km;
 use adapters::http::serve::{Answer, BodyLimits, Content, Head, Request, Service, Taking};
 use adapters::keystore::FileKeystore;
@@ -103,7 +104,8 @@ impl Service for Scep {
             (_, Operation::PkiOperation) => return not_so("GET, POST"),
             (_, Operation::GetCaCaps | Operation::GetCaCert) => return not_so("GET"),
         };
-        let desk = Desk { km: self.km.as_ref(), keystore: &self.keystore, label: &label, now: self.clock.now() };
+        let certified = |key| certified_for_scep(self.km.as_ref(), &label, key);
+        let desk = Desk { certified: &certified, keystore: &self.keystore, label: &label, now: self.clock.now() };
         let held = match place.identities(&desk) {
             Ok(held) => held,
             Err(fault) => return untold(&fault),

@@ -4,8 +4,7 @@
 //! So a key is kept as long as its certificate lasts, in one of two places: the one in use, and the one before. km says which certificate
 //! a key has, and that it still holds; a key of which it does not is not used again.
 
-use crate::identity::{Certified, certified_for_scep};
-use crate::km::Km;
+use crate::identity::Certified;
 use adapters::keystore::FileKeystore;
 use adapters::keystore::memory::MemoryKey;
 use adapters::keystore::transport::TransportKey;
@@ -14,6 +13,7 @@ use ports::keystore::KeyFault;
 use std::sync::{Arc, Mutex, PoisonError};
 use wire::scep::{Envelope, RecipientId, Signing};
 use x509::{Certificate, KeyType};
+use zeroize::Zeroizing;
 
 /// What every client of this protocol can encrypt for.
 const KEY_TYPE: KeyType = KeyType::Rsa(2048);
@@ -42,7 +42,8 @@ pub(super) struct Identity {
 
 /// Where keys are, and who certifies them.
 pub(super) struct Desk<'a> {
-    pub(super) km: &'a dyn Km,
+    /// Has a key certified.
+    pub(super) certified: &'a dyn Fn(Zeroizing<Vec<u8>>) -> Result<Certified, Fault>,
     pub(super) keystore: &'a FileKeystore,
     pub(super) label: &'a EstLabel,
     pub(super) now: UnixTime,
@@ -88,7 +89,7 @@ impl Desk<'_> {
                 Err(KeyFault::Missing) => continue,
                 Err(fault) => return Err(fault.into()),
             };
-            match certified_for_scep(self.km, self.label, key) {
+            match (self.certified)(key) {
                 Ok(certified) => held.extend(Identity::of(certified, slot).map(Arc::new)),
                 Err(fault) if is_over(&fault) => {}
                 Err(fault) => return Err(fault),
@@ -102,11 +103,11 @@ impl Desk<'_> {
     fn made(&self, taken: Option<u8>) -> Result<Identity, Fault> {
         let slot = SLOTS.into_iter().find(|slot| Some(*slot) != taken).unwrap_or_default();
         let next = self.name("next");
-        let certified = match self.certified(&next) {
+        let certified = match self.certified_next(&next) {
             // Left behind by one who was interrupted long ago: its certificate is over. Another key takes its place.
             Err(fault) if is_over(&fault) => {
                 self.keystore.rename(&next, &self.name(slot))?;
-                self.certified(&next)
+                self.certified_next(&next)
             }
             certified => certified,
         }?;
@@ -115,7 +116,7 @@ impl Desk<'_> {
     }
 
     /// What km gives the key of this name, which is made if there is none: once, however often km does not answer.
-    fn certified(&self, next: &str) -> Result<Certified, Fault> {
+    fn certified_next(&self, next: &str) -> Result<Certified, Fault> {
         let key = match self.keystore.kept(next) {
             Err(KeyFault::Missing) => {
                 let key = MemoryKey::generate_pkcs8(KEY_TYPE)?;
@@ -124,7 +125,7 @@ impl Desk<'_> {
             }
             kept => kept?,
         };
-        certified_for_scep(self.km, self.label, key)
+        (self.certified)(key)
     }
 }
 
@@ -159,6 +160,116 @@ impl Identity {
                 let own = own.and_then(|own| x509::extension::decode_subject_key_identifier(&own.value));
                 own.is_some_and(|own| own == *identifier)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot go on here has failed")]
+mod tests {
+    use super::*;
+    use adapters::clock::SystemEntropy;
+    use std::cell::RefCell;
+    use std::path::PathBuf;
+
+    /// A certificate that holds for a hundred years.
+    const RA: &[u8] = include_bytes!("../../../../testdata/rfc8894/openssl-3.0.19-ra.der");
+
+    /// A box whose km answers as it is told, and remembers for which keys it was asked.
+    struct Scene {
+        directory: PathBuf,
+        keystore: FileKeystore,
+        label: EstLabel,
+        asked: RefCell<Vec<Vec<u8>>>,
+        answer: RefCell<Result<(), Fault>>,
+    }
+
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            let _left_behind = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+
+    impl Scene {
+        fn new(name: &str) -> Self {
+            let directory = std::env::temp_dir().join(format!("cradle-place-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&directory).unwrap();
+            let keystore =
+                FileKeystore::new(directory.clone(), b"passphrase".to_vec().into(), Arc::new(SystemEntropy::default()));
+            let label = "devices".parse().unwrap();
+            Self { directory, keystore, label, asked: RefCell::default(), answer: RefCell::new(Ok(())) }
+        }
+        fn look(&self, place: &Place, now: UnixTime) -> Result<Held, Fault> {
+            let certified = |key: Zeroizing<Vec<u8>>| {
+                self.asked.borrow_mut().push(key.to_vec());
+                self.answer.borrow().clone()?;
+                Ok(Certified { chain: vec![RA.to_vec()], key, due: due() })
+            };
+            let desk = Desk { certified: &certified, keystore: &self.keystore, label: &self.label, now };
+            place.identities(&desk)
+        }
+        fn keys(&self) -> usize {
+            let asked = self.asked.borrow();
+            asked.iter().collect::<std::collections::BTreeSet<_>>().len()
+        }
+        fn says(&self, fault: impl Into<Fault>) {
+            *self.answer.borrow_mut() = Err(fault.into());
+        }
+    }
+
+    fn ends() -> UnixTime {
+        Certificate::decode(RA).unwrap().tbs().not_after
+    }
+    fn due() -> UnixTime {
+        UnixTime::from_s(ends().s() - 100)
+    }
+    fn before(moment: UnixTime) -> UnixTime {
+        UnixTime::from_s(moment.s() - 1)
+    }
+
+    #[test]
+    fn the_former_one_lasts_until_its_end() {
+        let (scene, place) = (Scene::new("former"), Place::default());
+        assert_eq!(scene.look(&place, before(due())).unwrap().len(), 1);
+        assert_eq!(scene.look(&place, before(due())).unwrap().len(), 1);
+        assert_eq!(scene.keys(), 1);
+        let held = scene.look(&place, due()).unwrap();
+        assert_eq!((held.len(), scene.keys(), held[0].slot != held[1].slot), (2, 2, true));
+        // Who opens it anew finds both.
+        assert_eq!(scene.look(&Place::default(), before(due())).unwrap().len(), 2);
+        assert_eq!(scene.keys(), 2);
+        // All are over, and a new one is made.
+        assert_eq!(scene.look(&place, ends().plus_s(1)).unwrap().len(), 1);
+    }
+    #[test]
+    fn while_km_is_away_the_one_that_lasts_is_used_and_no_further_key_is_made() {
+        let (scene, place) = (Scene::new("away"), Place::default());
+        let away = || Fault::unavailable("km is away");
+        scene.says(away());
+        assert_eq!(scene.look(&place, before(due())).err(), Some(away()));
+        assert_eq!(scene.look(&place, before(due())).err(), Some(away()));
+        assert_eq!(scene.keys(), 1);
+        *scene.answer.borrow_mut() = Ok(());
+        assert_eq!((scene.look(&place, before(due())).unwrap().len(), scene.keys()), (1, 1));
+        scene.says(away());
+        assert_eq!(scene.look(&place, ends()).unwrap().len(), 1);
+        assert_eq!(scene.look(&place, ends().plus_s(1)).err(), Some(away()));
+        // Nor is one that is kept given up because km does not say.
+        assert_eq!(scene.look(&Place::default(), before(due())).err(), Some(away()));
+        scene.says(Reason::RateExceeded);
+        assert_eq!(scene.look(&Place::default(), before(due())).err(), Some(Reason::RateExceeded.into()));
+    }
+    #[test]
+    fn a_key_whose_certificate_does_not_hold_is_not_used_again() {
+        for over in [Reason::ClientRevoked, Reason::ClientExpired, Reason::AuthorityEnded, Reason::ClientUnknown] {
+            let scene = Scene::new(&format!("over-{over:?}"));
+            scene.look(&Place::default(), before(due())).unwrap();
+            scene.says(over);
+            // The one that is kept, the next one, and the one after it, which km would have to take.
+            assert_eq!(scene.look(&Place::default(), before(due())).err(), Some(over.into()));
+            assert_eq!(scene.keys(), 3);
+            *scene.answer.borrow_mut() = Ok(());
+            assert!(!scene.look(&Place::default(), before(due())).unwrap().is_empty());
         }
     }
 }

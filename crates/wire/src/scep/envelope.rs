@@ -273,12 +273,18 @@ fn cipher(r: &mut SliceReader<'_>) -> Read<Option<(Cipher, [u8; BLOCK_LEN])>> {
 fn transport(r: &mut SliceReader<'_>) -> Read<Option<Transport>> {
     let oid = ObjectIdentifier::decode(r)?;
     let parameters = if r.is_finished() { None } else { Some(r.tlv_bytes()?) };
-    let mut oaep = Writer::default();
-    write_oaep_sha256(&mut oaep);
+    // RFC 4055 §2.1: NULL is written, and none is read, too. OpenSSL writes none.
+    let is_oaep_sha256 = |said: &[u8]| {
+        [HashParameters::Null, HashParameters::Absent].into_iter().any(|parameters| {
+            let mut oaep = Writer::default();
+            write_oaep_sha256(parameters, &mut oaep);
+            oaep.finish() == said
+        })
+    };
     Ok(match (oid, parameters) {
         (RSA_ENCRYPTION, None | Some([5, 0])) => Some(Transport::Pkcs1),
         (oids::RSAES_OAEP, None | Some([0x30, 0])) => Some(Transport::OaepSha1),
-        (oids::RSAES_OAEP, Some(said)) if said == oaep.finish() => Some(Transport::OaepSha256),
+        (oids::RSAES_OAEP, Some(said)) if is_oaep_sha256(said) => Some(Transport::OaepSha256),
         _ => None,
     })
 }
@@ -287,15 +293,25 @@ fn write_transport(transport: Transport, w: &mut Writer) {
     match transport {
         Transport::Pkcs1 => _ = w.oid(RSA_ENCRYPTION).value(tag::NULL, &[]),
         Transport::OaepSha1 => _ = w.oid(oids::RSAES_OAEP).sequence(|_| {}),
-        Transport::OaepSha256 => write_oaep_sha256(w.oid(oids::RSAES_OAEP)),
+        Transport::OaepSha256 => write_oaep_sha256(HashParameters::Null, w.oid(oids::RSAES_OAEP)),
     }
 }
 
+/// How an algorithm without parameters is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HashParameters {
+    Null,
+    Absent,
+}
+
 // RSAES-OAEP-params: the hash, and the same for the mask.
-fn write_oaep_sha256(w: &mut Writer) {
+fn write_oaep_sha256(parameters: HashParameters, w: &mut Writer) {
     let sha256 = |w: &mut Writer| {
         w.sequence(|w| {
-            w.oid(SHA256).value(tag::NULL, &[]);
+            w.oid(SHA256);
+            if parameters == HashParameters::Null {
+                w.value(tag::NULL, &[]);
+            }
         });
     };
     w.sequence(|w| {
