@@ -258,6 +258,7 @@ mod tests {
         assert_eq!(scene.look(&Place::default(), before(due())).err(), Some(away()));
         scene.says(Reason::RateExceeded);
         assert_eq!(scene.look(&Place::default(), before(due())).err(), Some(Reason::RateExceeded.into()));
+        assert_eq!(scene.keys(), 2, "the first, and the one that was due when the first was over");
     }
     #[test]
     fn a_key_whose_certificate_does_not_hold_is_not_used_again() {
