@@ -3,20 +3,21 @@
 use crate::commands::Slots;
 use crate::enrolment::Setting;
 use crate::fault::{Failure, Result};
+use crate::keys::{Keys, Private};
 use crate::pieces::Pieces;
 use crate::state::Carried;
 use adapters::files;
 use adapters::http::{Files, PATIENCE, Shown};
-use adapters::keystore::memory::MemoryKey;
 use model::{DeviceId, DeviceType};
 use ports::Signer;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use update::uptane::ComponentId;
-use x509::{KeyType, SignatureAlgorithm, pem};
+use x509::pem;
 use zeroize::Zeroizing;
 
 /// Longest configuration, in octets.
@@ -42,6 +43,8 @@ struct Written {
     components: BTreeMap<String, ComponentConfig>,
     boot_id: Option<PathBuf>,
     enrolment: Option<Setting>,
+    /// A token of PKCS #11, in which keys are made and found (RFC 7512, with `module-path` and `pin-source`).
+    token: Option<String>,
 }
 
 /// What the agent is there for on a device: one of both, or both.
@@ -62,8 +65,9 @@ pub(crate) struct Config {
     pub(crate) device: DeviceId,
     /// Where the agent keeps what it knows and what is on its way. Nobody else may enter it.
     pub(crate) data: PathBuf,
-    /// The key that signs manifests: PKCS #8 in PEM.
+    /// The key that signs manifests: PKCS #8 in PEM, or the URI of one in the token.
     key: PathBuf,
+    token: Option<String>,
     director: Director,
     images: Images,
     tls: Option<Tls>,
@@ -203,7 +207,8 @@ impl Written {
     fn settle(self, directory: &Path) -> std::result::Result<Configured, String> {
         let here = |file: PathBuf| directory.join(file);
         let (device, data) = (self.device, here(self.data));
-        let enrolment = self.enrolment.map(|setting| setting.settle(&device, &data, directory)).transpose()?;
+        let enrolment =
+            self.enrolment.map(|setting| setting.settle(&device, &data, directory, self.token.clone())).transpose()?;
         let software = match (self.key, self.director, self.images, self.components) {
             (None, None, None, components) if components.is_empty() && enrolment.is_some() => None,
             (Some(key), Some(director), Some(images), mut components) => {
@@ -218,6 +223,7 @@ impl Written {
                     device: device.clone(),
                     data,
                     key: here(key),
+                    token: self.token,
                     director: Director { root: here(director.root), ..director },
                     images: Images { root: here(images.root), ..images },
                     tls,
@@ -266,15 +272,31 @@ impl Config {
     /// The ways to both repositories. The director's begins with the device.
     pub(crate) fn places(&self) -> Result<Places> {
         let director = format!("{}/{}", self.director.url.trim_end_matches('/'), self.device);
+        let shown = self.shown()?;
+        let below = |url: &str| self.below(url, shown.as_ref());
         Ok(Places {
-            director: self.below(&director)?,
-            director_metadata: self.below(&format!("{director}/metadata"))?,
-            metadata: self.below(&self.images.metadata)?,
-            targets: self.below(&self.images.targets)?,
+            director: below(&director)?,
+            director_metadata: below(&format!("{director}/metadata"))?,
+            metadata: below(&self.images.metadata)?,
+            targets: below(&self.images.targets)?,
         })
     }
 
-    fn below(&self, url: &str) -> Result<Files> {
+    fn keys(&self) -> Result<Keys> {
+        Keys::new(self.token.as_deref(), &self.data)
+    }
+
+    // What servers are shown that ask who the device is.
+    fn shown(&self) -> Result<Option<Shown>> {
+        match self.tls.as_ref().map(|tls| (&tls.certificate, &tls.key)) {
+            Some((Some(certificate), Some(key))) => {
+                Ok(Some(Shown { chain: certificates(certificate)?, key: self.keys()?.shown(&private(key)?)? }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn below(&self, url: &str, shown: Option<&Shown>) -> Result<Files> {
         let bad = |why: &dyn std::fmt::Display| {
             Failure::usage(format!("{url} cannot be used")).because(why).next("correct the configuration")
         };
@@ -283,13 +305,7 @@ impl Config {
         let files = match &self.tls {
             Some(tls) if url.starts_with("https://") => {
                 let anchors = certificates(&tls.anchors)?;
-                let shown = match (&tls.certificate, &tls.key) {
-                    (Some(certificate), Some(key)) => {
-                        Some(Shown { chain: certificates(certificate)?, key: pkcs8(key)? })
-                    }
-                    _ => None,
-                };
-                Files::showing(url, &anchors, shown.as_ref(), patience).map_err(|e| bad(&e))
+                Files::showing(url, &anchors, shown, patience).map_err(|e| bad(&e))
             }
             _ => Files::below(url, &[], patience).map_err(|e| bad(&e)),
         };
@@ -300,13 +316,18 @@ impl Config {
     }
 
     /// The key that signs manifests.
-    pub(crate) fn device_key(&self) -> Result<MemoryKey> {
-        signing(&self.key)
+    pub(crate) fn device_key(&self) -> Result<Arc<dyn Signer>> {
+        self.signing(&self.key)
     }
 
     /// The key that signs what a component reports, if it is another one.
-    pub(crate) fn component_key(&self, component: &ComponentConfig) -> Result<Option<MemoryKey>> {
-        component.key.as_deref().map(signing).transpose()
+    pub(crate) fn component_key(&self, component: &ComponentConfig) -> Result<Option<Arc<dyn Signer>>> {
+        component.key.as_deref().map(|key| self.signing(key)).transpose()
+    }
+
+    fn signing(&self, path: &Path) -> Result<Arc<dyn Signer>> {
+        let opened = self.keys()?.open_for_manifests(&private(path)?);
+        opened.map_err(|failure| Failure { what: format!("{} cannot be used", path.display()), ..failure })
     }
 }
 
@@ -325,24 +346,14 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<Vec<u8>>> {
     pem::blocks_labelled(&octets_of(path)?, "CERTIFICATE").ok_or_else(|| wrong(path, "it has no certificate in PEM"))
 }
 
-fn pkcs8(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+fn private(path: &Path) -> Result<Private> {
     if files::open_to_others(path).map_err(|e| wrong(path, e))? {
         return Err(wrong(path, ErrorKind::PermissionDenied)
             .because("others than its owner can read it")
             .next("chmod 600"));
     }
-    let found = pem::blocks_labelled(&octets_of(path)?, "PRIVATE KEY").map(|all| all.into_iter().map(Zeroizing::new));
-    found.and_then(|mut all| all.next()).ok_or_else(|| wrong(path, "it has no PRIVATE KEY (PKCS #8) in PEM"))
-}
-
-fn signing(path: &Path) -> Result<MemoryKey> {
-    let key = MemoryKey::open(&pkcs8(path)?).map_err(|e| wrong(path, e))?;
-    // As manifests are verified: one algorithm for each type of key.
-    let algorithm = match key.public_key().key_type() {
-        KeyType::Rsa(_) => SignatureAlgorithm::RsaPssSha256,
-        _ => return Ok(key),
-    };
-    key.with_algorithm(algorithm).map_err(|e| wrong(path, e))
+    let found = Private::of_pem(&octets_of(path)?);
+    found.ok_or_else(|| wrong(path, "it has neither PRIVATE KEY (PKCS #8) nor PKCS11 URI in PEM"))
 }
 
 #[cfg(test)]
@@ -361,7 +372,8 @@ mod tests {
         let path = dir.path().join("file.pem");
         files::replace(&path, text.as_bytes()).unwrap();
         assert_eq!(certificates(&path).ok().map(|all| all.len()), certificates_expected, "{text}");
-        assert_eq!(pkcs8(&path).ok().map(|der| der.to_vec()), has_key.then(|| vec![1]), "{text}");
+        let key = private(&path).ok().map(|key| matches!(key, Private::File(pkcs8) if *pkcs8 == [1]));
+        assert_eq!(key, has_key.then_some(true), "{text}");
     }
     #[test]
     fn a_key_and_its_certificates_may_be_in_one_file() {
@@ -377,6 +389,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key.pem");
         files::publish(&path, pem::encode("PRIVATE KEY", &[1]).as_bytes()).unwrap();
-        assert!(pkcs8(&path).is_err_and(|failure| failure.to_string().contains("others than its owner")));
+        assert!(private(&path).is_err_and(|failure| failure.to_string().contains("others than its owner")));
     }
 }

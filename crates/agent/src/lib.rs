@@ -16,6 +16,7 @@ mod enrolment;
 mod fault;
 mod follow;
 mod keep;
+mod keys;
 mod main_loop;
 mod pieces;
 mod report;

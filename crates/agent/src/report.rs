@@ -7,7 +7,6 @@ use adapters::files;
 use adapters::http::NotFetched;
 use adapters::sealing::seal;
 use model::{Nonce, UnixTime};
-use ports::Signer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

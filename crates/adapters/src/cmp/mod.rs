@@ -24,7 +24,7 @@ use crate::http::Shown;
 pub(crate) use connection::Connection;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::CertificateDer;
 use std::sync::Arc;
 
 #[cfg(feature = "installation")]
@@ -45,8 +45,5 @@ pub(crate) fn tls_showing(anchors: &[Vec<u8>], shown: Option<&Shown>) -> Result<
         .map_err(|_| BadAddress("this build has no version of TLS"))?;
     let config = config.with_root_certificates(roots);
     let Some(shown) = shown else { return Ok(config.with_no_client_auth()) };
-    let chain = shown.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(shown.key.to_vec()));
-    let bad = BadAddress("the key for TLS cannot be used, or is not that of the certificate");
-    config.with_client_auth_cert(chain, key).map_err(|_| bad)
+    shown.show(config)
 }

@@ -13,6 +13,7 @@ mod incoming;
 mod resuming;
 #[cfg(feature = "installation")]
 pub mod serve;
+mod shown;
 
 #[cfg(feature = "installation")]
 pub use hook::Hook;
@@ -21,6 +22,7 @@ pub use incoming::Incoming;
 pub use ports::source::NotFetched;
 #[cfg(feature = "installation")]
 pub use resuming::Resuming;
+pub use shown::{Shown, ShownKey};
 
 use crate::cmp::{Address, BadAddress, Connection, tls_showing};
 use body::{Body, Paced, Wanted};
@@ -29,7 +31,6 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// How many octets have to come within the patience of a line, if there are as many.
 pub const PACE_LEN: u64 = 64 * 1024;
@@ -40,21 +41,6 @@ const PADDING: &str = "Padding: ";
 const ENDS: &str = "\r\n\r\n";
 /// How long a line waits unless it is said otherwise: for the head of an answer, and for each [`PACE_LEN`] octets.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What is shown to a server that asks who we are.
-#[derive(Clone)]
-pub struct Shown {
-    /// Our certificate, and those between it and its root, in DER.
-    pub chain: Vec<Vec<u8>>,
-    /// Its key, as PKCS #8 in DER.
-    pub key: Zeroizing<Vec<u8>>,
-}
-
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Shown")
-    }
-}
 
 /// What is asked of a server that answers more than files.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ mod all;
 #[cfg(feature = "installation")]
 pub mod file;
 pub mod memory;
-#[cfg(feature = "installation")]
+#[cfg(feature = "tokens")]
 pub mod pkcs11;
 #[cfg(feature = "installation")]
 pub mod pkcs12;

@@ -14,6 +14,7 @@ pub(crate) use setting::Setting;
 pub(crate) use status::{Identity, identity};
 
 use crate::fault::{Failure, Result};
+use crate::keys::Keys;
 use adapters::files::{self, DirectoryLock};
 use adapters::process;
 use model::UnixTime;
@@ -60,6 +61,12 @@ pub(crate) struct Done {
     pub(crate) failure: Option<Failure>,
 }
 
+impl Done {
+    fn with(self, failure: Option<Failure>) -> Self {
+        Self { failure: self.failure.or(failure), ..self }
+    }
+}
+
 /// Has the device certified for the secret in a file, or on standard input.
 pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, clock: &dyn Clock) -> Result<Done> {
     let mut place = Place::take(setting)?;
@@ -73,10 +80,11 @@ pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, clock: &dyn Cl
     }
     place.may_ask(when, clock.now())?;
     let proof = Proof::Secret(Secret { user: setting.user(), octets: read_secret(secret)? });
-    let next = Next::take(setting.directory(), setting.key_type()?, old.as_ref(), None)?;
-    let certified = certify(setting, &next, &proof, clock);
-    place.switch(next, certified, clock.now())?;
-    place.done(Became::Enrolled, clock.now())
+    let keys = setting.keys()?;
+    let next = Next::take(setting.directory(), &keys, setting.key_type()?, old.as_ref(), None)?;
+    let certified = certify(setting, &keys, &next, &proof, clock);
+    let left = place.switch(&keys, next, certified, clock.now())?;
+    place.done(Became::Enrolled, clock.now()).map(|done| done.with(left))
 }
 
 /// Has the certificate renewed, if it is due.
@@ -91,24 +99,25 @@ pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<
         return place.done(Became::Kept, clock.now());
     }
     place.may_ask(when, clock.now())?;
-    let next = Next::take(setting.directory(), setting.key_type()?, Some(&old), Some(&old))?;
-    let certified = certify(setting, &next, &Proof::Certificate(&old), clock);
+    let keys = setting.keys()?;
+    let next = Next::take(setting.directory(), &keys, setting.key_type()?, Some(&old), Some(&old))?;
+    let certified = certify(setting, &keys, &next, &Proof::Certificate(&old), clock);
     let certified =
         certified.map_err(|denied| Denied { failure: with_old(denied.failure, &old, clock.now()), ..denied });
-    place.switch(next, certified, clock.now())?;
-    place.done(Became::Renewed, clock.now())
+    let left = place.switch(&keys, next, certified, clock.now())?;
+    place.done(Became::Renewed, clock.now()).map(|done| done.with(left))
 }
 
 type Certified = std::result::Result<(x509::Certificate, Vec<Vec<u8>>), Denied>;
 
-fn certify(setting: &Setting, next: &Next, proof: &Proof<'_>, clock: &dyn Clock) -> Certified {
+fn certify(setting: &Setting, keys: &Keys, next: &Next, proof: &Proof<'_>, clock: &dyn Clock) -> Certified {
     let shown = match proof {
         Proof::Certificate(pair) => Some(*pair),
         Proof::Secret(_) => None,
     };
-    let server = Server::new(setting, shown)?;
+    let server = Server::new(setting, keys, shown)?;
     let authorities = server.authorities(clock)?;
-    server.certify(&next.key, proof, &authorities, clock)
+    server.certify(next.key.as_ref(), proof, &authorities, clock)
 }
 
 /// What it means for the certificate that there is.
@@ -178,8 +187,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Has the new key and its certificate take the place of those before, or remembers why not.
-    fn switch(&mut self, next: Next, certified: Certified, now: UnixTime) -> Result {
+    /// Has the new key and its certificate take the place of those before, or remembers why not. Gives what was not done beside it.
+    fn switch(&mut self, keys: &Keys, next: Next, certified: Certified, now: UnixTime) -> Result<Option<Failure>> {
         let directory = self.setting.directory();
         let (leaf, above) = match certified {
             Ok(certified) => certified,
@@ -189,13 +198,20 @@ impl<'a> Place<'a> {
                 return Err(failure);
             }
         };
-        let pair = Pair::of(next.pkcs8, leaf, above);
+        let pair = Pair::of(next.private, leaf, above);
         let pair = pair.ok_or_else(|| Failure::new("key", "the new key is not that of its certificate"))?;
         // Noted before: whoever is cut off in between runs the hook once more than it need be, and never once less.
         self.note = Note { hook_is_due: self.setting.hook().is_some(), ..Note::default() };
         self.note.save(directory)?;
         pair.save(directory)?;
-        Next::forget(directory)
+        Next::forget(directory)?;
+        // Who is cut off before this has them gone with the next certificate.
+        let left = keys.destroy_others(&[pair.key()]).err();
+        Ok(left.map(|why| {
+            Failure::new("token", "a key that is not needed any more is still in the token")
+                .because(why)
+                .next("nothing: it goes when the certificate is renewed")
+        }))
     }
 
     /// Runs the hook, if it is due, and says what there is.

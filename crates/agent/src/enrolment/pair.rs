@@ -1,6 +1,7 @@
 //! A key and its certificate, in one file: who reads it never has one of before and one of after.
 
 use crate::fault::{Failure, Result};
+use crate::keys::{Keys, Private};
 use adapters::files;
 use adapters::http::Shown;
 use adapters::keystore::memory::MemoryKey;
@@ -8,6 +9,7 @@ use model::UnixTime;
 use ports::Signer;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use x509::{Certificate, KeyType, pem, sha256};
 use zeroize::Zeroizing;
 
@@ -24,17 +26,21 @@ const SPREAD: u64 = 12;
 
 /// A key and its certificate.
 pub(crate) struct Pair {
-    /// PKCS #8.
-    key: Zeroizing<Vec<u8>>,
+    key: Private,
     leaf: Certificate,
     /// Those between the certificate and its root, in their order.
     above: Vec<Vec<u8>>,
 }
 
 impl Pair {
-    /// A key, its certificate and what is above that. `None` if the key is another one.
-    pub(crate) fn of(key: Zeroizing<Vec<u8>>, leaf: Certificate, above: Vec<Vec<u8>>) -> Option<Self> {
-        let is_its_key = MemoryKey::open(&key).is_ok_and(|key| *key.public_key() == leaf.tbs().subject_public_key);
+    /// A key, its certificate and what is above that. `None` if the key is another one. Of one in a token that is said when it is used.
+    pub(crate) fn of(key: Private, leaf: Certificate, above: Vec<Vec<u8>>) -> Option<Self> {
+        let is_its_key = match &key {
+            Private::File(pkcs8) => {
+                MemoryKey::open(pkcs8).is_ok_and(|key| *key.public_key() == leaf.tbs().subject_public_key)
+            }
+            Private::Token(_) => true,
+        };
         is_its_key.then_some(Self { key, leaf, above })
     }
 
@@ -68,12 +74,16 @@ impl Pair {
     }
 
     /// As it is shown to servers.
-    pub(crate) fn shown(&self) -> Shown {
+    pub(crate) fn shown(&self, keys: &Keys) -> Result<Shown> {
         let chain = [self.leaf.der().to_vec()].into_iter().chain(self.above.iter().cloned()).collect();
-        Shown { chain, key: self.key.clone() }
+        Ok(Shown { chain, key: keys.shown(&self.key)? })
     }
 
-    fn has_key(&self, key: &MemoryKey) -> bool {
+    pub(crate) const fn key(&self) -> &Private {
+        &self.key
+    }
+
+    fn has_key(&self, key: &dyn Signer) -> bool {
         self.leaf.tbs().subject_public_key == *key.public_key()
     }
 
@@ -97,8 +107,8 @@ fn due(from: UnixTime, until: UnixTime, digest: &[u8]) -> UnixTime {
 
 /// The key that comes next.
 pub(crate) struct Next {
-    pub(crate) pkcs8: Zeroizing<Vec<u8>>,
-    pub(crate) key: MemoryKey,
+    pub(crate) private: Private,
+    pub(crate) key: Arc<dyn Signer>,
 }
 
 impl Next {
@@ -106,6 +116,7 @@ impl Next {
     /// server that has answered already answers the same again; otherwise a new one, which is durable before it is used.
     pub(crate) fn take(
         directory: &Path,
+        keys: &Keys,
         key_type: KeyType,
         old: Option<&Pair>,
         renewed: Option<&Pair>,
@@ -113,33 +124,26 @@ impl Next {
         let path = directory.join(NEXT);
         let fits = |next: &Self, certificates: &[Vec<u8>]| {
             let of = certificates.first().map(Vec::as_slice);
-            let is_used = old.is_some_and(|old| old.has_key(&next.key));
+            let is_used = old.is_some_and(|old| old.has_key(next.key.as_ref()));
             of == renewed.map(|pair| pair.leaf.der()) && !is_used && next.key.public_key().key_type() == key_type
         };
-        if let Some((next, certificates)) = Self::kept(directory)
-            && fits(&next, &certificates)
+        if let Some((private, certificates)) = kept(directory)
+            && let Ok(key) = keys.open(&private)
         {
-            return Ok(next);
+            let next = Self { private, key };
+            if fits(&next, &certificates) {
+                return Ok(next);
+            }
         }
-        let made =
-            MemoryKey::generate_pkcs8(key_type).and_then(|pkcs8| Ok(Self { key: MemoryKey::open(&pkcs8)?, pkcs8 }));
-        let next = made.map_err(|_| Failure::new("key", "no key could be made").next("see what the system says"))?;
-        write(&path, &next.pkcs8, renewed.map(|pair| pair.leaf.der()).into_iter())?;
-        Ok(next)
-    }
-
-    // The one that was made, and the certificate that it was to renew. One that cannot be read is as good as none.
-    fn kept(directory: &Path) -> Option<(Self, Vec<Vec<u8>>)> {
-        let (pkcs8, certificates) = read(&directory.join(NEXT)).ok()??;
-        let pkcs8 = pkcs8?;
-        let key = MemoryKey::open(&pkcs8).ok()?;
-        Some((Self { pkcs8, key }, certificates))
+        let (private, key) = keys.make(key_type)?;
+        write(&path, &private, renewed.map(|pair| pair.leaf.der()).into_iter())?;
+        Ok(Self { private, key })
     }
 
     /// Whether one waits for its certificate. One that has it and was not forgotten yet does not.
     pub(crate) fn is_waiting(directory: &Path, pair: Option<&Pair>) -> bool {
-        let is_used = |next: &Self| pair.is_some_and(|pair| pair.has_key(&next.key));
-        Self::kept(directory).is_some_and(|(next, _)| !is_used(&next))
+        let is_used = |next: &Private| pair.is_some_and(|pair| next.is(&pair.key));
+        kept(directory).is_some_and(|(next, _)| !is_used(&next))
     }
 
     /// Forgets it: it has its certificate.
@@ -152,8 +156,14 @@ impl Next {
     }
 }
 
+// The one that was made, and the certificate that it was to renew. One that cannot be read is as good as none.
+fn kept(directory: &Path) -> Option<(Private, Vec<Vec<u8>>)> {
+    let (private, certificates) = read(&directory.join(NEXT)).ok()??;
+    Some((private?, certificates))
+}
+
 /// The key of a file, if it has one, and its certificates.
-type Read = (Option<Zeroizing<Vec<u8>>>, Vec<Vec<u8>>);
+type Read = (Option<Private>, Vec<Vec<u8>>);
 
 fn read(path: &Path) -> Result<Option<Read>> {
     let octets = match files::read_bounded(path, PEM_LEN_MAX) {
@@ -161,12 +171,11 @@ fn read(path: &Path) -> Result<Option<Read>> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Failure::file(path, &e)),
     };
-    let key = pem::blocks_labelled(&octets, "PRIVATE KEY").and_then(|all| all.into_iter().map(Zeroizing::new).next());
-    Ok(Some((key, pem::blocks_labelled(&octets, "CERTIFICATE").unwrap_or_default())))
+    Ok(Some((Private::of_pem(&octets), pem::blocks_labelled(&octets, "CERTIFICATE").unwrap_or_default())))
 }
 
-fn write<'a>(path: &Path, key: &[u8], certificates: impl Iterator<Item = &'a [u8]>) -> Result {
-    let text = Zeroizing::new(pem::encode("PRIVATE KEY", key));
+fn write<'a>(path: &Path, key: &Private, certificates: impl Iterator<Item = &'a [u8]>) -> Result {
+    let text = key.to_pem();
     // So long that it does not grow, and leave the key where it was before.
     let certificates: String = certificates.map(|der| pem::encode("CERTIFICATE", der)).collect();
     let mut all = Zeroizing::new(String::with_capacity(text.len() + certificates.len()));
@@ -219,12 +228,19 @@ mod tests {
         let path = format!("{}/../../testdata/rfc5280/openssl-3.0.19-{name}.der", env!("CARGO_MANIFEST_DIR"));
         Certificate::decode(&std::fs::read(path).unwrap()).unwrap()
     }
+    fn keys() -> Keys {
+        Keys::new(None, Path::new("/data")).unwrap()
+    }
     fn next(dir: &Path, renewed: Option<&Pair>) -> Vec<u8> {
-        Next::take(dir, KeyType::P256, renewed, renewed).unwrap().key.public_key().spki().to_vec()
+        Next::take(dir, &keys(), KeyType::P256, renewed, renewed).unwrap().key.public_key().spki().to_vec()
     }
     fn pair(name: &str) -> Pair {
         // What a pair renews is told by its certificate alone.
-        Pair { key: MemoryKey::generate_pkcs8(KeyType::P256).unwrap(), leaf: certificate(name), above: Vec::new() }
+        Pair {
+            key: Private::File(MemoryKey::generate_pkcs8(KeyType::P256).unwrap()),
+            leaf: certificate(name),
+            above: Vec::new(),
+        }
     }
 
     #[test]
@@ -248,7 +264,7 @@ mod tests {
     fn one_that_is_damaged_or_of_another_type_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let first = next(dir.path(), None);
-        let other = Next::take(dir.path(), KeyType::Ed25519, None, None).unwrap();
+        let other = Next::take(dir.path(), &keys(), KeyType::Ed25519, None, None).unwrap();
         assert_eq!(other.key.public_key().key_type(), KeyType::Ed25519);
         std::fs::write(dir.path().join(NEXT), "-----BEGIN PRIVATE KEY-----\nMC4").unwrap();
         assert_ne!(next(dir.path(), None), first);

@@ -7,6 +7,7 @@
 use super::pair::Pair;
 use super::setting::Setting;
 use crate::fault::{Failure, REFUSED, Result};
+use crate::keys::Keys;
 use adapters::http::{Files, NotFetched, Question, Reply};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -49,8 +50,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// The server, to which a certificate is shown, or nothing.
-    pub(crate) fn new(setting: &Setting, shown: Option<&Pair>) -> Result<Self> {
-        Ok(Self { files: setting.files(shown.map(Pair::shown).as_ref())?, roots: setting.roots()? })
+    pub(crate) fn new(setting: &Setting, keys: &Keys, shown: Option<&Pair>) -> Result<Self> {
+        let shown = shown.map(|pair| pair.shown(keys)).transpose()?;
+        Ok(Self { files: setting.files(shown.as_ref())?, roots: setting.roots()? })
     }
 
     /// The authorities that the server names and that lead to a root of ours, now.

@@ -2,6 +2,7 @@
 
 use crate::config::{certificates, wrong};
 use crate::fault::{Failure, Result};
+use crate::keys::{Keys, fits_a_token};
 use adapters::http::{Files, PATIENCE, Shown};
 use model::DeviceId;
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub(crate) struct Setting {
     patience_s: Option<u64>,
     #[serde(skip)]
     directory: PathBuf,
+    #[serde(skip)]
+    token: Option<String>,
 }
 
 fn key_type() -> String {
@@ -44,7 +47,13 @@ fn key_type() -> String {
 
 impl Setting {
     /// Checked, and with names of files that stand for themselves.
-    pub(crate) fn settle(self, device: &DeviceId, data: &Path, here: &Path) -> std::result::Result<Self, String> {
+    pub(crate) fn settle(
+        self,
+        device: &DeviceId,
+        data: &Path,
+        here: &Path,
+        token: Option<String>,
+    ) -> std::result::Result<Self, String> {
         let bad = |what: &str| Err(format!("enrolment.{what}"));
         if !self.url.starts_with("https://") || !self.url.contains("/.well-known/est") {
             return bad("url is https://HOST/.well-known/est, with a label behind it or none");
@@ -55,7 +64,11 @@ impl Setting {
         if user.is_empty() || user.len() > USER_LEN_MAX || !user.chars().all(is_plain) {
             return bad("user is empty, too long, or has a colon or characters that cannot be seen");
         }
-        if KeyType::by_name(&self.key_type).is_none() {
+        let key_type = KeyType::by_name(&self.key_type);
+        if token.is_some() && !key_type.is_none_or(fits_a_token) {
+            return bad("key_type is p256, p384 or ed25519 in a token");
+        }
+        if key_type.is_none() {
             return bad(
                 "key_type is p256, p384, p521, ed25519, rsa2048, rsa3072, rsa4096, ml-dsa-44, ml-dsa-65 or ml-dsa-87",
             );
@@ -72,6 +85,7 @@ impl Setting {
             anchors: self.anchors.map(|anchors| here.join(anchors)),
             user: Some(user),
             directory: data.join(DIRECTORY),
+            token,
             ..self
         })
     }
@@ -87,6 +101,10 @@ impl Setting {
     }
     pub(crate) fn hook(&self) -> Option<&[String]> {
         self.hook.as_deref()
+    }
+    /// What makes keys and opens them.
+    pub(crate) fn keys(&self) -> Result<Keys> {
+        Keys::new(self.token.as_deref(), &self.directory)
     }
     pub(crate) fn key_type(&self) -> Result<KeyType> {
         KeyType::by_name(&self.key_type).ok_or_else(|| Failure::usage("enrolment.key_type cannot be used"))
@@ -118,7 +136,7 @@ mod tests {
         let text = format!("root = 'root.pem'\n{text}");
         let device = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
         let settled = toml::from_str::<Setting>(&text).map_err(|e| e.to_string());
-        let settled = settled.and_then(|setting| setting.settle(&device, Path::new("/data"), Path::new("/etc")));
+        let settled = settled.and_then(|setting| setting.settle(&device, Path::new("/data"), Path::new("/etc"), None));
         match wrong {
             Some(why) => assert!(settled.as_ref().is_err_and(|said| said.contains(why)), "{text}: {settled:?}"),
             None => assert_eq!((settled.as_ref().unwrap().user(), settled.is_ok()), ("SN1", true)),
@@ -148,7 +166,7 @@ mod tests {
     fn files_stand_where_the_configuration_is() {
         let device = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
         let setting: Setting = toml::from_str(&format!("root = 'root.pem'\n{URL}")).unwrap();
-        let setting = setting.settle(&device, Path::new("/data"), Path::new("/etc")).unwrap();
+        let setting = setting.settle(&device, Path::new("/data"), Path::new("/etc"), None).unwrap();
         assert_eq!(
             (setting.root.as_path(), setting.directory()),
             (Path::new("/etc/root.pem"), Path::new("/data/identity"))

@@ -182,7 +182,7 @@ impl Line {
         let octets = Zeroizing::new(files::read_bounded(key, ANCHORS_LEN_MAX).map_err(|e| Failure::file(key, &e))?);
         let decoded = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY");
         let key = decoded.ok_or_else(|| Failure::file(key, &ErrorKind::InvalidData.into()))?.1;
-        Ok(Some(Shown { chain: certificates(certificate)?, key: Zeroizing::new(key) }))
+        Ok(Some(Shown { chain: certificates(certificate)?, key: Zeroizing::new(key).into() }))
     }
 }
 

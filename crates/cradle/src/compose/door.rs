@@ -4,7 +4,6 @@ use super::Workshop;
 use crate::config::GatewayConfig;
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
-use adapters::http::Shown;
 use adapters::http::serve::Service;
 use adapters::keystore::FileKeystore;
 use adapters::looking::FromHere;
@@ -134,7 +133,7 @@ impl Door {
         let oldest = self.config.tls.into();
         match (&self.config.tls_certificate, &self.config.tls_key) {
             (Some(certificate), Some(key)) => {
-                let Shown { chain, key } = from_files(certificate, key, "gateway")?;
+                let (chain, key) = from_files(certificate, key, "gateway")?;
                 Ok(Tls { chain, key, due: None, oldest })
             }
             _ => {
@@ -160,8 +159,11 @@ fn no_gateway() -> Failure {
         .next("write one: docs/gateway.md has the form")
 }
 
+/// A certificate and those above it, in DER; and its key, as PKCS #8.
+type Pair = (Vec<Vec<u8>>, Zeroizing<Vec<u8>>);
+
 /// A certificate and those above it, and its key, of the files that a section of the settings names.
-pub(super) fn from_files(certificate: &Path, key: &Path, section: &str) -> Result<Shown> {
+pub(super) fn from_files(certificate: &Path, key: &Path, section: &str) -> Result<Pair> {
     let unusable = |path: &Path, why: &str| {
         Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()))
             .because(why)
@@ -175,5 +177,5 @@ pub(super) fn from_files(certificate: &Path, key: &Path, section: &str) -> Resul
     }
     let octets = Zeroizing::new(read(key)?);
     let der = pem::decode(&octets).filter(|(label, _)| label == "PRIVATE KEY").map(|(_, der)| Zeroizing::new(der));
-    Ok(Shown { chain, key: der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))? })
+    Ok((chain, der.ok_or_else(|| unusable(key, "it is no key as PKCS #8 in PEM"))?))
 }

@@ -38,7 +38,8 @@ pub(super) fn sources(config: Option<&SoftwareConfig>) -> Result<Arc<dyn Sources
 /// What is shown to servers that ask who this box is.
 fn shown(config: &SoftwareConfig) -> Result<Option<Shown>> {
     let files = config.tls_certificate.as_ref().zip(config.tls_key.as_ref());
-    files.map(|(certificate, key)| from_files(certificate, key, "software")).transpose()
+    let shown = files.map(|(certificate, key)| from_files(certificate, key, "software")).transpose()?;
+    Ok(shown.map(|(chain, key)| Shown { chain, key: key.into() }))
 }
 
 /// What sm follows by itself, as the settings say.
@@ -183,7 +184,7 @@ impl NoticeDoor {
         let NoticesConfig { listen, tls_certificate, tls_key, .. } = &self.config;
         let sockets = match (tls_certificate, tls_key) {
             (Some(certificate), Some(key)) => {
-                let Shown { chain, key } = from_files(certificate, key, "software.notices")?;
+                let (chain, key) = from_files(certificate, key, "software.notices")?;
                 Sockets {
                     https: Some((*listen, Tls { chain, key, due: None, oldest: Oldest::default() }, service)),
                     http: None,

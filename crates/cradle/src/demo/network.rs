@@ -135,7 +135,7 @@ impl Client {
         renewed: Option<&Certificate>,
     ) -> Result<(Certificate, Identity)> {
         let root = self.above.last().ok_or_else(|| failed("the factory has no root"))?;
-        let shown = Shown { chain: shown.chain.clone(), key: shown.key.clone() };
+        let shown = Shown { chain: shown.chain.clone(), key: shown.key.clone().into() };
         let files = Files::showing(&self.url, &[root.der().to_vec()], Some(&shown), PATIENCE).map_err(failed)?;
         let pkcs8 = MemoryKey::generate_pkcs8(KeyType::P256).map_err(failed)?;
         let key = MemoryKey::open(&pkcs8).map_err(failed)?;

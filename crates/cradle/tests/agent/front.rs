@@ -150,7 +150,7 @@ impl Front {
         let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
         let shown = Shown {
             chain: pem::blocks(&read(&format!("{name}.pem"))).unwrap(),
-            key: pem::decode(&read(&format!("{name}.key"))).unwrap().1.into(),
+            key: zeroize::Zeroizing::new(pem::decode(&read(&format!("{name}.key"))).unwrap().1).into(),
         };
         let anchors = pem::blocks(&read("ca.pem")).unwrap();
         let files = Files::showing(upstream, &anchors, Some(&shown), Duration::from_secs(30)).unwrap();

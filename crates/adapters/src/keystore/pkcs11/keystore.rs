@@ -95,6 +95,27 @@ impl Pkcs11Keystore {
         })
     }
 
+    /// Destroys both halves of each key whose label begins so, but of those that are named: what the token has no room for any more.
+    ///
+    /// # Errors
+    /// [`TokenFault`]: some may be gone then.
+    pub fn destroy_others(&self, prefix: &str, kept: &[Pkcs11Uri]) -> Result<(), TokenFault> {
+        self.token.with(|lane| {
+            let writing = lane.pkcs11.open_rw_session(lane.slot)?;
+            for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+                for object in object::find(&writing, &[Attribute::Class(class)], object::KEYS_MAX)? {
+                    let (label, id) = object::name(&writing, object)?;
+                    let is_kept =
+                        |uri: &Pkcs11Uri| (uri.object.as_ref(), uri.id.as_ref()) == (label.as_ref(), id.as_ref());
+                    if label.as_ref().is_some_and(|label| label.starts_with(prefix)) && !kept.iter().any(is_kept) {
+                        writing.destroy_object(object)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// How many sessions with the token are open.
     #[must_use]
     pub fn sessions(&self) -> usize {

@@ -186,6 +186,19 @@ pub(crate) fn find(session: &Session, template: &[Attribute], max: usize) -> Res
     Ok(session.iter_objects(template)?.take(max).collect::<Result<_, _>>()?)
 }
 
+/// The label and the identifier of an object, as URIs have them; a label that is no text is none.
+pub(crate) fn name(session: &Session, object: ObjectHandle) -> Result<(Option<String>, Option<Vec<u8>>), TokenFault> {
+    let label = match attribute_of(session, object, AttributeType::Label)? {
+        Some(Attribute::Label(label)) => String::from_utf8(label).ok(),
+        _ => None,
+    };
+    let id = match attribute_of(session, object, AttributeType::Id)? {
+        Some(Attribute::Id(id)) => Some(id),
+        _ => None,
+    };
+    Ok((label, id))
+}
+
 /// Reads one attribute. One that the token does not know, hides or writes badly is `None`: asked together, one such
 /// attribute spoils the others in some modules.
 fn attribute_of(
