@@ -4,12 +4,14 @@
 //! certificate take the place of those before them in one step. So whoever cuts the agent off anywhere finds a pair that can be
 //! used, and the next run goes on.
 
+mod cmp;
 mod note;
 mod pair;
 mod server;
 mod setting;
 mod status;
 
+use setting::Protocol;
 pub(crate) use setting::Setting;
 pub(crate) use status::{Identity, identity};
 
@@ -111,6 +113,9 @@ pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<
 type Certified = std::result::Result<(x509::Certificate, Vec<Vec<u8>>), Denied>;
 
 fn certify(setting: &Setting, keys: &Keys, next: &Next, proof: &Proof<'_>, clock: &dyn Clock) -> Certified {
+    if setting.protocol() == Protocol::Cmp {
+        return cmp::certify(setting, keys, next, proof, clock);
+    }
     let shown = match proof {
         Proof::Certificate(pair) => Some(*pair),
         Proof::Secret(_) => None,

@@ -79,6 +79,11 @@ impl Pair {
         Ok(Shown { chain, key: keys.shown(&self.key)? })
     }
 
+    /// Those between the certificate and its root.
+    pub(crate) fn above(&self) -> &[Vec<u8>] {
+        &self.above
+    }
+
     pub(crate) const fn key(&self) -> &Private {
         &self.key
     }

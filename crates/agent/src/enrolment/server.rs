@@ -11,6 +11,7 @@ use crate::keys::Keys;
 use adapters::http::{Files, NotFetched, Question, Reply};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::UnixTime;
 use ports::{Clock, Signer};
 use x509::path::{Demands, Evidence, validate};
 use x509::{Certificate, Name, certs_only, csr, oids};
@@ -64,19 +65,7 @@ impl Server {
         let now = clock.now();
         // Others may stand beside them, of other labels and of times to come.
         let named: Vec<_> = certificates(&reply.body)?.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
-        let leads = |one: &Certificate| {
-            let evidence = Evidence { leaf: one, pool: &named, anchors: &self.roots, crls: &[] };
-            self.roots.iter().any(|root| root.der() == one.der())
-                || validate(&evidence, &Demands::default(), now).is_ok()
-        };
-        let believed: Vec<_> = named.iter().filter(|one| leads(one)).cloned().collect();
-        if believed.is_empty() {
-            let failure = Failure::new(REFUSED, "the authorities that the server names were not taken")
-                .because("none of them leads to the root that came with the device")
-                .next("nothing was shown to the server; compare `root` with the root of the authority");
-            return Err(failure.into());
-        }
-        Ok(believed)
+        Ok(leading(named, &self.roots, now)?)
     }
 
     /// Asks for a certificate for a key: the first one for a secret, or one in the place of `renewed`.
@@ -107,13 +96,8 @@ impl Server {
         if let Proof::Certificate(renewed) = proof {
             is_same_name(leaf, renewed.leaf()).map_err(|why| not(why.to_owned()))?;
         }
-        let evidence = Evidence { leaf, pool: authorities, anchors: &self.roots, crls: &[] };
         // The time of the answer, not of the question: it may begin in between.
-        let now = clock.now();
-        let path = validate(&evidence, &Demands::default(), now).map_err(|e| not(format!("{e} (it is {now} here)")))?;
-        // The last is the root, which everybody has.
-        let above = path.certificates().split_last().map_or(&[][..], |(_, path)| path).iter().skip(1);
-        let above = above.map(|one| one.der().to_vec()).collect();
+        let above = path_of(leaf, authorities, &self.roots, clock.now()).map_err(not)?;
         Ok((leaf.clone(), above))
     }
 
@@ -161,7 +145,39 @@ fn request(key: &dyn Signer, proof: &Proof<'_>) -> Result<String> {
     Ok(text)
 }
 
-fn is_same_name(one: &Certificate, other: &Certificate) -> std::result::Result<(), &'static str> {
+/// Those of the authorities which a server names that lead to a root.
+///
+/// # Errors
+/// If there is none.
+pub(super) fn leading(named: Vec<Certificate>, roots: &[Certificate], now: UnixTime) -> Result<Vec<Certificate>> {
+    let leads = |one: &Certificate| {
+        let evidence = Evidence { leaf: one, pool: &named, anchors: roots, crls: &[] };
+        roots.iter().any(|root| root.der() == one.der()) || validate(&evidence, &Demands::default(), now).is_ok()
+    };
+    let believed: Vec<_> = named.iter().filter(|one| leads(one)).cloned().collect();
+    if believed.is_empty() {
+        return Err(Failure::new(REFUSED, "the authorities that the server names were not taken")
+            .because("none of them leads to the root that came with the device")
+            .next("nothing was shown to the server; compare `root` with the root of the authority"));
+    }
+    Ok(believed)
+}
+
+/// What is between a certificate and its root; or why it does not lead to one.
+pub(super) fn path_of(
+    leaf: &Certificate,
+    authorities: &[Certificate],
+    roots: &[Certificate],
+    now: UnixTime,
+) -> std::result::Result<Vec<Vec<u8>>, String> {
+    let evidence = Evidence { leaf, pool: authorities, anchors: roots, crls: &[] };
+    let path = validate(&evidence, &Demands::default(), now).map_err(|e| format!("{e} (it is {now} here)"))?;
+    // The last is the root, which everybody has.
+    let above = path.certificates().split_last().map_or(&[][..], |(_, path)| path).iter().skip(1);
+    Ok(above.map(|one| one.der().to_vec()).collect())
+}
+
+pub(super) fn is_same_name(one: &Certificate, other: &Certificate) -> std::result::Result<(), &'static str> {
     let names = |of: &Certificate| of.tbs().extension(oids::SUBJECT_ALT_NAME).map(|names| names.value.clone());
     if one.tbs().subject.matches(&other.tbs().subject) && names(one) == names(other) {
         return Ok(());
@@ -183,7 +199,7 @@ fn certificates(body: &[u8]) -> Result<Vec<Vec<u8>>> {
 }
 
 /// There is no answer.
-fn unheard(why: NotFetched) -> Denied {
+pub(super) fn unheard(why: NotFetched) -> Denied {
     let failure = match &why {
         // What rustls says of a server that is not believed. The handshake comes first: nothing was asked, and nothing shown.
         NotFetched::Unreachable(what) if what.contains("invalid peer certificate") => {
@@ -198,7 +214,7 @@ fn unheard(why: NotFetched) -> Denied {
 }
 
 /// The answer is no.
-fn denied(reply: &Reply) -> Denied {
+pub(super) fn denied(reply: &Reply) -> Denied {
     let said = String::from_utf8_lossy(reply.body.get(..SAID_LEN_MAX).unwrap_or(&reply.body)).trim().to_owned();
     let why = format!("HTTP status {}: {said}", reply.status);
     let (code, what, next, after_s) = match reply.status {

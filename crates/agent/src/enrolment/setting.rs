@@ -21,7 +21,7 @@ const DIRECTORY: &str = "identity";
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setting {
-    /// `https://HOST[:PORT]/.well-known/est[/LABEL]`
+    /// `https://HOST[:PORT]/.well-known/est[/LABEL]`, or `http[s]://HOST[:PORT]/.well-known/cmp[/p/LABEL]`
     url: String,
     /// The root, or roots, to which the device's certificate must lead, in PEM. They came with the device.
     root: PathBuf,
@@ -41,6 +41,26 @@ pub(crate) struct Setting {
     token: Option<String>,
 }
 
+/// What is spoken with the server, as its address says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// RFC 7030.
+    Est,
+    /// RFC 9810, which protects itself: TLS is not needed.
+    Cmp,
+}
+
+fn protocol(url: &str) -> Option<Protocol> {
+    let is = |schemes: &[&str], path: &str| schemes.iter().any(|scheme| url.starts_with(scheme)) && url.contains(path);
+    if is(&["https://"], "/.well-known/est") {
+        Some(Protocol::Est)
+    } else if is(&["https://", "http://"], "/.well-known/cmp") {
+        Some(Protocol::Cmp)
+    } else {
+        None
+    }
+}
+
 fn key_type() -> String {
     KeyType::P256.to_string()
 }
@@ -55,8 +75,13 @@ impl Setting {
         token: Option<String>,
     ) -> std::result::Result<Self, String> {
         let bad = |what: &str| Err(format!("enrolment.{what}"));
-        if !self.url.starts_with("https://") || !self.url.contains("/.well-known/est") {
-            return bad("url is https://HOST/.well-known/est, with a label behind it or none");
+        if protocol(&self.url).is_none() {
+            return bad(
+                "url is https://HOST/.well-known/est, or HOST/.well-known/cmp/p with http or https, with a label behind it or none",
+            );
+        }
+        if self.url.starts_with("http://") && self.anchors.is_some() {
+            return bad("anchors are for https");
         }
         // RFC 7617 §2: a colon ends the name of a user, so a device's whole name, a URN, is none.
         let user = self.user.unwrap_or_else(|| device.serial.to_string());
@@ -96,6 +121,10 @@ impl Setting {
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
+    /// What is spoken with the server.
+    pub(crate) fn protocol(&self) -> Protocol {
+        protocol(&self.url).unwrap_or(Protocol::Est)
+    }
     pub(crate) fn user(&self) -> &str {
         self.user.as_deref().unwrap_or_default()
     }
@@ -119,7 +148,11 @@ impl Setting {
 
     /// The way to the server, on which this is shown.
     pub(crate) fn files(&self, shown: Option<&Shown>) -> Result<Files> {
-        let anchors = certificates(self.anchors.as_ref().unwrap_or(&self.root))?;
+        let anchors = match &self.anchors {
+            _ if self.url.starts_with("http://") => Vec::new(),
+            Some(anchors) => certificates(anchors)?,
+            None => certificates(&self.root)?,
+        };
         let patience = self.patience_s.map_or(PATIENCE, Duration::from_secs);
         Files::showing(&self.url, &anchors, shown, patience).map_err(|e| {
             Failure::usage(format!("{} cannot be used", self.url)).because(e).next("correct the configuration")
@@ -148,11 +181,15 @@ mod tests {
     fn little_need_be_said() {
         check(URL, None);
         check("url = 'https://cm.example:8443/.well-known/est/'", None);
+        check("url = 'http://cm.example/.well-known/cmp/p/devices'", None);
+        check("url = 'https://cm.example/.well-known/cmp'", None);
     }
     #[test]
     fn what_cannot_be_used_is_named() {
         check("url = 'http://cm.example/.well-known/est'", Some("enrolment.url"));
         check("url = 'https://cm.example/est'", Some("enrolment.url"));
+        check("url = 'ftp://cm.example/.well-known/cmp'", Some("enrolment.url"));
+        check("url = 'http://cm.example/.well-known/cmp'\nanchors = 'a.pem'", Some("enrolment.anchors"));
         let more = |more: &str| format!("{URL}\n{more}");
         check(&more("user = 'urn:dev:ops:32473-sensor-SN1'"), Some("enrolment.user"));
         check(&more("user = ''"), Some("enrolment.user"));
