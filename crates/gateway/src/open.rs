@@ -65,6 +65,7 @@ fn est_limits() -> Limits {
         requests_per_second: 20,
         requests_burst: 100,
         handlers_max: 32,
+        streams_max: 8,
         ..Limits::default()
     }
 }

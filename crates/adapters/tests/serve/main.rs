@@ -9,6 +9,10 @@
 
 mod connections;
 mod files;
+mod frames;
+mod http2;
+mod http2_attacks;
+mod line;
 mod messages;
 mod support;
 mod tls;

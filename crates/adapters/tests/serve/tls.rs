@@ -17,7 +17,7 @@ use x509::crl::CertificateList;
 use zeroize::Zeroizing;
 
 /// Two authorities, and certificates for a server and for clients, by OpenSSL.
-struct Papers(tempfile::TempDir);
+pub(crate) struct Papers(tempfile::TempDir);
 
 const CA: &str = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\ncrlnumber=crlnumber\ndefault_md=sha256\n\
     default_crl_days=9\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
@@ -26,7 +26,7 @@ const ROOT: &str = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=c
 const KEY: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER -out";
 
 impl Papers {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let papers = Self(tempfile::tempdir().unwrap());
         papers.write("server", "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n");
         papers.write("client", "extendedKeyUsage=clientAuth\n");
@@ -54,7 +54,7 @@ impl Papers {
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.path().join(name), text).unwrap();
     }
-    fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.0.path().join(name)).unwrap()
     }
     fn openssl(&self, arguments: &str) {
@@ -76,16 +76,16 @@ impl Papers {
     fn certificate(&self, name: &str) -> Certificate {
         Certificate::decode(&self.read(&format!("{name}.der"))).unwrap()
     }
-    fn identity(&self, clients: Clients) -> Identity {
+    pub(crate) fn identity(&self, clients: Clients) -> Identity {
         Identity::new(&[self.read("server.der")], &Zeroizing::new(self.read("server.p8")), clients).unwrap()
     }
-    fn roots(&self) -> RootCertStore {
+    pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(self.read("ca.der"))).unwrap();
         roots
     }
     /// The client's side, with the certificate of `name`.
-    fn client(&self, name: Option<&str>) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self, name: Option<&str>) -> Arc<ClientConfig> {
         let roots = self.roots();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -102,7 +102,7 @@ impl Papers {
 
 /// A clock that stands where it is put.
 #[derive(Clone)]
-struct Standing(Arc<AtomicU64>);
+pub(crate) struct Standing(Arc<AtomicU64>);
 impl Clock for Standing {
     fn now(&self) -> UnixTime {
         UnixTime::from_ms(self.0.load(Ordering::SeqCst))
@@ -111,10 +111,22 @@ impl Clock for Standing {
 
 /// A house that believes the clients of `ca`, a minute after the client's certificate begins.
 fn believing(papers: &Papers, lists: &[&str], clients: fn(Arc<ByAnchors>) -> Clients) -> (House, Standing) {
+    believing_within(limits(), papers, lists, clients)
+}
+/// The same, within these limits, of clients that must show a certificate.
+pub(crate) fn believing_with(limits: Limits, papers: &Papers) -> (House, Standing) {
+    believing_within(limits, papers, &[], must)
+}
+fn believing_within(
+    limits: Limits,
+    papers: &Papers,
+    lists: &[&str],
+    clients: fn(Arc<ByAnchors>) -> Clients,
+) -> (House, Standing) {
     let clock = Standing(Arc::new(AtomicU64::new(papers.certificate("client").tbs().not_before.plus_s(60).ms())));
     let lists = lists.iter().map(|list| CertificateList::decode(&papers.read(&format!("{list}.crl"))).unwrap());
     let verifier = ByAnchors::new(vec![papers.certificate("ca")], lists.collect(), Arc::new(clock.clone()));
-    (House::of(limits(), Some(papers.identity(clients(Arc::new(verifier))))), clock)
+    (House::of(limits, Some(papers.identity(clients(Arc::new(verifier))))), clock)
 }
 fn must(verifier: Arc<ByAnchors>) -> Clients {
     Clients::MustShow(verifier)

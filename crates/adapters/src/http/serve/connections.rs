@@ -1,19 +1,21 @@
 //! Connections: so many, for so long, with requests of such a size; and the end of it all.
 
 use super::address::Accounts;
-use super::answer::Answer;
+use super::answer::{Answer, Content};
 use super::body::Coming;
+use super::http2;
 use super::outgoing::Outgoing;
 use super::paced::Paced;
 use super::request::{BodyFault, Channel, Head, Peer, Request, RequestBody, Taking};
 use super::strict::Strict;
-use super::tls::Identity;
+use super::tls::{HTTP_2, Identity};
 use super::{Limits, Service};
+use hyper::body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode, Version};
+use hyper::{Method, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{ProtocolVersion, ServerConnection};
 use std::convert::Infallible;
@@ -41,14 +43,17 @@ pub(super) struct Shared {
     service: Arc<dyn Service>,
     accounts: Accounts,
     handlers: Arc<Semaphore>,
+    // Requests that are taken in or answered. Over HTTP/1.1 there are no more of them than connections.
+    requests: Semaphore,
     begun: Instant,
 }
 
 impl Shared {
     pub(super) fn new(limits: Limits, identity: Option<Identity>, service: Arc<dyn Service>) -> Self {
         let begun = Instant::now();
+        let spoken = |identity: Identity| TlsAcceptor::from(identity.speaking_http(limits.streams_max));
         Self {
-            acceptor: identity.map(|identity| TlsAcceptor::from(identity.config)),
+            acceptor: identity.map(spoken),
             service,
             accounts: Accounts::new(
                 limits.connections_per_address_max,
@@ -56,9 +61,14 @@ impl Shared {
                 limits.requests_burst,
             ),
             handlers: Arc::new(Semaphore::new(limits.handlers_max)),
+            requests: Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS)),
             begun,
             limits,
         }
+    }
+
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn since_begun(&self) -> Duration {
@@ -138,7 +148,12 @@ async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let certificate = shown.map(|der| Arc::from(der.as_ref()));
             let channel = channel(stream.get_ref().1);
-            http(stream, shared, (Peer { address, certificate, channel }, lingers), told).await;
+            let is_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+            let peer = Peer { address, certificate, channel };
+            match is_2 {
+                true => http2::serve(stream, shared, (peer, lingers), told).await,
+                false => http(stream, shared, (peer, lingers), told).await,
+            }
         }
         Ok(Err(error)) => tracing::debug!(%error, "a connection was refused: TLS"),
         Err(_) => tracing::debug!("a connection was refused: TLS did not shake hands in time"),
@@ -170,7 +185,15 @@ async fn http<S>(
             TokioIo::new(Strict::new(stream, Arc::clone(&lingers))),
             service_fn(|request| {
                 let (shared, peer, lingers) = (Arc::clone(shared), peer.clone(), Arc::clone(&lingers));
-                async move { Ok::<_, Infallible>(response(&shared, peer, request, &lingers).await) }
+                async move {
+                    let (mut response, afterwards) = response(&shared, peer, request).await;
+                    if afterwards == Afterwards::Close {
+                        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                        // What comes behind it is read by nobody.
+                        lingers.store(true, Ordering::Relaxed);
+                    }
+                    Ok::<_, Infallible>(response)
+                }
             }),
         );
     let mut connection = pin!(connection);
@@ -189,17 +212,18 @@ async fn http<S>(
 
 /// Whether the connection may carry another request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Afterwards {
+pub(super) enum Afterwards {
     Keep,
     Close,
 }
 
-async fn response(
+/// The answer to a request, of whichever version.
+pub(super) async fn response(
     shared: &Shared,
     peer: Peer,
     request: hyper::Request<Incoming>,
-    lingers: &AtomicBool,
-) -> Response<Outgoing> {
+) -> (Response<Outgoing>, Afterwards) {
+    let is_body_wanted = request.version() != Version::HTTP_2 || request.method() != Method::HEAD;
     let (answer, afterwards) = match admitted(shared, peer, &request) {
         Ok(head) => answered(shared, head, request.into_body()).await,
         Err(refused) => (refused, Afterwards::Close),
@@ -211,12 +235,14 @@ async fn response(
             response.headers_mut().insert(HeaderName::from_static(field), value);
         }
     }
-    if afterwards == Afterwards::Close {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        // What comes behind it is read by nobody.
-        lingers.store(true, Ordering::Relaxed);
+    if !is_body_wanted {
+        // RFC 9110 §9.3.2. Over HTTP/2 the library sends a body whatever was asked.
+        if let Some(len) = response.body().size_hint().exact() {
+            response.headers_mut().insert(CONTENT_LENGTH, len.into());
+        }
+        *response.body_mut() = Outgoing::new(Content::Octets(Vec::new()));
     }
-    response
+    (response, afterwards)
 }
 
 /// What must hold of any request before anybody is asked.
@@ -224,17 +250,17 @@ fn admitted(shared: &Shared, peer: Peer, request: &hyper::Request<Incoming>) -> 
     if !shared.accounts.may_ask(peer.address.ip(), shared.since_begun()) {
         return Err(Answer::text(429, "Too many requests from this address.").with("retry-after", "1"));
     }
-    // RFC 9112 §3.2: exactly one, unless the request is of HTTP/1.0.
-    let hosts = request.headers().get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return Err(Answer::text(400, "The request must have one field Host."));
+    let host = host(request).map_err(|why| Answer::text(400, why))?;
+    if request.headers().len() > shared.limits.fields_max {
+        return Err(Answer::text(431, "The request has too many fields."));
     }
     if !request.uri().path().starts_with('/') {
         return Err(Answer::text(400, "The path must begin with a slash."));
     }
     let field = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
-    let fields = request.headers().iter().map(field).collect::<Option<_>>();
-    let fields = fields.ok_or_else(|| Answer::text(400, "A field has a value that is no text."))?;
+    let fields = request.headers().iter().map(field).collect::<Option<Vec<_>>>();
+    let mut fields = fields.ok_or_else(|| Answer::text(400, "A field has a value that is no text."))?;
+    fields.extend(host);
     Ok(Head {
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
@@ -244,7 +270,35 @@ fn admitted(shared: &Shared, peer: Peer, request: &hyper::Request<Incoming>) -> 
     })
 }
 
+/// The field `host` that stands for what a request of HTTP/2 says in its place.
+///
+/// # Errors
+/// What is wrong, if it is not clear who is asked.
+fn host(request: &hyper::Request<Incoming>) -> Result<Option<(String, String)>, &'static str> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    // RFC 9113 §8.3.1: what is not asked inside of TLS is asked of somebody else. §8.5: nor is this a proxy.
+    if authority.is_some() && request.uri().scheme_str().is_some_and(|scheme| scheme != "https") {
+        return Err("The scheme must be https.");
+    }
+    match (first, second, authority) {
+        // RFC 9112 §3.2: exactly one, unless the request is of HTTP/1.0.
+        (Some(_), None, None) => Ok(None),
+        (None, None, None) if request.version() < Version::HTTP_11 => Ok(None),
+        (None, None, Some(authority)) if !authority.as_str().contains('@') => {
+            Ok(Some((HOST.as_str().to_owned(), authority.as_str().to_owned())))
+        }
+        // RFC 9113 §8.3.1: both must say the same.
+        (Some(host), None, Some(authority)) if host.as_bytes() == authority.as_str().as_bytes() => Ok(None),
+        _ => Err("The request must have one field Host."),
+    }
+}
+
 async fn answered(shared: &Shared, head: Head, body: Incoming) -> (Answer, Afterwards) {
+    let Ok(_place) = shared.requests.try_acquire() else {
+        return (Answer::text(503, "All hands are busy.").with("retry-after", "1"), Afterwards::Close);
+    };
     let limits = shared.service.limits(&head);
     let coming = Coming::new(body, limits);
     if coming.is_too_long() {

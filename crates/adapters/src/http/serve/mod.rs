@@ -1,4 +1,5 @@
-//! Answering over HTTP/1.1, with TLS 1.3 (1.2 where it is wanted) or in the clear: who may connect, how long and how much, and what a handler sees of it.
+//! Answering over HTTP/1.1, with TLS 1.3 (1.2 where it is wanted) or in the clear, and over HTTP/2 inside of TLS where that is wanted: who
+//! may connect, how long and how much, and what a handler sees of it.
 //!
 //! What answers ([`Service`]) blocks, and runs on a bounded number of threads: one request more is answered 503. Bodies come
 //! and go in pieces; none is whole in memory unless the service wants it so. A request says its length, comes in chunks, or has no
@@ -10,6 +11,8 @@ mod answer;
 mod beneath;
 mod body;
 mod connections;
+mod frames;
+mod http2;
 mod outgoing;
 mod paced;
 mod range;
@@ -72,6 +75,8 @@ pub struct Limits {
     pub handlers_max: usize,
     /// How long those that are being answered may take when the server stops.
     pub drain_within: Duration,
+    /// Most requests of one connection at a time, over HTTP/2; 0: it is not spoken. It is never spoken in the clear.
+    pub streams_max: u32,
 }
 
 impl Default for Limits {
@@ -89,6 +94,7 @@ impl Default for Limits {
             requests_burst: 1000,
             handlers_max: 64,
             drain_within: Duration::from_secs(10),
+            streams_max: 0,
         }
     }
 }

@@ -57,10 +57,13 @@ impl fmt::Display for BadIdentity {
 }
 impl std::error::Error for BadIdentity {}
 
+/// How HTTP/2 is called where TLS agrees on a protocol. Source: RFC 9113 §3.2.
+pub(super) const HTTP_2: &[u8] = b"h2";
+
 /// A server's certificate and key, and what it demands of clients.
 #[derive(Clone)]
 pub struct Identity {
-    pub(super) config: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
 }
 
 impl Identity {
@@ -106,6 +109,16 @@ impl Identity {
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { config: Arc::new(config) })
+    }
+
+    /// What TLS is told, with HTTP/2 first if a connection may carry several requests at a time.
+    pub(super) fn speaking_http(self, streams_max: u32) -> Arc<ServerConfig> {
+        if streams_max == 0 {
+            return self.config;
+        }
+        let mut config = Arc::unwrap_or_clone(self.config);
+        config.alpn_protocols.insert(0, HTTP_2.to_vec());
+        Arc::new(config)
     }
 }
 
