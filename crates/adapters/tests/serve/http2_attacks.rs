@@ -44,7 +44,7 @@ fn requests_that_are_reset_once_they_were_taken() {
     let mut line = open(&house, &config);
     let lasted = (0..1000_u32).find(|n| {
         let stream = 2 * n + 1;
-        let request = frame(HEADERS, END_HEADERS, stream, &head("POST", "/piecewise", &[]));
+        let request = frame(HEADERS, END_HEADERS, stream, &head("POST", "/slowly", &[]));
         if line.stream.write_all(&[request, frame(PING, 0, 0, &[1; 8])].concat()).is_err() {
             return true;
         }

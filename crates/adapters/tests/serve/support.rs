@@ -44,6 +44,7 @@ impl Service for Services {
     fn limits(&self, head: &Head) -> BodyLimits {
         match (head.method(), head.path()) {
             ("POST", "/whole") => BodyLimits { len_max: 10, within: SOON, taking: Taking::Whole },
+            ("POST", "/slowly") => BodyLimits { len_max: 10, within: PATIENCE, taking: Taking::Whole },
             ("POST", "/streamed") => BodyLimits { len_max: 1 << 40, within: SOON, taking: Taking::Streamed },
             ("POST", "/piecewise") => BodyLimits { len_max: 1 << 40, within: PATIENCE, taking: Taking::Streamed },
             _ => BodyLimits::NONE,
