@@ -1,7 +1,7 @@
 //! What is asked and answered over HTTP/2.
 
 use crate::frames::{
-    CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, HEADERS, Line, PREFACE, RST_STREAM, fields, head,
+    CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, HEADERS, Line, PING, PREFACE, RST_STREAM, fields, head,
 };
 use crate::line::{Tls, house, open, shaken, speaking, usual};
 use crate::support::{House, limits, rest, status};
@@ -126,6 +126,20 @@ fn a_body_comes_in_time() {
     line.send(DATA, 0, 1, b"a");
     line.answer(1).body(408);
     assert_eq!(line.rest(), Some(0));
+}
+#[test]
+fn who_gives_up_a_request_goes_on_with_others() {
+    let (house, config) = house(usual());
+    let mut line = open(&house, &config);
+    // As often as it may happen to a client that is well.
+    for n in 0..30 {
+        line.send(HEADERS, END_HEADERS, 4 * n + 1, &head("POST", "/slowly", &[]));
+        line.send(PING, 0, 0, &[0; 8]);
+        while line.next().unwrap().kind != PING {}
+        line.send(RST_STREAM, 0, 4 * n + 1, &[0, 0, 0, 8]);
+        line.ask(4 * n + 3, "/x").body(200);
+    }
+    assert_eq!(line.goaway, None);
 }
 #[test]
 fn a_head_is_no_longer_than_it_may_be() {

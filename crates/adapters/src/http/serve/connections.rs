@@ -187,7 +187,7 @@ async fn http<S>(
                 let (shared, peer, lingers) = (Arc::clone(shared), peer.clone(), Arc::clone(&lingers));
                 async move {
                     let (mut response, afterwards) = response(&shared, peer, request).await;
-                    if afterwards == Afterwards::Close {
+                    if afterwards != Afterwards::Keep {
                         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                         // What comes behind it is read by nobody.
                         lingers.store(true, Ordering::Relaxed);
@@ -214,6 +214,8 @@ async fn http<S>(
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Afterwards {
     Keep,
+    /// Only if it carries others apart from this one, whose body ends nowhere: over HTTP/2 whoever asked has given it up.
+    KeepOthers,
     Close,
 }
 
@@ -333,10 +335,9 @@ async fn answered(shared: &Shared, head: Head, body: Incoming) -> (Answer, After
 }
 
 fn refused(fault: BodyFault) -> (Answer, Afterwards) {
-    let answer = match fault {
-        BodyFault::TooLong => Answer::text(413, "The body is longer than it may be."),
-        BodyFault::TooSlow => Answer::text(408, "The body did not come in time."),
-        BodyFault::BrokenOff => Answer::text(400, "The body was broken off."),
-    };
-    (answer, Afterwards::Close)
+    match fault {
+        BodyFault::TooLong => (Answer::text(413, "The body is longer than it may be."), Afterwards::Close),
+        BodyFault::TooSlow => (Answer::text(408, "The body did not come in time."), Afterwards::Close),
+        BodyFault::BrokenOff => (Answer::text(400, "The body was broken off."), Afterwards::KeepOthers),
+    }
 }
