@@ -113,6 +113,7 @@ fn who_was_told_to_go_and_goes_on_asking() {
     // It does not say that it heard it, so that its further requests might still be meant.
     line.is_polite = false;
     line.send(SETTINGS, ACK, 0, &[]);
+    line.send(WINDOW_UPDATE, 0, 0, &[0x3f, 0xff, 0xff, 0xff]);
     line.ask(1, "/x").body(200);
     let mut refused = 0;
     let ended = (1..MANY).find_map(|n| {
