@@ -131,7 +131,11 @@ fn curl_speaks_either_version_with_the_same_outcome() {
     cmp(&site, &[&ir[..], &["-reqout", "ir.der,conf.der"]].concat());
     let post = ["--http2", "--data-binary", "@ir.der", "-H", "Content-Type: application/pkixcmp"];
     let got = up.curl("https", &[&post[..], &["/.well-known/cmp/p/devices"]].concat());
-    assert!(got.head.starts_with("http/2 200") && got.head.contains("content-type: application/pkixcmp"), "{}", got.head);
+    assert!(
+        got.head.starts_with("http/2 200") && got.head.contains("content-type: application/pkixcmp"),
+        "{}",
+        got.head
+    );
     // In the clear there is one version, whatever is offered.
     let status = ["ocsp", "-issuer", "chain.pem", "-cert", "b.pem", "-no_nonce", "-reqout", "ocsp.der"];
     foreign(&site.b.dir, "openssl", &status);

@@ -1,7 +1,7 @@
 //! What is asked and answered over HTTP/2.
 
 use crate::frames::{
-    CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, HEADERS, Line, PING, PREFACE, RST_STREAM, fields, head,
+    CONTINUATION, Came, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Line, PING, PREFACE, RST_STREAM, fields, head,
 };
 use crate::line::{Tls, house, open, shaken, speaking, usual};
 use crate::support::{House, limits, rest, status};
@@ -117,6 +117,28 @@ fn a_body_is_no_longer_than_its_route_takes() {
     check(usual(), &head("POST", "/whole", &[]), Some(b"12345678901"), 413);
     check(usual(), &head("POST", "/whole", &[]), Some(b"1234567890"), 200);
     check(usual(), &head("GET", "/x", &[]), Some(b"1"), 413);
+}
+#[test]
+fn who_still_sends_what_is_too_long_is_answered_all_the_same() {
+    let (house, config) = house(Limits { requests_per_second: 0, requests_burst: 2, ..usual() });
+    // Said beforehand, found out, and not asked for at all.
+    for (length, expected) in [(Some("40000"), 413), (None, 413), (None, 429)] {
+        let mut line = open(&house, &config);
+        let length: Vec<_> = length.iter().map(|length| ("content-length", *length)).collect();
+        line.send(HEADERS, END_HEADERS, 1, &head("POST", "/whole", &length));
+        for n in 0..4 {
+            // Each piece once the one before has been heard.
+            line.send(DATA, u8::from(n == 3) * END_STREAM, 1, &[b'x'; 10_000]);
+            if n < 3 {
+                line.send(PING, 0, 0, &[0; 8]);
+                while line.next().unwrap().kind != PING {}
+            }
+        }
+        line.answer(1).body(expected);
+        // The request was over: there was nothing to reset, and GOAWAY comes behind the answer.
+        let behind: Vec<u8> = std::iter::from_fn(|| line.next()).map(|frame| frame.kind).collect();
+        assert!(!behind.contains(&RST_STREAM) && behind.contains(&GOAWAY), "{behind:?}");
+    }
 }
 #[test]
 fn a_body_comes_in_time() {

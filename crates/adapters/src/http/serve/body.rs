@@ -1,6 +1,8 @@
 //! The body of a request, as it comes.
 
+use super::paced::{LINGER_LEN_MAX, LINGER_WITHIN};
 use super::request::{BodyFault, BodyLimits};
+use hyper::Version;
 use hyper::body::{Body, Bytes, Incoming};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,12 +17,28 @@ pub(super) struct Coming {
     body: Incoming,
     left: u64,
     until: Instant,
+    version: Version,
 }
 
 impl Coming {
-    pub(super) fn new(body: Incoming, limits: BodyLimits) -> Self {
+    pub(super) fn new(body: Incoming, limits: BodyLimits, version: Version) -> Self {
         let until = Instant::now() + limits.within;
-        Self { body, left: limits.len_max, until }
+        Self { body, left: limits.len_max, until, version }
+    }
+
+    /// Reads what nobody wants, so much and so long, before it is said why. Over HTTP/2 the rest of a body is reset once its request was answered,
+    /// and clients that still send (curl 7.88) take that for the answer. Over HTTP/1.1 the socket does the same (`paced.rs`).
+    pub(super) async fn drop_rest(mut self) {
+        if self.version != Version::HTTP_2 {
+            return;
+        }
+        let until = Instant::now() + LINGER_WITHIN;
+        let mut left = LINGER_LEN_MAX;
+        while left > 0 && !self.body.is_end_stream() {
+            let next = timeout_at(until, poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx))).await;
+            let Ok(Some(Ok(frame))) = next else { return };
+            left = left.saturating_sub(frame.data_ref().map_or(1, Bytes::len));
+        }
     }
 
     /// Whether it says that it is longer than it may be. One that comes in chunks says nothing; where none may be, it is none.
@@ -54,7 +72,7 @@ impl Coming {
     }
 
     /// All of it.
-    pub(super) async fn gather(mut self) -> Result<Bytes, BodyFault> {
+    pub(super) async fn gather(&mut self) -> Result<Bytes, BodyFault> {
         let mut all = Vec::new();
         while let Some(piece) = self.next().await {
             all.extend_from_slice(&piece?);

@@ -6,7 +6,7 @@ use super::body::Coming;
 use super::http2;
 use super::outgoing::Outgoing;
 use super::paced::Paced;
-use super::request::{BodyFault, Channel, Head, Peer, Request, RequestBody, Taking};
+use super::request::{BodyFault, BodyLimits, Channel, Head, Peer, Request, RequestBody, Taking};
 use super::strict::Strict;
 use super::tls::{HTTP_2, Identity};
 use super::{Limits, Service};
@@ -225,10 +225,14 @@ pub(super) async fn response(
     peer: Peer,
     request: hyper::Request<Incoming>,
 ) -> (Response<Outgoing>, Afterwards) {
-    let is_body_wanted = request.version() != Version::HTTP_2 || request.method() != Method::HEAD;
+    let version = request.version();
+    let is_body_wanted = version != Version::HTTP_2 || request.method() != Method::HEAD;
     let (answer, afterwards) = match admitted(shared, peer, &request) {
-        Ok(head) => answered(shared, head, request.into_body()).await,
-        Err(refused) => (refused, Afterwards::Close),
+        Ok(head) => answered(shared, head, request.into_body(), version).await,
+        Err(refused) => {
+            Coming::new(request.into_body(), BodyLimits::NONE, version).drop_rest().await;
+            (refused, Afterwards::Close)
+        }
     };
     let mut response = Response::new(Outgoing::new(answer.content));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -297,24 +301,29 @@ fn host(request: &hyper::Request<Incoming>) -> Result<Option<(String, String)>, 
     }
 }
 
-async fn answered(shared: &Shared, head: Head, body: Incoming) -> (Answer, Afterwards) {
-    let Ok(_place) = shared.requests.try_acquire() else {
-        return (Answer::text(503, "All hands are busy.").with("retry-after", "1"), Afterwards::Close);
-    };
+async fn answered(shared: &Shared, head: Head, body: Incoming, version: Version) -> (Answer, Afterwards) {
     let limits = shared.service.limits(&head);
-    let coming = Coming::new(body, limits);
+    let mut coming = Coming::new(body, limits, version);
+    let Ok(_place) = shared.requests.try_acquire() else {
+        coming.drop_rest().await;
+        return busy();
+    };
     if coming.is_too_long() {
+        coming.drop_rest().await;
         return refused(BodyFault::TooLong);
     }
     let whole = match limits.taking {
         Taking::Whole => match coming.gather().await {
             Ok(octets) => Ok(octets),
-            Err(fault) => return refused(fault),
+            Err(fault) => {
+                coming.drop_rest().await;
+                return refused(fault);
+            }
         },
         Taking::Streamed => Err(coming),
     };
     let Ok(turn) = Arc::clone(&shared.handlers).try_acquire_owned() else {
-        return (Answer::text(503, "All hands are busy.").with("retry-after", "1"), Afterwards::Close);
+        return busy();
     };
     let body = whole.map_or_else(|coming| RequestBody::streamed(coming.stream()), RequestBody::whole);
     let service = Arc::clone(&shared.service);
@@ -332,6 +341,10 @@ async fn answered(shared: &Shared, head: Head, body: Incoming) -> (Answer, After
             (Answer::text(500, "This should not have happened; it was logged."), Afterwards::Close)
         }
     }
+}
+
+fn busy() -> (Answer, Afterwards) {
+    (Answer::text(503, "All hands are busy.").with("retry-after", "1"), Afterwards::Close)
 }
 
 fn refused(fault: BodyFault) -> (Answer, Afterwards) {

@@ -6,7 +6,9 @@
 use super::Limits;
 use super::connections::{Afterwards, Shared, response};
 use super::frames::{Frames, Standing, WRITTEN_LEN};
+use super::outgoing::Outgoing;
 use super::request::Peer;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -51,10 +53,8 @@ pub(super) async fn serve<S>(
         let turn = Turn::begin(&life);
         async move {
             let (response, afterwards) = response(&shared, peer, request).await;
-            if afterwards == Afterwards::Close {
-                turn.0.end();
-            }
-            Ok::<_, Infallible>(response)
+            let life = (afterwards == Afterwards::Close).then(|| Arc::clone(&turn.0));
+            Ok::<_, Infallible>(response.map(|outgoing| Parting { outgoing, life }))
         }
     });
     let stream = TokioIo::new(Metered::new(stream, Arc::clone(&life)));
@@ -63,6 +63,8 @@ pub(super) async fn serve<S>(
     let mut is_leaving = false;
     let ended = loop {
         let is_to_leave = tokio::select! {
+            // First what has been answered, then GOAWAY.
+            biased;
             ended = connection.as_mut() => break ended,
             _closed = told.changed(), if !is_leaving => true,
             () = life.over.notified(), if !is_leaving => true,
@@ -169,6 +171,34 @@ impl Drop for Turn {
         let written = self.0.written.load(Ordering::Relaxed);
         *self.0.quiet.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), written);
         self.0.working.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The body of an answer. After the last one the connection ends: not before, since clients (curl 7.88) hear GOAWAY and listen no more.
+struct Parting {
+    outgoing: Outgoing,
+    life: Option<Arc<Life>>,
+}
+
+impl Body for Parting {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.outgoing).poll_frame(cx)
+    }
+    fn is_end_stream(&self) -> bool {
+        self.outgoing.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.outgoing.size_hint()
+    }
+}
+impl Drop for Parting {
+    fn drop(&mut self) {
+        if let Some(life) = &self.life {
+            life.end();
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Most octets that are read and dropped for a peer whose request was refused, and for how long: closed at once, the connection
 /// would be reset, and the peer, who still sends, would never read why. Source: RFC 9112 §9.6.
-const LINGER_LEN_MAX: usize = 1 << 20;
-const LINGER_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const LINGER_LEN_MAX: usize = 1 << 20;
+pub(super) const LINGER_WITHIN: Duration = Duration::from_secs(2);
 const PIECE_LEN: usize = 4096;
 
 /// Passes everything on, and fails once less than [`PACE_LEN`] octets were taken within the time since it had to wait.
