@@ -135,6 +135,7 @@ fn who_still_sends_what_is_too_long_is_answered_all_the_same() {
             }
         }
         line.answer(1).body(expected);
+        assert_eq!(line.goaway, None);
         // The request was over: there was nothing to reset, and GOAWAY comes behind the answer.
         let behind: Vec<u8> = std::iter::from_fn(|| line.next()).map(|frame| frame.kind).collect();
         assert!(!behind.contains(&RST_STREAM) && behind.contains(&GOAWAY), "{behind:?}");
