@@ -151,7 +151,8 @@ async fn one(stream: TcpStream, place: &Place, mut told: watch::Receiver<()>) {
             let is_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
             let peer = Peer { address, certificate, channel };
             match is_2 {
-                true => http2::serve(stream, shared, (peer, lingers), told).await,
+                // Apart: who speaks the older one, or nothing yet, keeps no room for it.
+                true => Box::pin(http2::serve(stream, shared, (peer, lingers), told)).await,
                 false => http(stream, shared, (peer, lingers), told).await,
             }
         }
