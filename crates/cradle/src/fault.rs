@@ -177,7 +177,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         #[rustfmt::skip]
-        R::ListInvalid | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed | R::ChallengeUnreached | R::ChallengeAddress
+        R::ListInvalid | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed | R::ChallengeUnreached | R::ChallengeAddress
         | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow | R::ChallengeTls | R::ChallengeWrong => Exit::Failed,
         #[rustfmt::skip]
         R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed

@@ -40,6 +40,11 @@ pub(crate) fn is_email(text: &str) -> bool {
         && is_host_name(host)
 }
 
+/// Whether it is what devices are known by: 1 to 64 letters that can be seen, and no space.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
+}
+
 /// Whether every letter can be seen, so that nobody reads something else than is there.
 pub(crate) fn is_visible(text: &str) -> bool {
     !text.chars().any(model::text::is_hidden)

@@ -192,6 +192,12 @@ reasons! {
         "offer TLS 1.3 and the protocol acme-tls/1",
     ChallengeWrong = "challenge-wrong": "what was found where the name was to be proved is not what proves it";
         "see what answers there: it is not the client that asked, or has another account's key",
+    AttestationInvalid = "attestation-invalid": "the attestation cannot be read, or was not signed for this challenge by the TPM that it names";
+        "send what the TPM certifies of the key, with the SHA-256 of the key authorization as its qualifying data",
+    AttestationUntrusted = "attestation-untrusted": "nobody who is believed vouches for the TPM that made the attestation";
+        "see `attestation_roots` of the label, and whether the certificate of the attestation key has the purpose of one",
+    KeyNotAttested = "key-not-attested": "the key that is asked for is not the one that was attested, or could be elsewhere, too";
+        "make the key in the TPM, fixed to it, and ask for this one",
     // The authority.
     LintFailed = "lint-failed": "the certificate would break a rule, so it was not signed";
         "see the finding in the log; correct the profile and run `cradle profile check`",

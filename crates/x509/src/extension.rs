@@ -329,6 +329,23 @@ pub enum GeneralName {
     Other(Vec<u8>),
 }
 
+/// `id-on-permanentIdentifier`
+const PERMANENT_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.3");
+
+impl GeneralName {
+    /// `otherName` of the type `PermanentIdentifier`, with a value and no assigner. Source: RFC 4043 §2.
+    #[must_use]
+    pub fn permanent_identifier(value: &str) -> Self {
+        let mut w = Writer::default();
+        w.nested(OTHER_NAME, |w| {
+            w.oid(PERMANENT_IDENTIFIER).explicit(0, |w| {
+                w.sequence(|w| _ = w.value(tag::UTF8_STRING, value.as_bytes()));
+            });
+        });
+        Self::Other(w.finish())
+    }
+}
+
 const RFC822: u8 = tag::CONTEXT | 1;
 const DNS: u8 = tag::CONTEXT | 2;
 const DIRECTORY: u8 = tag::CONTEXT_CONSTRUCTED | 4;

@@ -105,6 +105,8 @@ impl Looker for FromHere {
                 let stream = self.connect(&look.name, self.setting.tls_port, until)?;
                 Ok(SeenThere::Certificate(tls::certificate(stream, &look.name)?.into()))
             }
+            // The client brings it.
+            ChallengeKind::DeviceAttest => Err(Reason::ChallengeWrong),
         }
     }
 }

@@ -50,6 +50,7 @@ fn part(n: u8, order: &Order) -> Authorization {
         secret: [n; 32],
         state: Part::Pending,
         challenge: None,
+        key: None,
         error: None,
         at: order.at,
         until: order.until,
@@ -146,7 +147,14 @@ fn authorisations_are_those_of_their_order() {
     for kind in ChallengeKind::ALL {
         let from = store.authorization(&part(3, &order(2)).id).unwrap().unwrap();
         let error = Some(Reason::ChallengeSlow);
-        let moved = Authorization { state: Part::Processing, challenge: Some(kind), error, at: NOW, ..from.clone() };
+        let moved = Authorization {
+            state: Part::Processing,
+            challenge: Some(kind),
+            key: Some(kind.name().into()),
+            error,
+            at: NOW,
+            ..from.clone()
+        };
         assert_eq!(store.move_authorization(&moved, Part::Invalid), Ok(false));
         assert_eq!(store.move_authorization(&moved, from.state), Ok(true));
         assert_eq!(store.authorization(&moved.id), Ok(Some(moved)));

@@ -9,7 +9,7 @@ use model::contract::authority::Done;
 use model::{AcmeId, Fault, Module, Reason, TransactionId};
 use ports::directory::Caller;
 use ports::store::acme::{Account, Authorization, AuthorizationState};
-use wire::acme::{Resource, Seen, is_answer, key_authorization, token};
+use wire::acme::{Attestation, BadAttestation, Resource, Seen, attested_octets, is_answer, key_authorization, token};
 use x509::PublicKey;
 
 /// After this time somebody looks again, if the client wants it: who was to look may have died. Units: seconds.
@@ -25,8 +25,12 @@ impl Talk<'_> {
         payload: &[u8],
     ) -> Result<Said, No> {
         let part = self.own_part(account, id)?;
-        if !self.challenges.contains(&kind) || part.challenge.is_some_and(|chosen| chosen != kind) {
+        let identifier = read(&part.identifier)?;
+        if !self.kinds(&identifier).contains(&kind) || part.challenge.is_some_and(|chosen| chosen != kind) {
             return Err(Reason::TransactionUnknown.into());
+        }
+        if kind == ChallengeKind::DeviceAttest {
+            return self.attested(account, &part, payload);
         }
         let is_due = match part.state {
             _ if payload.is_empty() || self.now > part.until => false,
@@ -36,10 +40,6 @@ impl Talk<'_> {
         };
         if !is_due {
             return Ok(self.shown(&part, kind, None));
-        }
-        let identifier = read(&part.identifier)?;
-        if matches!(identifier, wire::acme::Identifier::Ip(..)) && kind == ChallengeKind::Dns {
-            return Err(Reason::TransactionUnknown.into());
         }
         let from = part.state;
         let begun = Authorization {
@@ -53,6 +53,30 @@ impl Talk<'_> {
         }
         let look = Look { authorization: id, kind, name: identifier.value(), token: token(id, &part.secret, kind) };
         Ok(self.shown(&begun, kind, Some(look)))
+    }
+
+    /// A key that a TPM says it has: whether that is so is seen at once, and the challenge is decided.
+    /// Source: draft-ietf-acme-device-attest §5.
+    fn attested(&self, account: &Account, part: &Authorization, payload: &[u8]) -> Result<Said, No> {
+        const KIND: ChallengeKind = ChallengeKind::DeviceAttest;
+        let is_over = part.state != AuthorizationState::Pending || self.now > part.until;
+        if payload.is_empty() || is_over {
+            return Ok(self.shown(part, KIND, None));
+        }
+        let octets = attested_octets(payload)?;
+        let key = PublicKey::decode(&account.key).map_err(Fault::from)?;
+        let wanted = key_authorization(&token(part.id, &part.secret, KIND), &key).ok_or(Reason::AttestationInvalid)?;
+        let proved = Attestation::decode(&octets).and_then(|read| read.verify(&wanted, self.vouchers, self.now));
+        let (state, key, error) = match proved {
+            Ok(key) => (AuthorizationState::Valid, Some(key.spki().to_vec()), None),
+            Err(bad) => (AuthorizationState::Invalid, None, Some(reason(bad))),
+        };
+        let decided = Authorization { state, key, error, challenge: Some(KIND), at: self.now, ..part.clone() };
+        if !self.front.acme.store.move_authorization(&decided, part.state)? {
+            return Err(Fault::unavailable("the challenge is being worked on").into());
+        }
+        self.ra.record_proof(self.caller, account, &decided, KIND)?;
+        Ok(self.shown(&decided, KIND, None))
     }
 
     fn shown(&self, part: &Authorization, kind: ChallengeKind, look: Option<Look>) -> Said {
@@ -84,19 +108,43 @@ impl Ra {
         if !store.move_authorization(&moved, AuthorizationState::Processing)? {
             return Err(Reason::TransactionClosed.into());
         }
+        self.record_proof(caller, &account, &moved, call.kind)?;
+        Ok(Done {})
+    }
+
+    /// What records have of a name that was proved, or was not.
+    fn record_proof(
+        &self,
+        caller: &Caller,
+        account: &Account,
+        part: &Authorization,
+        kind: ChallengeKind,
+    ) -> Result<(), Fault> {
         let subject = account.subject.to_string();
-        match error {
+        match part.error {
             None => {
-                let (name, challenge) = (part.identifier, call.kind.name().to_owned());
+                let (name, challenge) = (part.identifier.clone(), kind.name().to_owned());
                 let event = Event::NameProved { subject, name, challenge };
-                self.setting().store.append(vec![Entry { at: now, by: Module::Authority, event }])?;
+                self.setting().store.append(vec![Entry { at: part.at, by: Module::Authority, event }])?;
             }
             Some(reason) => {
                 let id = TransactionId::new(*part.id.octets());
                 self.remember_stranger(caller, subject, id, &reason.into());
             }
         }
-        Ok(Done {})
+        Ok(())
+    }
+}
+
+/// Why an attestation proves nothing, as records have it.
+const fn reason(bad: BadAttestation) -> Reason {
+    match bad {
+        BadAttestation::Malformed
+        | BadAttestation::OtherType
+        | BadAttestation::Signature
+        | BadAttestation::OtherChallenge => Reason::AttestationInvalid,
+        BadAttestation::Untrusted => Reason::AttestationUntrusted,
+        BadAttestation::OtherKey | BadAttestation::KeyNotBound => Reason::KeyNotAttested,
     }
 }
 

@@ -9,7 +9,7 @@ use issue::profile::Protocol;
 use model::contract::authority::Evidence;
 use model::contract::enrolment::EnrolmentKind;
 use model::{AcmeId, Entity, Fault, Reason, TransactionId};
-use ports::store::acme::{Account, Order, OrderState};
+use ports::store::acme::{Account, Authorization, Order, OrderState};
 use ports::store::authority::CertificateRow;
 use std::collections::BTreeSet;
 use wire::acme::{CHAIN, Identifier, finalisation};
@@ -35,7 +35,7 @@ impl Talk<'_> {
             ("valid", true) => return self.shown_order(&standing),
             _ => return Err(Reason::OrderNotReady.into()),
         }
-        let fit = fit(account, &standing.order, &der).map_err(of_request)?;
+        let fit = fit(account, &standing, &der).map_err(of_request)?;
         let admission = self.admission(account, &fit.request).map_err(of_request)?;
         // Its transaction is known before the certificate is made: whoever dies in between, the order finds it.
         let order = Order {
@@ -60,7 +60,7 @@ impl Talk<'_> {
         }
         let device = account.subject.device().ok_or(Reason::NotOnList)?;
         self.ra.may_ask(device, &self.offered.profile, Protocol::Acme)?;
-        let fit = fit(account, &standing.order, der).map_err(of_request)?;
+        let fit = fit(account, &standing, der).map_err(of_request)?;
         let is_repeated = self
             .ra
             .held(&account.subject, self.offered.profile.name())?
@@ -182,7 +182,7 @@ fn of_request(fault: Fault) -> No {
 }
 
 /// Whether a request is one for this order: its names and no others, and a key of its own.
-fn fit(account: &Account, order: &Order, der: &[u8]) -> Result<Fit, Fault> {
+fn fit(account: &Account, Standing { order, parts }: &Standing, der: &[u8]) -> Result<Fit, Fault> {
     let evidence = Evidence::Pkcs10(der.to_vec().into());
     let request = Looked::at(&evidence)?;
     let ordered = order.identifiers.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?;
@@ -190,14 +190,27 @@ fn fit(account: &Account, order: &Order, der: &[u8]) -> Result<Fit, Fault> {
     if !has_names(&request, &ordered) || request.key.spki() == account.key.as_slice() {
         return Err(Reason::OrderMismatch.into());
     }
+    // draft-ietf-acme-device-attest §3: what was proved of a device was proved of a key in it, and is certified for no other.
+    let is_permanent = ordered.iter().any(|name| matches!(name, Identifier::Permanent(_)));
+    let attested = |part: &Authorization| part.key.as_deref() == Some(request.key.spki());
+    if is_permanent && !parts.iter().any(attested) {
+        return Err(Reason::KeyNotAttested.into());
+    }
     Ok(Fit { evidence, request })
 }
 
 /// Whether the alternative names are those of the order, and a common name one of them.
 fn has_names(request: &Looked, ordered: &[Identifier]) -> bool {
     let mut all = request.extensions.iter().filter(|extension| extension.oid == oids::SUBJECT_ALT_NAME);
-    let (Some(names), None) = (all.next(), all.next()) else { return false };
-    let Some(names) = decode_subject_alt_name(&names.value) else { return false };
+    let names = match (all.next(), all.next()) {
+        (Some(names), None) => decode_subject_alt_name(&names.value),
+        // What a device is known by comes from its registration, asked for or not.
+        (None, None) if ordered.iter().all(|name| matches!(name, Identifier::Permanent(_))) => {
+            Some(ordered.iter().map(Identifier::general_name).collect())
+        }
+        _ => None,
+    };
+    let Some(names) = names else { return false };
     let spelled = |name: &GeneralName| format!("{name:?}");
     let asked: BTreeSet<String> = names.iter().map(spelled).collect();
     let wanted: BTreeSet<String> = ordered.iter().map(|name| spelled(&name.general_name())).collect();

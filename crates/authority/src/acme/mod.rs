@@ -35,7 +35,7 @@ use wire::acme::{
     JSON, Jws, PROBLEM, Problem, Resource, SignedBy, Urls, decode_path, directory, key_url, problem, problem_object,
     read_nonce, write_nonce,
 };
-use x509::PublicKey;
+use x509::{Certificate, PublicKey};
 
 /// When a client asks again for what is going on, in seconds.
 const RETRY_S: u32 = 2;
@@ -61,6 +61,8 @@ pub struct AcmeLabel {
     pub profile: ProfileName,
     /// By which challenges names are proved.
     pub challenges: Vec<ChallengeKind>,
+    /// Who vouches for TPMs, and through them for keys in devices. Nobody, if there is none.
+    pub vouchers: Vec<Certificate>,
 }
 
 /// ACME, and what answering it remembers.
@@ -84,6 +86,7 @@ struct Talk<'a> {
     urls: Urls<'a>,
     offered: Offered,
     challenges: &'a [ChallengeKind],
+    vouchers: &'a [Certificate],
     /// The address of what is asked, as the client knows it.
     url: String,
     now: UnixTime,
@@ -198,11 +201,11 @@ impl Ra {
         if host.is_none_or(|host| !self.setting().est.names.iter().any(|own| own == host)) {
             return Err(Reason::UrlMismatch.into());
         }
-        let AcmeLabel { profile, challenges } = front.acme.labels.get(label).ok_or(Reason::LabelUnknown)?;
+        let AcmeLabel { profile, challenges, vouchers } = front.acme.labels.get(label).ok_or(Reason::LabelUnknown)?;
         let profile = self.setting().profiles.get(profile).ok_or(Reason::ProfileUnknown)?;
         let offered = Offered { label: label.clone(), profile: Arc::clone(profile) };
         let (urls, url) = (Urls { base: &call.base, label }, format!("{}{}", call.base, call.path));
-        Ok(Talk { ra: self, front, caller, urls, offered, challenges, url, now: self.now() })
+        Ok(Talk { ra: self, front, caller, urls, offered, challenges, vouchers, url, now: self.now() })
     }
 
     /// A nonce for the next message; none if the records cannot be read, so that what was said is said all the same.

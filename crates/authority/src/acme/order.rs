@@ -104,6 +104,7 @@ impl Talk<'_> {
             secret: random(self.ra.setting().entropy.as_ref()),
             state: AuthorizationState::Pending,
             challenge: None,
+            key: None,
             error: None,
             at: self.now,
             until,
@@ -116,11 +117,12 @@ impl Talk<'_> {
         Ok(Said { status: 201, ..self.shown_order(&standing)? })
     }
 
-    /// The challenges by which a name can be proved: an address has no records.
-    fn kinds(&self, identifier: &Identifier) -> Vec<ChallengeKind> {
+    /// The challenges by which a name can be proved: an address has no records, and what a device is known by is at no address.
+    pub(super) fn kinds(&self, identifier: &Identifier) -> Vec<ChallengeKind> {
         let fits = |kind: &ChallengeKind| match identifier {
-            Identifier::Dns(_) => true,
-            Identifier::Ip(..) => *kind != ChallengeKind::Dns,
+            Identifier::Dns(_) => *kind != ChallengeKind::DeviceAttest,
+            Identifier::Ip(..) => !matches!(kind, ChallengeKind::Dns | ChallengeKind::DeviceAttest),
+            Identifier::Permanent(_) => *kind == ChallengeKind::DeviceAttest && !self.vouchers.is_empty(),
         };
         self.challenges.iter().copied().filter(fits).collect()
     }

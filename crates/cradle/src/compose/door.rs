@@ -16,7 +16,7 @@ use ports::{Clock, Entropy, Link};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use x509::pem;
+use x509::{Certificate, pem};
 use zeroize::Zeroizing;
 
 /// Longest file of a certificate or key.
@@ -157,6 +157,19 @@ fn no_gateway() -> Failure {
     Failure::new(Exit::Usage, "no-gateway", "this box has no gateway")
         .because("cradle.toml has no section [gateway]")
         .next("write one: docs/gateway.md has the form")
+}
+
+/// The certificates in a file that a label of ACME names.
+pub(super) fn roots(path: &Path) -> Result<Vec<Certificate>> {
+    let octets = files::read_bounded(path, LEN_MAX).map_err(|e| Failure::file(path, &e))?;
+    let blocks = pem::blocks(&octets).unwrap_or_default();
+    let roots: Vec<_> = blocks.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
+    if roots.is_empty() || roots.len() != blocks.len() {
+        let failure = Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()));
+        let failure = failure.because("it holds no certificate in PEM, or something else, too");
+        return Err(failure.next("correct attestation_roots in cradle.toml, or the file"));
+    }
+    Ok(roots)
 }
 
 /// A certificate and those above it, in DER; and its key, as PKCS #8.

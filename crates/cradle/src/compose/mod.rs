@@ -14,7 +14,7 @@ pub(crate) use installation::{Assembly, Installation, supervise};
 pub(crate) use passphrase::{new_passphrase, passphrase};
 use put_back::log_mark;
 
-use crate::config::{Config, Places};
+use crate::config::{AcmeConfig, Config, Places};
 use crate::fault::{Exit, Failure, Result, exit_of};
 use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
@@ -28,7 +28,7 @@ use authority::{Abroad, Acme, Cmp, Scep, Setting as AuthoritySetting};
 use issue::Profile;
 use issue::profile::SubjectKind;
 use model::mode::Binding;
-use model::{AuthorityName, Entity, Module, OperatorName, ProfileName, Reason, UnixTime};
+use model::{AuthorityName, Entity, EstLabel, Module, OperatorName, ProfileName, Reason, UnixTime};
 use ports::directory::Directory;
 use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
@@ -282,15 +282,20 @@ impl Workshop {
     }
 
     /// What km needs to answer ACME, if the settings say that it does.
-    pub(crate) fn acme(&self) -> Option<Acme> {
-        let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.acme.is_empty())?;
-        let labels = gateway.acme.iter().map(|(label, config)| (label.clone(), config.label()));
-        Some(Acme {
-            labels: labels.collect(),
+    pub(crate) fn acme(&self) -> Result<Option<Acme>> {
+        let Some(gateway) = self.config.gateway.as_ref().filter(|gateway| !gateway.acme.is_empty()) else {
+            return Ok(None);
+        };
+        let label = |(label, config): (&EstLabel, &AcmeConfig)| {
+            let vouchers = config.attestation_roots.as_deref().map(door::roots).transpose()?.unwrap_or_default();
+            Ok((label.clone(), config.label(vouchers)))
+        };
+        Ok(Some(Acme {
+            labels: gateway.acme.iter().map(label).collect::<Result<_>>()?,
             store: self.store.clone(),
             sealed: self.store.clone(),
             secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
-        })
+        }))
     }
 
     /// What it takes to answer SCEP, if the settings say that it is answered.

@@ -14,6 +14,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::est::Lines;
+use x509::Certificate;
 
 /// Most labels.
 const LABELS_MAX: usize = 256;
@@ -79,6 +80,9 @@ pub(crate) struct AcmeConfig {
     /// By which challenges names are proved.
     #[serde(default = "all_challenges")]
     pub(crate) challenges: Vec<ChallengeKind>,
+    /// A file with the certificates of who vouches for TPMs, in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attestation_roots: Option<PathBuf>,
 }
 
 fn all_challenges() -> Vec<ChallengeKind> {
@@ -243,8 +247,8 @@ impl LabelConfig {
 }
 
 impl AcmeConfig {
-    pub(crate) fn label(&self) -> AcmeLabel {
-        AcmeLabel { profile: self.profile.clone(), challenges: self.challenges.clone() }
+    pub(crate) fn label(&self, vouchers: Vec<Certificate>) -> AcmeLabel {
+        AcmeLabel { profile: self.profile.clone(), challenges: self.challenges.clone(), vouchers }
     }
 }
 

@@ -34,7 +34,7 @@ fn answering(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Ar
                 workshop.authority_setting()?,
                 Some(workshop.abroad()),
                 workshop.cmp(),
-                workshop.acme(),
+                workshop.acme()?,
                 workshop.scep(),
             );
             let km = km.or_fail(&format!("starting {module}"))?;

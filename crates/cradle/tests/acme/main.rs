@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod attest;
 mod certbot;
 #[path = "../common/mod.rs"]
 mod common;
@@ -18,3 +19,4 @@ mod lego;
 mod messages;
 mod names;
 mod site;
+mod tpm;

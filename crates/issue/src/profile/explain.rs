@@ -155,6 +155,7 @@ pub(super) fn alt_name(rule: &AltNameRule) -> String {
         AltNameRule::HardwareModuleName(hardware_type, serial) => {
             format!("hardware module of type {}, serial number {}", hardware_type.text(), serial.text())
         }
+        AltNameRule::PermanentIdentifier(template) => format!("permanent identifier {}", template.text()),
         AltNameRule::Request(kind, limits) => {
             let kind = match kind {
                 NameKind::Dns => "host name",

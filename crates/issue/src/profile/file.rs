@@ -100,6 +100,7 @@ pub(super) struct AltNameLine {
     pub(super) email: Option<String>,
     pub(super) ip: Option<String>,
     pub(super) hardware_module_name: Option<HardwareModuleNameLine>,
+    pub(super) permanent_identifier: Option<String>,
     pub(super) request: Option<RequestLine>,
 }
 

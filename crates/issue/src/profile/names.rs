@@ -33,6 +33,7 @@ pub(crate) enum AltNameRule {
     Email(Template),
     Ip(String, Vec<u8>),
     HardwareModuleName(Template, Template),
+    PermanentIdentifier(Template),
     Request(NameKind, Limits),
 }
 
@@ -167,30 +168,36 @@ pub(super) fn alt_name(line: &AltNameLine, kind: SubjectKind) -> Result<AltNameR
         let tried = try_out(&template, kind).unwrap_or_default();
         if is(&tried) { Ok(template) } else { Err(bad(PLACE, format!("{text:?} is no {what}"))) }
     };
-    let AltNameLine { uri, dns, email, ip, hardware_module_name, request } = line;
-    match (uri, dns, email, ip, hardware_module_name, request) {
-        (Some(text), None, None, None, None, None) if is_module_uri(text) && !speaks_on_the_bus(kind) => {
+    let AltNameLine { uri, dns, email, ip, hardware_module_name, permanent_identifier, request } = line;
+    match (uri, dns, email, ip, hardware_module_name, permanent_identifier, request) {
+        (Some(text), None, None, None, None, None, None) if is_module_uri(text) && !speaks_on_the_bus(kind) => {
             Err(bad(PLACE, "cradle: names modules and operators, who speak on the bus, and nobody else"))
         }
-        (Some(text), None, None, None, None, None) => template(text, text::is_uri, "URI").map(AltNameRule::Uri),
-        (None, Some(text), None, None, None, None) => {
+        (Some(text), None, None, None, None, None, None) => template(text, text::is_uri, "URI").map(AltNameRule::Uri),
+        (None, Some(text), None, None, None, None, None) => {
             template(text, text::is_host_name, "host name").map(AltNameRule::Dns)
         }
-        (None, None, Some(text), None, None, None) => {
+        (None, None, Some(text), None, None, None, None) => {
             template(text, text::is_email, "e-mail address").map(AltNameRule::Email)
         }
-        (None, None, None, Some(text), None, None) => {
+        (None, None, None, Some(text), None, None, None) => {
             let octets = text::ip_octets(text).ok_or_else(|| bad(PLACE, format!("{text:?} is no IP address")))?;
             Ok(AltNameRule::Ip(text.clone(), octets))
         }
-        (None, None, None, None, Some(line), None) => {
+        (None, None, None, None, Some(line), None, None) => {
             let hardware_type = Template::read(&line.r#type, Scope::Subject(kind), PLACE)?;
             oid(&try_out(&hardware_type, kind).unwrap_or_default(), PLACE)?;
             let serial = Template::read(&line.serial, Scope::Subject(kind), PLACE)?;
             Ok(AltNameRule::HardwareModuleName(hardware_type, serial))
         }
-        (None, None, None, None, None, Some(request)) => requested_alt_name(request, kind, PLACE),
-        _ => Err(bad(PLACE, "each line has one of uri, dns, email, ip, hardware_module_name, request")),
+        (None, None, None, None, None, Some(text), None) => {
+            template(text, text::is_identifier, "identifier").map(AltNameRule::PermanentIdentifier)
+        }
+        (None, None, None, None, None, None, Some(request)) => requested_alt_name(request, kind, PLACE),
+        _ => Err(bad(
+            PLACE,
+            "each line has one of uri, dns, email, ip, hardware_module_name, permanent_identifier, request",
+        )),
     }
 }
 
@@ -357,6 +364,7 @@ fn registered(rule: &AltNameRule, facts: &Facts<'_>) -> Option<Vec<GeneralName>>
             let hardware_type = ObjectIdentifier::new(&hardware_type.render(facts)?).ok()?;
             encode::hardware_module_name(hardware_type, &serial.render(facts)?)
         }
+        AltNameRule::PermanentIdentifier(template) => GeneralName::permanent_identifier(&template.render(facts)?),
         AltNameRule::Request(..) => return Some(Vec::new()),
     };
     Some(vec![name])

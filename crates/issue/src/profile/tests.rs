@@ -238,6 +238,7 @@ fn alternative_names_of_every_kind() {
     alt_name("{ email = \"{serial}@a.example\" }", true);
     alt_name("{ ip = \"10.0.0.1\" }, { ip = \"2001:db8::1\" }", true);
     alt_name("{ hardware_module_name = { type = \"1.3.6.1.4.1.{maker_pen}.1\", serial = \"{serial}\" } }", true);
+    alt_name("{ permanent_identifier = \"{serial}\" }", true);
 }
 #[test]
 fn alternative_names_that_are_none() {
@@ -250,6 +251,8 @@ fn alternative_names_that_are_none() {
     alt_name("{ email = \"a@*.example\" }", false);
     alt_name("{ ip = \"10.0.0.256\" }", false);
     alt_name("{ hardware_module_name = { type = \"x.{maker_pen}\", serial = \"{serial}\" } }", false);
+    alt_name("{ permanent_identifier = \"a b\" }", false);
+    alt_name("{ permanent_identifier = \"\" }", false);
     alt_name("{}", false);
     alt_name("{ dns = \"a.example\", uri = \"urn:a:b\" }", false);
 }

@@ -62,11 +62,14 @@ pub enum ChallengeKind {
     /// A certificate at a server of TLS. Source: RFC 8737 §3.
     #[serde(rename = "tls-alpn-01")]
     TlsAlpn,
+    /// What a TPM says of the key that is asked for. Source: draft-ietf-acme-device-attest §5.
+    #[serde(rename = "device-attest-01")]
+    DeviceAttest,
 }
 
 impl ChallengeKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Dns, Self::TlsAlpn];
+    pub const ALL: [Self; 4] = [Self::Http, Self::Dns, Self::TlsAlpn, Self::DeviceAttest];
 
     /// As the standards name it.
     #[must_use]
@@ -75,6 +78,7 @@ impl ChallengeKind {
             Self::Http => "http-01",
             Self::Dns => "dns-01",
             Self::TlsAlpn => "tls-alpn-01",
+            Self::DeviceAttest => "device-attest-01",
         }
     }
 }

@@ -197,6 +197,8 @@ pub struct Authorization {
     pub state: AuthorizationState,
     /// By which challenge, from when one was begun.
     pub challenge: Option<ChallengeKind>,
+    /// The key that is in the device, as a `SubjectPublicKeyInfo`, if that is what was proved.
+    pub key: Option<Vec<u8>>,
     /// Why the name was not proved.
     pub error: Option<Reason>,
     /// When it came so far.

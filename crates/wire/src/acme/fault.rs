@@ -58,7 +58,7 @@ const fn of_reason(reason: Reason) -> Problem {
         R::NameMismatch => ("rejectedIdentifier", 403),
         R::OrderNotReady => ("orderNotReady", 403),
         R::OrderMismatch | R::ProofOfPossession | R::ProofMissing | R::CaRequested | R::ExtensionNotAllowed
-        | R::KeyInUse => ("badCSR", 400),
+        | R::KeyInUse | R::KeyNotAttested => ("badCSR", 400),
         R::TemplateNotAllowed => ("badRevocationReason", 400),
         R::AlreadyRevoked => ("alreadyRevoked", 400),
         // RFC 9773 §7.4.
@@ -67,6 +67,8 @@ const fn of_reason(reason: Reason) -> Problem {
         R::ChallengeUnnamed => ("dns", 400),
         R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeSlow => ("connection", 400),
         R::ChallengeTls => ("tls", 400),
+        // draft-ietf-acme-device-attest §7.
+        R::AttestationInvalid | R::AttestationUntrusted => ("badAttestationStatement", 400),
         R::ChallengeTooLong | R::ChallengeWrong => ("incorrectResponse", 403),
         R::AwaitingApproval | R::ProfileUnknown | R::LintFailed | R::OutlivesIssuer | R::IssuerUnknown | R::IssuerRevoked
         | R::IssuerNotAllowed | R::AuthoritySpent | R::AuthorityEnded | R::KeyOffline | R::ForeignUnsettled

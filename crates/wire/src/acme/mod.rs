@@ -4,6 +4,7 @@
 //! Source: RFC 8555, RFC 7515, RFC 7517, RFC 7638, RFC 8738, RFC 9773.
 
 mod address;
+mod attest;
 mod cert_id;
 mod challenge;
 pub mod dns;
@@ -16,6 +17,7 @@ mod object;
 mod path;
 mod payload;
 
+pub use attest::{Attestation, BadAttestation, attested_octets};
 pub use cert_id::CertId;
 pub use challenge::{Seen, is_answer, key_authorization, token};
 pub use fault::{Problem, problem};

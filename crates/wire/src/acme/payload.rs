@@ -15,6 +15,8 @@ const CONTACTS_MAX: usize = 4;
 const CONTACT_LEN_MAX: usize = 256;
 /// Longest name of a host. Source: RFC 1035 §2.3.4.
 const NAME_LEN_MAX: usize = 253;
+/// Longest permanent identifier, as profiles have them.
+const PERMANENT_LEN_MAX: usize = 64;
 
 /// What somebody wants to be certified.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,8 @@ pub enum Identifier {
     Dns(String),
     /// An address, as it is written and as octets. Source: RFC 8738 §3.
     Ip(String, Vec<u8>),
+    /// What a device is known by. Source: RFC 4043; draft-ietf-acme-device-attest §3.
+    Permanent(String),
 }
 
 impl Identifier {
@@ -32,13 +36,14 @@ impl Identifier {
         match self {
             Self::Dns(_) => "dns",
             Self::Ip(..) => "ip",
+            Self::Permanent(_) => "permanent-identifier",
         }
     }
     /// Its value, as messages have it.
     #[must_use]
     pub fn value(&self) -> String {
         match self {
-            Self::Dns(name) => name.clone(),
+            Self::Dns(name) | Self::Permanent(name) => name.clone(),
             Self::Ip(text, _) => text.clone(),
         }
     }
@@ -48,6 +53,7 @@ impl Identifier {
         match self {
             Self::Dns(name) => GeneralName::Dns(name.clone()),
             Self::Ip(_, octets) => GeneralName::Ip(octets.clone()),
+            Self::Permanent(value) => GeneralName::permanent_identifier(value),
         }
     }
 
@@ -76,7 +82,12 @@ impl Identifier {
                 let octets = super::address::octets(value).ok_or(Reason::NameMismatch)?;
                 Ok(Self::Ip(value.to_owned(), octets))
             }
-            _ => Err(Fault::malformed("an identifier has the type dns or ip")),
+            "permanent-identifier" => {
+                let is_identifier =
+                    (1..=PERMANENT_LEN_MAX).contains(&value.len()) && value.bytes().all(|c| c.is_ascii_graphic());
+                if is_identifier { Ok(Self::Permanent(value.to_owned())) } else { Err(Reason::NameMismatch.into()) }
+            }
+            _ => Err(Fault::malformed("an identifier has the type dns, ip or permanent-identifier")),
         }
     }
 
@@ -306,13 +317,24 @@ mod tests {
         }
     }
     #[test]
+    fn permanent_identifiers() {
+        let one = |value: &str| format!(r#"{{"type":"permanent-identifier","value":"{value}"}}"#);
+        names(&one("SN-7:a"), Ok(vec![Identifier::Permanent("SN-7:a".into())]));
+        for value in ["", "a b", "a\\nb", "\u{e4}", &"a".repeat(65)] {
+            names(&one(value), Err(Reason::NameMismatch.into()));
+        }
+    }
+    #[test]
     fn too_many_none_and_one_twice() {
         let many = |n: usize| (0..n).map(|n| dns(&format!("n{n}.example"))).collect::<Vec<_>>().join(",");
         assert!(OrderWish::read(format!("{{\"identifiers\":[{}]}}", many(16)).as_bytes()).is_ok());
         names(&many(17), Err(NO_NAMES));
         names("", Err(NO_NAMES));
         names(&format!("{},{}", dns("a"), dns("a")), Err(Fault::malformed("an identifier stands twice in the order")));
-        names(r#"{"type":"email","value":"a@b"}"#, Err(Fault::malformed("an identifier has the type dns or ip")));
+        names(
+            r#"{"type":"email","value":"a@b"}"#,
+            Err(Fault::malformed("an identifier has the type dns, ip or permanent-identifier")),
+        );
     }
     #[test]
     fn times_are_not_the_clients_to_choose() {

@@ -22,7 +22,7 @@ const ORDER: &str =
     "SELECT id, account, state, identifiers, replaces, transaction_id, request, serial, error, at, until
     FROM acme_order";
 const AUTHORIZATION: &str =
-    "SELECT id, acme_order, identifier, secret, state, challenge, error, at, until FROM acme_authorization";
+    "SELECT id, acme_order, identifier, secret, state, challenge, error, at, until, key FROM acme_authorization";
 
 fn number<T: PartialEq>(all: &[T], state: &T) -> u8 {
     (0..).zip(all).find_map(|(n, known)| (known == state).then_some(n)).unwrap_or_default()
@@ -83,6 +83,7 @@ fn authorization(row: &Row<'_>) -> engine::Result<Authorization> {
         secret: row.blob(3)?.try_into().map_err(|_| engine::Error::Misfit(3))?,
         state: state(&AuthorizationState::ALL, row, 4)?,
         challenge: challenge.map(|name| kind(name).ok_or(engine::Error::Misfit(5))).transpose()?,
+        key: row.get(9)?,
         error: reason(row, 6)?,
         at: time(row, 7)?,
         until: time(row, 8)?,
@@ -314,7 +315,7 @@ impl AcmeStore for SqlStore {
         self.write(move |tx| {
             let done = tx
                 .statement(
-                    "UPDATE acme_authorization SET state = ?3, challenge = ?4, error = ?5, at = ?6, until = ?7
+                    "UPDATE acme_authorization SET state = ?3, challenge = ?4, error = ?5, at = ?6, until = ?7, key = ?8
                      WHERE id = ?1 AND state = ?2",
                 )?
                 .execute((
@@ -325,6 +326,7 @@ impl AcmeStore for SqlStore {
                     moved.error.map(Reason::code),
                     moved.at.ms(),
                     moved.until.ms(),
+                    &moved.key,
                 ))?;
             Ok::<_, WriteFault>(done == 1)
         })

@@ -390,7 +390,8 @@ CREATE TABLE acme_authorization (
   challenge TEXT,
   error TEXT,
   at INTEGER NOT NULL,
-  until INTEGER NOT NULL
+  until INTEGER NOT NULL,
+  key BLOB -- SubjectPublicKeyInfo, if a device proved that it has it
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX acme_authorization_order ON acme_authorization (acme_order, identifier);
 -- Nonces that were used, until they count no more anyway; and the key by which they are known as ours.
