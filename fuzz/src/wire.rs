@@ -259,6 +259,15 @@ pub fn scep_path(octets: &[u8]) {
     }
 }
 
+/// What a TPM says of a key.
+pub fn acme_attestation(octets: &[u8]) {
+    use ::wire::acme::Attestation;
+    if let Ok(read) = Attestation::decode(octets) {
+        // Nobody is believed.
+        assert!(read.verify("token.thumbprint", &[], model::UnixTime::from_s(1_795_500_000)).is_err());
+    }
+}
+
 /// Messages of SCEP, outside and inside.
 pub fn scep_message(octets: &[u8]) {
     use ::wire::scep::{Envelope, IssuerAndSerialNumber, PkiMessage};

@@ -30,6 +30,10 @@ fn acme_message() {
     check("acme_message", wire::acme_message);
 }
 #[test]
+fn acme_attestation() {
+    check("acme_attestation", wire::acme_attestation);
+}
+#[test]
 fn acme_dns() {
     check("acme_dns", wire::acme_dns);
 }

@@ -2,7 +2,7 @@
 
 use crate::hand::{Client, Got, identifier, new_key};
 use crate::site::{Site, Up};
-use crate::tpm::{Said, Tpm, object, voucher};
+use crate::tpm::{Kind, Said, Tpm, object, voucher};
 use model::octets::base64url;
 use ports::Signer;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const PROFILE: &str = r#"
 description = "A device whose key is in its TPM."
 subject_kind = "device"
 issuers = ["factory"]
-key_types = ["p256", "ed25519"]
+key_types = ["p256", "ed25519", "rsa2048"]
 ra_verified = false
 subject = [{ type = "O", value = "{organization}" }, { type = "serialNumber", value = "{serial}" }]
 subject_alt_name = [{ permanent_identifier = "{serial}" }]
@@ -71,8 +71,16 @@ fn sent(client: &Client<'_>, url: &str, attestation: &[u8]) -> Value {
 
 #[test]
 fn a_key_in_a_tpm_is_certified_for_the_device_that_has_it() {
-    let site = site("acme-tpm");
-    let tpm = Tpm::new(&site.b, "tpm");
+    certified("acme-tpm", Kind::Ecc);
+}
+#[test]
+fn and_so_is_one_of_rsa() {
+    certified("acme-tpm-rsa", Kind::Rsa);
+}
+
+fn certified(name: &str, kind: Kind) {
+    let site = site(name);
+    let tpm = Tpm::new(&site.b, "tpm", kind);
     let key = allow(&site, "SN000001");
     let up = site.up();
     let client = client(&up, "SN000001", &key);
@@ -113,8 +121,8 @@ fn a_key_in_a_tpm_is_certified_for_the_device_that_has_it() {
 #[test]
 fn attestations_that_prove_nothing() {
     let site = site("acme-tpm-attacks");
-    let tpm = Tpm::new(&site.b, "tpm");
-    let other = Tpm::new(&site.b, "other");
+    let tpm = Tpm::new(&site.b, "tpm", Kind::Ecc);
+    let other = Tpm::new(&site.b, "other", Kind::Ecc);
     let key = allow(&site, "SN000001");
     let up = site.up();
     let client = client(&up, "SN000001", &key);
@@ -161,4 +169,24 @@ fn attestations_that_prove_nothing() {
     up.down();
     refused.iter().for_each(|(identifier, code)| site.why(identifier, code));
     assert!(site.standing().is_empty());
+}
+
+/// What decoders and their fuzzers are tried with. `cargo nextest run -p cradle --test acme --run-ignored only write_the_attestations`
+#[test]
+#[ignore = "writes testdata/attest"]
+fn write_the_attestations() {
+    let b = crate::common::Box_::empty("acme-testdata");
+    voucher(&b, "maker");
+    let to = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/attest"));
+    std::fs::create_dir_all(to).unwrap();
+    let (_, maker) = x509::pem::decode(&b.read("maker.pem")).unwrap();
+    std::fs::write(to.join("openssl-3.0.19-maker.der"), maker).unwrap();
+    for (name, kind) in [("es256", Kind::Ecc), ("rs256", Kind::Rsa)] {
+        let tpm = Tpm::new(&b, name, kind);
+        let key = tpm.key(FIXED);
+        let certificate = tpm.certified("maker", PURPOSE);
+        let made = object(&tpm.certify(sha256(b"token.thumbprint").octets()), &[&certificate]);
+        std::fs::write(to.join(format!("swtpm-0.7.1-{name}.cbor")), made).unwrap();
+        std::fs::write(to.join(format!("swtpm-0.7.1-{name}-key.der")), key.spki()).unwrap();
+    }
 }

@@ -9,9 +9,17 @@ use x509::{Name, PublicKey, SignatureAlgorithm, csr, pem};
 const ATTESTATION_KEY: u32 = 0x8101_0001;
 const KEY: u32 = 0x8101_0002;
 
-/// A TPM in the directory of a box, with an attestation key in it for which `vouch` certifies.
+/// What its keys are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ecc,
+    Rsa,
+}
+
+/// A TPM in the directory of a box, with an attestation key in it.
 pub struct Tpm<'b> {
     b: &'b Box_,
+    kind: Kind,
     name: &'static str,
     child: Child,
 }
@@ -25,7 +33,7 @@ pub struct Said {
 }
 
 impl<'b> Tpm<'b> {
-    pub fn new(b: &'b Box_, name: &'static str) -> Self {
+    pub fn new(b: &'b Box_, name: &'static str, kind: Kind) -> Self {
         std::fs::create_dir(b.dir.join(name)).unwrap();
         let words = [
             "socket",
@@ -40,12 +48,13 @@ impl<'b> Tpm<'b> {
             "not-need-init,startup-clear",
         ];
         let child = Command::new("swtpm").args(words).current_dir(&b.dir).spawn().unwrap();
-        let tpm = Self { b, name, child };
+        let tpm = Self { b, kind, name, child };
         while !b.dir.join(format!("{name}.sock")).exists() {
             std::thread::yield_now();
         }
         tpm.run("createek", &["-c", "EK.ctx", "-G", "ecc", "-u", "EK.pub"]);
-        let kind = ["-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "AK.pem", "-f", "pem"];
+        let (of, scheme) = if kind == Kind::Ecc { ("ecc", "ecdsa") } else { ("rsa", "rsassa") };
+        let kind = ["-G", of, "-g", "sha256", "-s", scheme, "-u", "AK.pem", "-f", "pem"];
         tpm.run("createak", &[&["-C", "EK.ctx", "-c", "AK.ctx"][..], &kind].concat());
         tpm.run("evictcontrol", &["-C", "o", "-c", "AK.ctx", &format!("{ATTESTATION_KEY:#x}")]);
         tpm.run("createprimary", &["-C", "o", "-G", "ecc", "-c", "primary.ctx"]);
@@ -74,7 +83,8 @@ impl<'b> Tpm<'b> {
     /// A new key, fixed to the TPM or not.
     pub fn key(&self, attributes: &str) -> PublicKey {
         let parts = ["-u", "key.pub", "-r", "key.priv", "-c", "key.ctx"];
-        let kind = ["-C", "primary.ctx", "-G", "ecc256:ecdsa", "-a", attributes];
+        let of = if self.kind == Kind::Ecc { "ecc256:ecdsa" } else { "rsa2048:rsassa" };
+        let kind = ["-C", "primary.ctx", "-G", of, "-a", attributes];
         self.run("create", &[&kind[..], &parts].concat());
         let before = ["-C", "o", "-c", &format!("{KEY:#x}")].map(str::to_owned);
         let _not_there = self.tool("evictcontrol", &before);
@@ -123,9 +133,13 @@ impl<'b> Tpm<'b> {
     pub fn request(&self, key: &PublicKey) -> Value {
         let info = csr::write_info(&Name::write(&[]), key, &[]);
         self.b.write(&format!("{}-info.bin", self.name), &info);
-        let words = ["-c", "key.ctx", "-g", "sha256", "-s", "ecdsa", "-f", "plain", "-o", "signature.bin", "info.bin"];
+        let (scheme, algorithm) = match self.kind {
+            Kind::Ecc => ("ecdsa", SignatureAlgorithm::EcdsaSha256),
+            Kind::Rsa => ("rsassa", SignatureAlgorithm::RsaSha256),
+        };
+        let words = ["-c", "key.ctx", "-g", "sha256", "-s", scheme, "-f", "plain", "-o", "signature.bin", "info.bin"];
         self.run("sign", &words);
-        let der = csr::write_signed(&info, SignatureAlgorithm::EcdsaSha256, &self.read("signature.bin"));
+        let der = csr::write_signed(&info, algorithm, &self.read("signature.bin"));
         json!({ "csr": model::octets::base64url(&der) })
     }
 
@@ -170,8 +184,8 @@ pub fn object(said: &Said, x5c: &[&[u8]]) -> Vec<u8> {
         word("ver"),
         word("2.0"),
         word("alg"),
-        // -7: ES256.
-        vec![0x26],
+        // -7 and -257: ES256 and RS256. The first octets of the signature say which.
+        if said.signature[..2] == [0, 0x18] { vec![0x26] } else { vec![0x39, 1, 0] },
         word("x5c"),
         [head(4, x5c.len()), list].concat(),
         word("sig"),

@@ -8,6 +8,8 @@
 //! Source: draft-ietf-acme-device-attest; W3C Web Authentication Level 2 §8.3.
 
 mod cbor;
+#[cfg(test)]
+mod tests;
 mod tpm;
 
 use super::json::Json;
