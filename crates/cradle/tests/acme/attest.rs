@@ -36,7 +36,10 @@ fn site(name: &str) -> Site {
     let settings = site.b.data().join("cradle.toml");
     let before = std::fs::read_to_string(&settings).unwrap();
     let roots = site.b.dir.join("maker.pem");
-    let more = format!("[gateway.acme.tpms]\nprofile = \"attested\"\nattestation_roots = {roots:?}\n");
+    let more = format!(
+        "[gateway.acme.tpms]\nprofile = \"attested\"\nattestation_roots = {roots:?}\n\
+                        [gateway.acme.nobodys]\nprofile = \"attested\"\n"
+    );
     std::fs::write(settings, before.replace("[gateway.validation]", &format!("{more}[gateway.validation]"))).unwrap();
     std::fs::write(site.b.data().join("profiles/attested.toml"), PROFILE).unwrap();
     site
@@ -124,6 +127,7 @@ fn attestations_that_prove_nothing() {
     let tpm = Tpm::new(&site.b, "tpm", Kind::Ecc);
     let other = Tpm::new(&site.b, "other", Kind::Ecc);
     let key = allow(&site, "SN000001");
+    let (third, fourth) = (allow(&site, "SN000003"), site.allow("SN000004"));
     let up = site.up();
     let client = client(&up, "SN000001", &key);
     tpm.key(FIXED);
@@ -164,8 +168,23 @@ fn attestations_that_prove_nothing() {
     let proved = object(&tpm.certify(&wanted), &[&right]);
     assert_eq!(sent(&client, &url, &proved)["status"], "valid");
     ask("attestation-invalid", &|_| proved.clone());
-    // Of another device, and where nobody is believed.
+    // A challenge is answered once: nobody gets another key in afterwards.
+    tpm.key(FIXED);
+    let (_, url, wanted) = begun(&client);
+    assert_eq!(sent(&client, &url, &object(&tpm.certify(&[7; 32]), &[&right]))["status"], "invalid");
+    assert_eq!(sent(&client, &url, &object(&tpm.certify(&wanted), &[&right]))["status"], "invalid");
+    // Nor by another challenge.
+    let (_, url, _) = begun(&client);
+    client.post_to(&url.replace("device-attest-01", "dns-01"), "{}").is("malformed", 404);
+    // Of another device, and where nobody is believed, and in the place of a host name.
     order(&client, "SN000002").is("rejectedIdentifier", 403);
+    let mut other = Client { label: "nobodys", ..Client::new(&up) };
+    other.kid = Some(other.register("SN000003", &third).went().field("location").unwrap().to_owned());
+    order(&other, "SN000003").is("rejectedIdentifier", 403);
+    let plain = Client::of(&up, "SN000004", &fourth);
+    let named = plain.order(&["www.sn000004.internal"]).went().json();
+    let part = plain.ask(named["authorizations"][0].as_str().unwrap()).went().json();
+    assert!(!part["challenges"].to_string().contains("device-attest-01"), "{part}");
     up.down();
     refused.iter().for_each(|(identifier, code)| site.why(identifier, code));
     assert!(site.standing().is_empty());
