@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Has clients that others wrote enrol at a box of ours: usg-est-client over EST, instant-acme over ACME.
+"""Has clients that others wrote enrol at a box of ours: usg-est-client over EST, instant-acme over ACME, also for a key in a TPM.
 
     rigs/clients/enrol.py CLIENTS CRADLE     CLIENTS: what is built of src; CRADLE: the program
 
 The authorities, attributes, a first certificate for a one-time secret, another one in its place, a key that the server makes; and the whole
 life of an account, with the time to renew by RFC 9773. OpenSSL says whether what came is what was asked for. Controls: a secret
-that was used, and a certificate that was revoked, get nothing.
-Exit status: 0 all is well; 1 something is not, and is named; 2 the rig could not do its work. Needs: openssl.
+that was used, a certificate that was revoked, and a TPM for which nobody vouches, get nothing.
+Exit status: 0 all is well; 1 something is not, and is named; 2 the rig could not do its work. Needs: openssl, swtpm, tpm2-tools.
 """
 import json
 import re
@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from installation import Cradle, Failed, environment  # noqa: E402
 from loopback import free_port  # noqa: E402
+from tpm import Tpm  # noqa: E402
 
 NAME = "www.sn000004.internal"
 # A profile for devices that serve TLS under names of their own.
@@ -42,6 +43,11 @@ issuer_expiry = "shorten"
 key_usage = ["digital-signature"]
 extended_key_usage = ["server-auth", "client-auth"]
 """
+
+# A profile for devices that have their keys in a TPM.
+ATTESTED = SERVER.replace("serves TLS", "has its key in a TPM").split("subject_alt_name")[0] + """\
+subject_alt_name = [{ permanent_identifier = "{serial}" }]
+""" + SERVER[SERVER.index("[validity]"):]
 
 
 class Disagrees(Exception):
@@ -66,7 +72,7 @@ def resolver():
 
 
 class Box:
-    """A box whose gateway is open, with devices SN000001 to SN000004."""
+    """A box whose gateway is open, with devices SN000001 to SN000005."""
 
     def __init__(self, clients, binary, room):
         self.clients, self.room, self.cradle = clients, room, Cradle(binary, room / "data")
@@ -76,6 +82,10 @@ class Box:
         profile = data / "profiles" / "gateway.toml"
         profile.write_text(profile.read_text().replace("subject_alt_name = [", 'subject_alt_name = [{ dns = "localhost" }, ', 1))
         (data / "profiles" / "server.toml").write_text(SERVER)
+        (data / "profiles" / "attested.toml").write_text(ATTESTED)
+        for name in ("maker", "stranger"):
+            self.openssl(f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -keyout {name}.key -out {name}.pem"
+                         f" -subj /CN={name} -addext keyUsage=critical,keyCertSign")
         (data / "device-types").mkdir(exist_ok=True)
         settings = data / "cradle.toml"
         settings.write_text(settings.read_text() + f"""
@@ -90,13 +100,17 @@ profile = "ldevid"
 server_keys = true
 [gateway.acme.servers]
 profile = "server"
+[gateway.acme.tpms]
+profile = "attested"
+attestation_roots = "{room / "maker.pem"}"
 [gateway.validation]
 resolver = "127.0.0.1:{resolver()}"
 http_port = {self.proof_port}
 allowed_networks = ["127.0.0.0/8"]
 """)
         (data / "device-types" / "sensor.toml").write_text('description = "sensors"\nprofile = "idevid"\nkey_type = "p256"\n')
-        lines = [f"SN00000{n},sensor,{'server' if n == 4 else 'ldevid'}" for n in range(1, 5)]
+        profiles = {4: "server", 5: "attested"}
+        lines = [f"SN00000{n},sensor,{profiles.get(n, 'ldevid')}" for n in range(1, 6)]
         (room / "devices.csv").write_text("\n".join(["serial,type,profile", *lines]) + "\n")
         self.cradle.must("list", "import", room / "devices.csv")
         self.cradle.must("mode", "set", "certificate-management")
@@ -215,6 +229,39 @@ def acme(box):
     return f"to be renewed after {(start - begun) / 86400:.0f} to {(end - begun) / 86400:.0f} days; a used secret: {used}"
 
 
+def attest(box):
+    """instant-acme: a certificate for a key that swtpm has, and says so."""
+    box.secret("SN000005")
+    tpm = Tpm(box.room)
+    process = tpm.begin()
+    try:
+        tpm.request("attested")
+        extensions = box.room / "ak.ext"
+        extensions.write_text("basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=2.23.133.8.3\n")
+        tool = str(Path(__file__).resolve().parent / "tpm.py")
+        box.up()
+        said = {}
+        for voucher in ("stranger", "maker"):
+            box.openssl(f"x509 -new -CA {voucher}.pem -CAkey {voucher}.key -force_pubkey ak.pub.pem -subj /CN=AK -days 9 -extfile ak.ext"
+                        " -outform DER -out ak.der")
+            said[voucher] = box.ask("attest", f"{box.url}/acme/tpms/directory", "root.pem", "SN000005", "SN000005.eab", "attested",
+                                    "SN000005", tool, str(box.room), well=voucher == "maker")
+            if voucher == "stranger":
+                # The secret has its account; there is another for the next one.
+                box.down()
+                box.secret("SN000005")
+                box.up()
+        box.down()
+    finally:
+        process.kill()
+    box.openssl("x509 -inform DER -in attested.1 -out attested.1.pem")
+    box.openssl("verify -x509_strict -CAfile chain.pem attested.1.pem")
+    own = box.openssl("pkey -pubin -inform DER -in key.der -pubout")
+    if box.openssl("x509 -in attested.1.pem -noout -pubkey") != own:
+        raise Disagrees("the certificate is for another key than the one in the TPM")
+    return f"nobody vouches: {said['stranger']}"
+
+
 def main():
     if len(sys.argv) != 3:
         print(__doc__, file=sys.stderr)
@@ -223,7 +270,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cradle-clients-") as room:
         box = Box(clients, cradle, Path(room))
         try:
-            for case in (est, acme):
+            for case in (est, acme, attest):
                 print(f"{case.__name__}: ok: {case(box)}")
             box.cradle.must("verify", "--deep")
         except (Disagrees, Failed) as why:

@@ -8,6 +8,9 @@
 //! binds: proves NAME over HTTP at PORT, has REQUEST certified into REQUEST.1, asks when to renew it, replaces it into REQUEST.2, changes the
 //! account's key and contacts, revokes the first certificate, and is deactivated.
 //!
+//! `clients attest DIRECTORY ROOT KID FILE REQUEST NAME TOOL ROOM`: with an account that is bound in the same way, has REQUEST certified into
+//! REQUEST.1 for the permanent identifier NAME; `TOOL ROOM DIGEST OBJECT` makes the attestation.
+//!
 //! Exit status 1, with the reason, if anything is not as the client wants it.
 
 mod acme;
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         }
         ["acme", directory, root, kid, file, request, name, port] => {
             runtime.block_on(acme::live(acme::Server { directory, root }, (kid, file), request, (name, port)))
+        }
+        ["attest", directory, root, kid, file, request, name, tool, room] => {
+            runtime.block_on(acme::attest(acme::Server { directory, root }, (kid, file), request, name, (tool, room)))
         }
         _ => Err("usage: see the first lines of src/main.rs".into()),
     };

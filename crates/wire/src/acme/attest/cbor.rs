@@ -137,6 +137,10 @@ mod tests {
         }
         refused(&[0x91; 64]);
         refused(&[0x81; 64]);
+        // Four within each other, and five.
+        assert!(Cbor::decode(&[0x81, 0x81, 0x81, 0x81, 0]).is_ok());
+        refused(&[0x81, 0x81, 0x81, 0x81, 0x81, 0]);
+        refused(&[0xa1, 0x61, b'a', 0xa1, 0x61, b'a', 0xa1, 0x61, b'a', 0xa1, 0x61, b'a', 0x80]);
         assert!(Cbor::decode(&[&[0x90][..], &[0; 16]].concat()).is_ok());
         refused(&[&[0x91][..], &[0; 17]].concat());
     }
