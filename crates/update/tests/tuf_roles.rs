@@ -149,6 +149,18 @@ fn a_snapshot_that_is_replaced_at_equal_version_is_not_asked_for() {
     assert!(!String::from_utf8_lossy(&repository.kept["snapshot.json"]).contains("\"x\""));
 }
 
+#[test]
+fn targets_that_are_replaced_at_equal_version_are_not_asked_for() {
+    // Whoever has the keys below targets announces them again in a snapshot of its own.
+    let repository = accepted(|r| {
+        r.of("targets")["targets"]["evil.img"] = repository::announced(b"evil");
+        r.put("targets");
+        r.bump("snapshot");
+    });
+    assert!(!String::from_utf8_lossy(&repository.kept["targets.json"]).contains("evil"));
+    assert!(!repository.fetched().iter().any(|file| file.contains("targets")), "{:?}", repository.fetched());
+}
+
 // Freeze.
 fn expire(role: &'static str) -> impl FnOnce(&mut Repository) {
     move |r| {

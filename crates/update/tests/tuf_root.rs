@@ -178,13 +178,16 @@ fn a_threshold_of_zero() {
 }
 #[test]
 fn a_role_without_keys_is_nobodys() {
-    let mut repository = Repository::followed();
-    repository.of(ROOT)["roles"]["timestamp"] = rule(&[], 1);
-    repository.bump(ROOT);
-    assert_eq!(repository.refresh().unwrap_err().bad, BadMetadata::TooFewSignatures);
-    repository.rekey("timestamp", &[2], 1);
-    repository.bump(ROOT);
-    assert_eq!(repository.refresh(), Ok(()), "the next root heals it");
+    for (role, key) in [("timestamp", 2), ("snapshot", 3), ("targets", 4)] {
+        let mut repository = Repository::followed();
+        repository.of(ROOT)["roles"][role] = rule(&[], 1);
+        repository.bump(ROOT);
+        repository.bump("targets");
+        assert_eq!(repository.refresh().unwrap_err().bad, BadMetadata::TooFewSignatures, "{role}");
+        repository.rekey(role, &[key], 1);
+        repository.bump(ROOT);
+        assert_eq!(repository.refresh(), Ok(()), "the next root heals {role}");
+    }
 }
 #[test]
 fn a_threshold_that_nobody_can_reach() {
@@ -306,6 +309,33 @@ fn after_a_fast_forward_a_key_that_is_taken_away_recovers() {
     repository.put("snapshot");
     repository.put("timestamp");
     assert_eq!(repository.refresh(), Ok(()));
+}
+#[test]
+fn after_targets_were_moved_far_ahead_a_new_key_of_the_snapshot_recovers() {
+    // The version of targets is measured by the snapshot that is kept, which goes with the keys of whoever announced it.
+    let mut repository = Repository::followed();
+    repository.set_version("targets", 77_777);
+    repository.put("targets");
+    repository.bump("snapshot");
+    repository.refresh().unwrap();
+    repository.set_version("targets", 2);
+    repository.put("targets");
+    repository.bump("snapshot");
+    assert_eq!(repository.refresh().unwrap_err().bad, BadMetadata::RolledBack);
+    for role in ["snapshot", "targets"] {
+        let mut repository = repository.clone();
+        repository.rekey(role, &[9], 1);
+        repository.bump(ROOT);
+        repository.bump("targets");
+        let (version, refreshed) = (repository.version("targets"), repository.refresh());
+        let recovers = (role == "snapshot").then_some(version);
+        assert_eq!(
+            (refreshed.is_ok(), recovers.is_some()),
+            (recovers.is_some(), recovers.is_some()),
+            "{role}: {refreshed:?}"
+        );
+        assert!(recovers.is_none() || repository.kept_version("targets") == recovers);
+    }
 }
 #[test]
 fn without_new_keys_there_is_no_way_back() {
