@@ -28,6 +28,10 @@ advisories:
 fuzz TARGET="all" SECONDS="60":
     fuzz/run {{ TARGET }} {{ SECONDS }}
 
+# Lets libFuzzer look at every target for so long, two or more at a time, without keeping what it finds on its way
+fuzz-each SECONDS="10":
+    fuzz/each {{ SECONDS }}
+
 # Makes the seeds of the fuzz targets anew from testdata/
 seeds:
     cargo run --manifest-path fuzz/Cargo.toml --target-dir target --no-default-features --example seed
