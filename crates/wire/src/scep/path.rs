@@ -43,7 +43,7 @@ impl Operation {
 pub enum BadPath {
     /// It does not begin as paths of this protocol do.
     NotScep,
-    /// A label with a letter that labels do not have, or something else behind it than [`PROGRAM`].
+    /// A label with a letter that labels do not have, or something else behind it than `pkiclient.exe`.
     Label,
 }
 
