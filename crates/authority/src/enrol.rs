@@ -150,12 +150,13 @@ impl Ra {
             Ok(inspected) => inspected,
             Err((who, fault)) => {
                 self.remember_stranger(caller, who, fresh, &fault);
-                return Enrolled { transaction_id: fresh, outcome: Err(fault) };
+                return Enrolled { transaction_id: fresh, outcome: Err(fault), renew_after_s: None };
             }
         };
         let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence: &evidence };
         let outcome = self.let_in(caller, &wish, &admission);
-        Enrolled { transaction_id: admission.transaction_id, outcome }
+        let renew_after_s = outcome.as_ref().ok().and_then(|certificate| self.renew_after_s(certificate));
+        Enrolled { transaction_id: admission.transaction_id, outcome, renew_after_s }
     }
 
     /// Through the door that all requests come through.

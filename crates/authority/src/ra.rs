@@ -6,6 +6,7 @@ use crate::cmp::{Cmp, Front};
 use crate::foreign::{Abroad, Wanted};
 use crate::limits::{Limiter, Limits};
 use crate::ocsp::Memory;
+use crate::renewal::Slots;
 use crate::scep::Scep;
 use issue::profile::{Protocol, Requester, SubjectKind};
 use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
@@ -33,6 +34,7 @@ pub struct Ra {
     notes: Limiter,
     listing: Mutex<()>,
     ocsp: Memory,
+    pub(crate) slots: Slots,
     abroad: Option<Abroad>,
     cmp: Option<Front>,
     acme: Option<acme::Front>,
@@ -73,7 +75,8 @@ impl Ra {
     pub fn new(setting: Setting) -> Result<Self, Fault> {
         let (cas, limiter, ocsp) = (Cas::load(&setting)?, Limiter::default(), Memory::default());
         let (notes, listing) = (Limiter::default(), Mutex::default());
-        Ok(Self { cas, setting, limiter, notes, listing, ocsp, abroad: None, cmp: None, acme: None, scep: None })
+        let slots = Slots::from(u64::from_le_bytes(random(setting.entropy.as_ref())));
+        Ok(Self { cas, setting, limiter, notes, listing, ocsp, slots, abroad: None, cmp: None, acme: None, scep: None })
     }
 
     /// The same, with lines to foreign authorities.

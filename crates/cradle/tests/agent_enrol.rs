@@ -71,6 +71,11 @@ fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
     let said = site.enrol(&format!("{secret}\n"));
     assert!(said.starts_with("enrolled\ncertificate ") && said.contains("SN000001) holds until"), "{said}");
     let first = site.usable();
+    // It comes back in the second that the authority has granted.
+    let note: serde_json::Value = serde_json::from_str(&site.b.read("agent/identity/note.json")).unwrap();
+    let (granted, identity) = (note["slot"]["at_s"].as_u64().unwrap(), site.identity());
+    assert_eq!(identity["renew_from"], model::UnixTime::from_s(granted).to_string());
+    assert!(said.contains(&format!("renewed from {} on", identity["renew_from"].as_str().unwrap())), "{said}");
     assert_eq!((site.changes(), site.key().len() > 100), (1, true));
     // It is not due, and the secret is used.
     assert!(site.does(&["renew"]).starts_with("nothing is to be done\n"));

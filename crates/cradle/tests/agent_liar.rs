@@ -38,6 +38,8 @@ fn the_agent() {
 #[derive(Clone, Copy)]
 enum How {
     Well,
+    /// To be renewed in so many seconds.
+    RenewAfter(&'static str),
     /// In the second after it was asked.
     InTheNextSecond,
     /// For a key of the server's.
@@ -122,6 +124,7 @@ impl Service for Liar {
             How::Text(status, text) => Answer::text(status, text),
             How::Later(status, after) => Answer::text(status, "Not now.").with("retry-after", after),
             How::Endless => Answer::new(200, "application/pkcs7-mime", Content::Octets(vec![b'A'; 2_000_000])),
+            How::RenewAfter(after) => self.certify(how, &body).with("retry-after", after),
             _ => self.certify(how, &body),
         }
     }
@@ -244,4 +247,38 @@ fn a_server_that_wants_to_be_left_alone_is() {
     site.fails(&[&ENROL[..], &["--force"]].concat(), "busy");
     scene.lies(How::Well);
     site.does(&ENROL);
+}
+
+#[test]
+fn a_server_says_when_to_renew_within_reason() {
+    const DAY: i64 = 86_400;
+    let scene = Scene::new("liar-slot");
+    let site = &scene.site;
+    let seconds = |text: &serde_json::Value| {
+        let said = foreign(&site.b.dir, "date", &["-d", text.as_str().unwrap(), "+%s"]);
+        said.trim().parse::<i64>().unwrap()
+    };
+    let force = [&ENROL[..], &["--force"]].concat();
+    let due = |how| {
+        scene.lies(how);
+        site.does(&force);
+        let identity = site.identity();
+        seconds(&identity["renew_from"]) - seconds(&identity["not_before"])
+    };
+    // The certificate lasts nine days. By itself the device comes between two thirds of that and three quarters.
+    let by_itself = |due: i64| (6 * DAY..=6 * DAY + DAY * 3 / 4).contains(&due);
+    assert!(by_itself(due(How::Well)));
+    for after in ["0", "60", "350000", "770000", "777600", "99999999", "99999999999999999999", "soon"] {
+        assert!(by_itself(due(How::RenewAfter(after))), "{after}");
+    }
+    for (after, at) in [("400000", 400_000), ("648000", 648_000)] {
+        let due = due(How::RenewAfter(after));
+        assert!((at..at + 600).contains(&due), "{due}");
+    }
+    // What was granted is for that certificate alone.
+    let note = site.b.read("agent/identity/note.json");
+    assert!(by_itself(due(How::Well)));
+    site.b.write("agent/identity/note.json", note);
+    let identity = site.identity();
+    assert!(by_itself(seconds(&identity["renew_from"]) - seconds(&identity["not_before"])), "{identity}");
 }

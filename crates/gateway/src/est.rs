@@ -137,7 +137,10 @@ impl Est {
         };
         match self.certify(kind, label.as_ref(), der, shown) {
             // RFC 7030 §4.2.3: the certificate that was issued, and no other.
-            Ok(certificate) => self.written(label.as_ref(), CERTS_ONLY, &certs_only(&[certificate.as_ref()])),
+            Ok((certificate, renewal)) => {
+                let answer = self.written(label.as_ref(), CERTS_ONLY, &certs_only(&[certificate.as_ref()]));
+                renewed_after(answer, renewal)
+            }
             Err(answer) => answer,
         }
     }
@@ -159,28 +162,40 @@ impl Est {
             Err(NotMade::Trouble) => return untold(&Fault::unavailable("no key could be made")),
         };
         match self.certify(made.kind, label.as_ref(), made.request, shown) {
-            Ok(certificate) => {
+            Ok((certificate, renewal)) => {
                 let lines = self.style(label.as_ref()).lines;
                 let both = key_and_certificate(&made.key, &certs_only(&[certificate.as_ref()]), lines);
-                Answer::new(200, KEY_AND_CERTIFICATE, Content::Secret(both)).with("cache-control", "no-store")
+                let answer =
+                    Answer::new(200, KEY_AND_CERTIFICATE, Content::Secret(both)).with("cache-control", "no-store");
+                renewed_after(answer, renewal)
             }
             Err(answer) => answer,
         }
     }
 
+    /// A certificate, and in how many seconds it is to be renewed.
     fn certify(
         &self,
         kind: EnrolmentKind,
         label: Option<&EstLabel>,
         request: Vec<u8>,
         Shown { certificate, secret, channel }: Shown,
-    ) -> Result<Base64, Answer> {
+    ) -> Result<(Base64, Option<u64>), Answer> {
         let call = Enrol { kind, label: label.cloned(), request: request.into(), certificate, secret, channel };
         match self.km.enrol(&call) {
-            Ok(Enrolled { outcome: Ok(certificate), .. }) => Ok(certificate),
-            Ok(Enrolled { transaction_id, outcome: Err(fault) }) => Err(refused(&fault, transaction_id)),
+            Ok(Enrolled { outcome: Ok(certificate), renew_after_s, .. }) => Ok((certificate, renew_after_s)),
+            Ok(Enrolled { transaction_id, outcome: Err(fault), .. }) => Err(refused(&fault, transaction_id)),
             Err(fault) => Err(untold(&fault)),
         }
+    }
+}
+
+/// EST has no word for when to come again; this one is taken where approval is waited for, and clients that do not know it here do
+/// not mind.
+fn renewed_after(answer: Answer, seconds: Option<u64>) -> Answer {
+    match seconds {
+        Some(seconds) => answer.with("retry-after", &seconds.to_string()),
+        None => answer,
     }
 }
 

@@ -4,7 +4,7 @@
 //! Prevents: what [`super::server`] prevents, also on a line without TLS: what nobody vouches for changes nothing.
 
 use super::pair::{Next, Pair};
-use super::server::{Denied, Proof, denied, is_same_name, leading, path_of, unheard};
+use super::server::{Certified, Denied, Proof, denied, is_same_name, leading, path_of, unheard};
 use super::setting::Setting;
 use crate::fault::{Failure, REFUSED, Result};
 use crate::keys::Keys;
@@ -42,7 +42,7 @@ pub(super) fn certify(
     next: &Next,
     proof: &Proof<'_>,
     clock: &dyn Clock,
-) -> std::result::Result<(Certificate, Vec<Vec<u8>>), Denied> {
+) -> std::result::Result<Certified, Denied> {
     let roots = setting.roots()?;
     let signer = match proof {
         Proof::Secret(_) => None,
@@ -81,7 +81,7 @@ pub(super) fn certify(
         path_of(leaf, &named, &roots, clock.now()).map(|_| ())
     })?;
     let above = path_of(&leaf, &named, &roots, clock.now()).map_err(not_taken)?;
-    Ok((leaf, above))
+    Ok(Certified { leaf, above, renew_after_s: None })
 }
 
 // The certificate and those above it, to sign with.

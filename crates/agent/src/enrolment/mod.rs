@@ -20,14 +20,15 @@ use crate::keys::Keys;
 use adapters::files::{self, DirectoryLock};
 use adapters::process;
 use model::UnixTime;
-use note::Note;
+use note::{Note, Slot};
 use pair::{Next, Pair};
 use ports::Clock;
 use serde::Serialize;
-use server::{Denied, Proof, Secret, Server};
+use server::{Certified, Denied, Proof, Secret, Server};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
+use x509::sha256;
 use zeroize::Zeroizing;
 
 /// Longest secret, in octets.
@@ -97,7 +98,7 @@ pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<
             .because("the device was never enrolled, or its data are gone")
             .next("cradle-agent enrol, with a one-time secret"));
     };
-    if when == When::Due && clock.now() < old.due() {
+    if when == When::Due && clock.now() < old.due(place.note.slot) {
         return place.done(Became::Kept, clock.now());
     }
     place.may_ask(when, clock.now())?;
@@ -110,9 +111,13 @@ pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<
     place.done(Became::Renewed, clock.now()).map(|done| done.with(left))
 }
 
-type Certified = std::result::Result<(x509::Certificate, Vec<Vec<u8>>), Denied>;
-
-fn certify(setting: &Setting, keys: &Keys, next: &Next, proof: &Proof<'_>, clock: &dyn Clock) -> Certified {
+fn certify(
+    setting: &Setting,
+    keys: &Keys,
+    next: &Next,
+    proof: &Proof<'_>,
+    clock: &dyn Clock,
+) -> std::result::Result<Certified, Denied> {
     if setting.protocol() == Protocol::Cmp {
         return cmp::certify(setting, keys, next, proof, clock);
     }
@@ -193,9 +198,15 @@ impl<'a> Place<'a> {
     }
 
     /// Has the new key and its certificate take the place of those before, or remembers why not. Gives what was not done beside it.
-    fn switch(&mut self, keys: &Keys, next: Next, certified: Certified, now: UnixTime) -> Result<Option<Failure>> {
+    fn switch(
+        &mut self,
+        keys: &Keys,
+        next: Next,
+        certified: std::result::Result<Certified, Denied>,
+        now: UnixTime,
+    ) -> Result<Option<Failure>> {
         let directory = self.setting.directory();
-        let (leaf, above) = match certified {
+        let Certified { leaf, above, renew_after_s } = match certified {
             Ok(certified) => certified,
             Err(Denied { failure, after_s }) => {
                 self.note.fail(&failure, after_s, now);
@@ -206,7 +217,9 @@ impl<'a> Place<'a> {
         let pair = Pair::of(next.private, leaf, above);
         let pair = pair.ok_or_else(|| Failure::new("key", "the new key is not that of its certificate"))?;
         // Noted before: whoever is cut off in between runs the hook once more than it need be, and never once less.
-        self.note = Note { hook_is_due: self.setting.hook().is_some(), ..Note::default() };
+        let of = sha256(pair.leaf().der());
+        let slot = renew_after_s.map(|after_s| Slot { of, at_s: now.plus_s(after_s).s() });
+        self.note = Note { hook_is_due: self.setting.hook().is_some(), slot, ..Note::default() };
         self.note.save(directory)?;
         pair.save(directory)?;
         Next::forget(directory)?;

@@ -3,7 +3,7 @@
 
 use crate::fault::{Failure, Result};
 use adapters::files;
-use model::UnixTime;
+use model::{Digest, UnixTime};
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -30,6 +30,17 @@ pub(crate) struct Note {
     pub(crate) failed: Option<Failed>,
     /// Whether the hook is to be run: the certificate has changed, or is about to.
     pub(crate) hook_is_due: bool,
+    /// When the server wants which certificate to be renewed.
+    #[serde(default)]
+    pub(crate) slot: Option<Slot>,
+}
+
+/// A second that the server has granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Slot {
+    /// SHA-256 of the certificate that is to be renewed then.
+    pub(crate) of: Digest,
+    pub(crate) at_s: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

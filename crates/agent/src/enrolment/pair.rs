@@ -1,5 +1,6 @@
 //! A key and its certificate, in one file: who reads it never has one of before and one of after.
 
+use super::note::Slot;
 use crate::fault::{Failure, Result};
 use crate::keys::{Keys, Private};
 use adapters::files;
@@ -92,15 +93,25 @@ impl Pair {
         self.leaf.tbs().subject_public_key == *key.public_key()
     }
 
-    /// When it is to be renewed: after two thirds of its lifetime, and a part of a twelfth that depends on the certificate.
-    pub(crate) fn due(&self) -> UnixTime {
-        let tbs = self.leaf.tbs();
-        due(tbs.not_before, tbs.not_after, sha256(self.leaf.der()).octets())
+    /// When it is to be renewed: in the second that the server has granted; else after two thirds of its lifetime, and a part of a
+    /// twelfth that depends on the certificate.
+    pub(crate) fn due(&self, granted: Option<Slot>) -> UnixTime {
+        let (tbs, digest) = (self.leaf.tbs(), sha256(self.leaf.der()));
+        let granted = granted.filter(|slot| slot.of == digest).map(|slot| UnixTime::from_s(slot.at_s));
+        granted
+            .filter(|at| is_sensible(tbs.not_before, tbs.not_after, *at))
+            .unwrap_or_else(|| due(tbs.not_before, tbs.not_after, digest.octets()))
     }
 
     pub(crate) fn until(&self) -> UnixTime {
         self.leaf.tbs().not_after
     }
+}
+
+// What a server may grant: neither that a device comes again at once, nor that it has no time left if the server is away.
+fn is_sensible(from: UnixTime, until: UnixTime, at: UnixTime) -> bool {
+    let lifetime = until.s().saturating_sub(from.s());
+    (from.plus_s(lifetime / 2)..=from.plus_s(lifetime / 10 * 9)).contains(&at)
 }
 
 fn due(from: UnixTime, until: UnixTime, digest: &[u8]) -> UnixTime {

@@ -78,7 +78,7 @@ impl Server {
         proof: &Proof<'_>,
         authorities: &[Certificate],
         clock: &dyn Clock,
-    ) -> std::result::Result<(Certificate, Vec<Vec<u8>>), Denied> {
+    ) -> std::result::Result<Certified, Denied> {
         let (operation, fields) = match proof {
             Proof::Secret(secret) => ("simpleenroll", authorization(secret)),
             Proof::Certificate(_) => ("simplereenroll", Zeroizing::default()),
@@ -98,7 +98,7 @@ impl Server {
         }
         // The time of the answer, not of the question: it may begin in between.
         let above = path_of(leaf, authorities, &self.roots, clock.now()).map_err(not)?;
-        Ok((leaf.clone(), above))
+        Ok(Certified { leaf: leaf.clone(), above, renew_after_s: reply.retry_after_s })
     }
 
     fn ask(&self, path: &str, fields: &str, request: Option<&str>) -> std::result::Result<Reply, Denied> {
@@ -112,6 +112,15 @@ impl Server {
         let reply = self.files.question(&question, ANSWER_LEN_MAX).map_err(unheard)?;
         if reply.status == 200 { Ok(reply) } else { Err(denied(&reply)) }
     }
+}
+
+/// A certificate that was taken.
+pub(crate) struct Certified {
+    pub(crate) leaf: Certificate,
+    /// Those between it and its root, in their order.
+    pub(crate) above: Vec<Vec<u8>>,
+    /// In how many seconds the server wants it to be renewed, if it has said so.
+    pub(crate) renew_after_s: Option<u64>,
 }
 
 /// By what a device is believed.

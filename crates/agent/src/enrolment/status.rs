@@ -57,14 +57,14 @@ pub(crate) fn identity(setting: &Setting, now: UnixTime) -> Identity {
         Ok(pair) => (pair, false),
         Err(_) => (None, true),
     };
+    let note = Note::load(directory).unwrap_or_default();
     let standing = match &pair {
         None if is_unusable => Standing::Unusable,
         None => Standing::None,
         Some(pair) if now > pair.until() => Standing::Expired,
-        Some(pair) if now >= pair.due() => Standing::Due,
+        Some(pair) if now >= pair.due(note.slot) => Standing::Due,
         Some(_) => Standing::Holds,
     };
-    let note = Note::load(directory).unwrap_or_default();
     let tbs = pair.as_ref().map(|pair| pair.leaf().tbs());
     Identity {
         standing,
@@ -73,7 +73,7 @@ pub(crate) fn identity(setting: &Setting, now: UnixTime) -> Identity {
         subject: tbs.map(|tbs| tbs.subject.to_string()),
         not_before: tbs.map(|tbs| tbs.not_before.to_string()),
         not_after: tbs.map(|tbs| tbs.not_after.to_string()),
-        renew_from: pair.as_ref().map(|pair| pair.due().to_string()),
+        renew_from: pair.as_ref().map(|pair| pair.due(note.slot).to_string()),
         key_waits: Next::is_waiting(directory, pair.as_ref()),
         ask_from: note.waits_until(now).map(|until| until.to_string()),
         hook_is_due: note.hook_is_due,

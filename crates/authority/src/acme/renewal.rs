@@ -2,7 +2,8 @@
 //! Source: RFC 9773 §4.
 
 use super::{No, Said, Talk};
-use model::{Reason, UnixTime};
+use crate::renewal::window;
+use model::Reason;
 use wire::acme::{CertId, renewal_object};
 use x509::Certificate;
 
@@ -20,24 +21,5 @@ impl Talk<'_> {
             None => window(read.tbs().not_before, read.tbs().not_after),
         };
         Ok(Said { retry_after_s: Some(LOOK_AGAIN_S), ..Said::json(200, renewal_object(start, end)) })
-    }
-}
-
-/// From two thirds of the lifetime on, for a twelfth.
-fn window(not_before: UnixTime, not_after: UnixTime) -> (UnixTime, UnixTime) {
-    let lifetime = not_after.s().saturating_sub(not_before.s());
-    let start = not_before.plus_s(lifetime / 3 * 2);
-    (start, start.plus_s((lifetime / 12).max(1)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn from_two_thirds_on_for_a_twelfth() {
-        let at = UnixTime::from_s;
-        assert_eq!(window(at(1000), at(1000 + 1200)), (at(1800), at(1900)));
-        assert_eq!(window(at(1000), at(1000)), (at(1000), at(1001)));
     }
 }

@@ -56,6 +56,9 @@ pub struct Enrolled {
     pub transaction_id: TransactionId,
     /// The certificate in DER.
     pub outcome: Result<Base64, Fault>,
+    /// In how many seconds the certificate is to be renewed, so that all who have one come evenly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_after_s: Option<u64>,
 }
 
 impl Call for Enrol {
