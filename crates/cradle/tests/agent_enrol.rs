@@ -72,7 +72,7 @@ fn a_device_enrols_with_a_secret_and_renews_with_its_certificate() {
     assert!(said.starts_with("enrolled\ncertificate ") && said.contains("SN000001) holds until"), "{said}");
     let first = site.usable();
     // It comes back in the second that the authority has granted.
-    let note: serde_json::Value = serde_json::from_str(&site.b.read("agent/identity/note.json")).unwrap();
+    let note: serde_json::Value = serde_json::from_slice(&site.b.read("agent/identity/note.json")).unwrap();
     let (granted, identity) = (note["slot"]["at_s"].as_u64().unwrap(), site.identity());
     assert_eq!(identity["renew_from"], model::UnixTime::from_s(granted).to_string());
     assert!(said.contains(&format!("renewed from {} on", identity["renew_from"].as_str().unwrap())), "{said}");

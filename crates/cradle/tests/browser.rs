@@ -75,6 +75,8 @@ impl Drop for Panel {
 #[test]
 fn a_browser_that_trusts_the_root_shows_the_gateway_and_a_device_and_no_other_does() {
     let site = Site::new("browser");
+    // This installation has no other authority below its root.
+    site.edit("profiles/tls-server.toml", "\"issuing\"", "\"factory\"");
     home(&site, "trusts", true);
     home(&site, "stranger", false);
     let secret = site.b.json(&["device", "allow", "SN000001", "--profile", "tls-server", "--secret"]);
