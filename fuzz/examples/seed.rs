@@ -61,6 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    seeds.nested(&golden("rfc9810/openssl-3.0")?)?;
     for (name, octets) in golden("tuf/repository")? {
         seeds.put("tuf_metadata", &name, &octets)?;
     }
@@ -208,6 +209,29 @@ struct Seeds {
 }
 
 impl Seeds {
+    /// Messages in a message, and what a request must look like.
+    fn nested(&self, golden: &[(String, Vec<u8>)]) -> Result<(), Box<dyn Error>> {
+        use wire::cmp::server::{RequestTemplate, write_messages};
+        use wire::cmp::{Body, Message, header::TypeAndValue, message, oids};
+        let requests: Vec<_> = golden.iter().filter(|(name, _)| name.ends_with("-request-1")).collect();
+        let Some((_, first)) = requests.first() else { return Ok(()) };
+        let header = Message::decode(first)?.header;
+        let put = |name: &str, body: &Body<'_>| {
+            self.put("cmp_message", name, &message::finish(&message::protected_part(&header, body), None, &[]))
+        };
+        let some: Vec<_> = requests.iter().take(3).map(|(_, der)| der.clone()).collect();
+        put("nested-one", &Body::Nested(&write_messages(&some[..1])))?;
+        put("nested-three", &Body::Nested(&write_messages(&some)))?;
+        let nested = message::protected_part(&header, &Body::Nested(&write_messages(&some[..1])));
+        put("nested-twice", &Body::Nested(&write_messages(&[message::finish(&nested, None, &[])])))?;
+        let keys = x509::KeyType::NAMED.into();
+        let san = Extension { oid: x509::oids::SUBJECT_ALT_NAME, critical: false, value: Vec::new() };
+        let subject = Name::write(&[Attribute { oid: x509::oids::COMMON_NAME, text: String::new() }]);
+        let template = RequestTemplate { subject: Some(subject), extensions: vec![san], keys }.write();
+        let told = TypeAndValue { info_type: oids::CERT_REQ_TEMPLATE, info_value: template.as_deref() };
+        put("genp-template", &Body::Genp(vec![told]))
+    }
+
     /// Of values that differ in their digits only, some are enough.
     fn has_few(&self, target: &str) -> bool {
         fs::read_dir(self.corpus.join(target)).map_or(true, |folder| folder.count() < 3)

@@ -211,6 +211,7 @@ pub fn cmp_controls(octets: &[u8]) {
 
 /// CMP messages.
 pub fn cmp_message(octets: &[u8]) {
+    use ::wire::cmp::server::RequestTemplate;
     use ::wire::cmp::{Body, Message, ProtectionAlgorithm, message, template};
     let Ok(read) = Message::decode(octets) else { return };
     assert_eq!(read.encode(), octets, "written otherwise");
@@ -237,7 +238,28 @@ pub fn cmp_message(octets: &[u8]) {
     if let Body::Rp(content) = &read.body {
         content.rev_certs.iter().for_each(|id| drop(template::cert_id(id)));
     }
+    if let Body::Nested(content) = &read.body {
+        cmp_nested(content);
+    }
+    if let Body::Genp(told) = &read.body {
+        for template in told.iter().filter_map(|item| RequestTemplate::read(item.info_value?).ok()) {
+            let written = template.write().map(|der| RequestTemplate::read(&der));
+            assert!(written.is_none_or(|again| again == Ok(template)));
+        }
+    }
     let _ = read.header.sender.directory_name();
+}
+
+/// What is nested is read once, and stays as it was.
+fn cmp_nested(content: &[u8]) {
+    use ::wire::cmp::Message;
+    use ::wire::cmp::server::{nested_messages, write_messages};
+    let Ok(inner) = nested_messages(content) else { return };
+    let own: Vec<_> = inner.iter().map(|der| der.to_vec()).collect();
+    assert_eq!(write_messages(&own), content, "nested otherwise");
+    for der in inner {
+        assert!(Message::decode(der).is_ok_and(|read| read.encode() == der) || Message::decode(der).is_err());
+    }
 }
 
 /// Paths, queries and messages in queries of SCEP.

@@ -5,6 +5,7 @@
 //! Source: RFC 7030, RFC 8951. What CMP does otherwise stands in [`crate::cmp`].
 
 use crate::ca::Ca;
+use crate::looked::Looked;
 use crate::ra::Ra;
 use crate::renewal::{is_for, is_renewal, spoken};
 use const_oid::ObjectIdentifier;
@@ -13,16 +14,18 @@ use issue::profile::{Protocol, Requester, SubjectKind};
 use model::audit::{Entry, Event};
 use model::contract::authority::{Answer, Certify, CertifyRequest, Done, Evidence};
 use model::contract::enrolment::{AllowEnrolment, Enrol, Enrolled, EnrolmentKind, ShownSecret};
-use model::{Base64, DeviceId, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
+use model::{
+    Base64, DeviceId, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, StationName, TransactionId,
+    UnixTime,
+};
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::authority::{CertificateFilter, CertificateRow, EnrolmentDraft, Grant, LeftBy, Registered, Standing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wire::est::{Binding, binding};
-use x509::crmf::ProofOfPossession;
 use x509::path::{Demands, PathFault, validate};
-use x509::{CertReqMsg, Certificate, CertificationRequest, Extension, Name, PublicKey, oids};
+use x509::{Certificate, CertificationRequest, oids};
 
 /// How long the leave of a renewal lasts: only a process that dies in the middle needs more than a moment.
 const RENEWAL_S: u64 = 86_400;
@@ -58,6 +61,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) kind: EnrolmentKind,
     pub(crate) offered: &'a Offered,
     pub(crate) evidence: &'a Evidence,
+    /// The registration authority that vouches for the key: it asks, and no device was proved to.
+    pub(crate) voucher: Option<&'a StationName>,
 }
 
 /// Who was proved to ask.
@@ -94,43 +99,6 @@ pub(crate) struct Admission {
     pub(crate) is_repeated: bool,
 }
 
-/// A request, as far as it is looked at before the door. Its sender was seen to hold the key.
-pub(crate) struct Looked {
-    /// The name that it asks for; a template may leave it out.
-    pub(crate) subject: Option<Name>,
-    pub(crate) key: PublicKey,
-    pub(crate) extensions: Vec<Extension>,
-}
-
-impl Looked {
-    pub(crate) fn at(evidence: &Evidence) -> Result<Self, Fault> {
-        match evidence {
-            Evidence::Pkcs10(der) => {
-                let request = CertificationRequest::decode(der.as_ref())?;
-                request.verify().map_err(|_| Reason::ProofOfPossession)?;
-                let CertificationRequest { subject, public_key: key, extensions, .. } = request;
-                Ok(Self { subject: Some(subject), key, extensions })
-            }
-            Evidence::Crmf(der) => {
-                let message = CertReqMsg::decode_only(der.as_ref())?;
-                match message.proof_of_possession {
-                    ProofOfPossession::Signature { .. } => {
-                        message.verify().map_err(|_| Reason::ProofOfPossession)?;
-                    }
-                    // Who comes over the network vouches for nobody.
-                    ProofOfPossession::RaVerified => return Err(Reason::RightMissing.into()),
-                    ProofOfPossession::Absent => return Err(Reason::ProofMissing.into()),
-                }
-                let template = message.cert_template;
-                if template.sets_reserved {
-                    return Err(Reason::TemplateNotAllowed.into());
-                }
-                Ok(Self { subject: template.subject, key: template.public_key, extensions: template.extensions })
-            }
-        }
-    }
-}
-
 impl Ra {
     /// What is had under a label.
     pub(crate) fn offered(&self, label: Option<&EstLabel>) -> Result<Offered, Fault> {
@@ -153,7 +121,8 @@ impl Ra {
                 return Enrolled { transaction_id: fresh, outcome: Err(fault), renew_after_s: None };
             }
         };
-        let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence: &evidence };
+        let wish =
+            Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence: &evidence, voucher: None };
         let outcome = self.let_in(caller, &wish, &admission);
         let renew_after_s = outcome.as_ref().ok().and_then(|certificate| self.renew_after_s(certificate));
         Enrolled { transaction_id: admission.transaction_id, outcome, renew_after_s }
@@ -169,7 +138,7 @@ impl Ra {
             profile: profile.name().clone(),
             evidence: wish.evidence.clone(),
         };
-        let mut certified = self.admit_by(wish.protocol, caller, &Certify { requests: vec![request] })?;
+        let mut certified = self.admit_by(wish.protocol, caller, wish.voucher, &Certify { requests: vec![request] })?;
         match certified.answers.pop() {
             Some(Answer::Issued { certificate, .. }) => {
                 if !is_repeated {
@@ -204,7 +173,7 @@ impl Ra {
         let proved = self.prove(call, &offered).map_err(stranger)?;
         let device = proved.device.clone();
         self.is_bound(call, &offered).map_err(|fault| (device.to_string(), fault))?;
-        let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence };
+        let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence, voucher: None };
         let admission = self.asked(&wish, proved).map_err(|fault| (device.to_string(), fault))?;
         Ok((offered, admission))
     }
@@ -222,11 +191,11 @@ impl Ra {
 
     /// Everything that is asked of who comes over the network, was proved to be somebody, and of nobody else.
     pub(crate) fn asked(&self, wish: &Wish<'_>, proved: Proved) -> Result<Admission, Fault> {
-        let Wish { protocol, kind, offered, evidence } = wish;
+        let Wish { protocol, kind, offered, evidence, voucher } = wish;
         let profile = &offered.profile;
         let Proved { device, certificate, secret } = proved;
         self.may_ask(&device, profile, *protocol)?;
-        let request = Looked::at(evidence)?;
+        let request = if voucher.is_some() { Looked::vouched_for(evidence)? } else { Looked::at(evidence)? };
         let subject = Entity::Device(device);
         let held = self.held(&subject, profile.name())?;
         let of = |parts: &[&[u8]]| transaction(offered, parts);
@@ -238,6 +207,11 @@ impl Ra {
             return Ok(Admission { transaction_id, subject, shown: words, is_repeated });
         }
         let (transaction_id, shown) = match (&secret, &certificate) {
+            (None, None) if let Some(name) = voucher => {
+                let (device, key) = (subject.to_string(), request.key.digest());
+                let id = of(&[b"vouched", name.as_str().as_bytes(), device.as_bytes(), key.octets()]);
+                (id, format!("the word of the registration authority {name}"))
+            }
             (Some(secret), _) => (of(&[b"secret", secret.octets()]), "a one-time secret".to_owned()),
             (None, Some(shown)) => {
                 let key = request.key.digest();

@@ -12,8 +12,8 @@ use issue::profile::{Protocol, Requester, SubjectKind};
 use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
 use model::audit::{Entry, Event};
 use model::contract::BATCH_LEN_MAX;
-use model::contract::authority::{Answer, Certified, Certify, CertifyRequest, Evidence};
-use model::{Base64, DeviceType, Fault, Module, Reason, UnixTime};
+use model::contract::authority::{Answer, Certified, Certify, CertifyRequest};
+use model::{Base64, DeviceType, Fault, Module, Reason, StationName, UnixTime};
 use ports::DurableIntent;
 use ports::clock::random;
 use ports::directory::Caller;
@@ -135,7 +135,7 @@ impl Ra {
     /// # Errors
     /// [`Fault::Malformed`] if the batch is too long; [`Fault::Unavailable`] if the store cannot be read.
     pub fn admit(&self, caller: &Caller, call: &Certify) -> Result<Certified, Fault> {
-        self.admit_by(Protocol::Bus, caller, call)
+        self.admit_by(Protocol::Bus, caller, None, call)
     }
 
     /// Whether one more refusal of what this caller hands on is recorded: sixty at once, then one a second.
@@ -144,13 +144,20 @@ impl Ra {
         self.notes.take(&limits, caller, 1, self.now()) > 0
     }
 
-    /// The same for requests that came in another way, and were looked at before.
-    pub(crate) fn admit_by(&self, protocol: Protocol, caller: &Caller, call: &Certify) -> Result<Certified, Fault> {
+    /// The same for requests that came in another way, and were looked at before; with the registration authority that was
+    /// proved to vouch for their keys, if one does.
+    pub(crate) fn admit_by(
+        &self,
+        protocol: Protocol,
+        caller: &Caller,
+        voucher: Option<&StationName>,
+        call: &Certify,
+    ) -> Result<Certified, Fault> {
         if call.requests.len() > BATCH_LEN_MAX {
             return Err(Fault::malformed("more requests than a batch may have"));
         }
         let grants = self.grants(&call.requests)?;
-        let rights = self.rights(caller, &call.requests)?;
+        let rights = self.rights(caller, voucher, &call.requests)?;
         let leave = self.limiter.take(&self.setting.limits, caller, call.requests.len(), self.now());
         let items: Vec<_> = call.requests.iter().zip(grants).enumerate().collect();
         let inspected = in_parallel(items, |(n, (request, grant))| {
@@ -186,28 +193,6 @@ impl Ra {
     fn profile(&self, request: &CertifyRequest) -> Result<Arc<Profile>, Fault> {
         let profile = self.setting.profiles.get(&request.profile).ok_or(Reason::ProfileUnknown)?;
         Ok(Arc::clone(profile))
-    }
-
-    fn grants(&self, requests: &[CertifyRequest]) -> Result<Vec<Option<Grant>>, Fault> {
-        let wanted: Vec<_> = requests.iter().map(|r| (&r.subject, &r.profile)).collect();
-        Ok(self.setting.store.grants(&wanted)?)
-    }
-
-    /// The rights that the caller, if it is a station, has for the device types in this batch.
-    fn rights(&self, caller: &Caller, requests: &[CertifyRequest]) -> Result<BTreeMap<DeviceType, Right>, Fault> {
-        let mut rights = BTreeMap::new();
-        if caller.module != Module::Provisioning {
-            return Ok(rights);
-        }
-        let crmf = requests.iter().filter(|r| matches!(r.evidence, Evidence::Crmf(_)));
-        for device_type in crmf.filter_map(|r| r.subject.device().map(|id| &id.device_type)) {
-            if !rights.contains_key(device_type)
-                && let Some(right) = self.setting.store.right(&caller.instance, device_type)?
-            {
-                rights.insert(device_type.clone(), right);
-            }
-        }
-        Ok(rights)
     }
 
     /// Everything that can be done before the intent: decode, verify, authorise, draft, lint.

@@ -1,6 +1,7 @@
 //! What a renewal may ask for, and what is renewed.
 
-use crate::enrol::{Looked, Shown};
+use crate::enrol::Shown;
+use crate::looked::Looked;
 use crate::ra::Ra;
 use issue::Profile;
 use issue::profile::Protocol;

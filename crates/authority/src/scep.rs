@@ -13,7 +13,8 @@
 
 use crate::approval::APPROVAL_S;
 use crate::ca::Ca;
-use crate::enrol::{Admission, HELD_MAX, Looked, Offered, Proved, Shown, Wish};
+use crate::enrol::{Admission, HELD_MAX, Offered, Proved, Shown, Wish};
+use crate::looked::Looked;
 use crate::offers::certified;
 use crate::ra::Ra;
 use issue::profile::Protocol;
@@ -250,7 +251,7 @@ impl Talk<'_> {
     ) -> Result<(Option<TransactionId>, Base64), No> {
         let device = proved.device.to_string();
         let no = |fault, recorded| No { who: device.clone(), fault, recorded };
-        let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence };
+        let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence, voucher: None };
         let admission = self.ra.asked(&wish, proved).map_err(|fault| no(fault, None))?;
         // Before operators are asked.
         self.is_free(&admission).map_err(|fault| no(fault, None))?;
@@ -332,7 +333,7 @@ impl Talk<'_> {
         let admission = self.again(&found).map_err(|fault| no(fault, None))?;
         let evidence = self.opened(sealed).map_err(|fault| no(fault, None))?;
         let kind = if found.body == RENEWAL_REQ { EnrolmentKind::Renewal } else { EnrolmentKind::New };
-        let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence: &evidence };
+        let wish = Wish { protocol: Protocol::Scep, kind, offered: &self.offered, evidence: &evidence, voucher: None };
         let requester = Caller { instance: found.instance.clone(), ..self.caller.clone() };
         match self.ra.let_in(&requester, &wish, &admission) {
             Ok(certificate) => Ok((Some(found.transaction_id), certificate)),

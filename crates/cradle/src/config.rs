@@ -5,7 +5,7 @@ mod gateway;
 mod software;
 
 pub(crate) use api::ApiConfig;
-pub(crate) use gateway::{AcmeConfig, GatewayConfig, LabelConfig};
+pub(crate) use gateway::{AcmeConfig, CmpConfig, GatewayConfig, LabelConfig};
 pub(crate) use software::{NoticesConfig, SoftwareConfig};
 
 use crate::fault::{Exit, Failure, Result};

@@ -182,7 +182,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         #[rustfmt::skip]
         R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
         | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::LabelMismatch | R::NoGrant
-        | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent | R::LintFailed
+        | R::GrantExpired | R::GrantSpent | R::RightMissing | R::NotAppointed | R::RightExpired | R::RightSpent | R::LintFailed
         | R::OutlivesIssuer | R::IssuerRevoked | R::IssuerNotAllowed | R::ForeignRefused | R::ForeignMisfit
         | R::AuthoritySpent | R::AuthorityEnded | R::ApprovalDenied | R::UpstreamSignature | R::CountersignatureInvalid
         | R::BothSignaturesInvalid | R::ImageMismatch | R::ImageTooLong | R::ReleaseRolledBack | R::ReleaseExpired

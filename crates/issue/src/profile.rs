@@ -1,6 +1,7 @@
 //! Certificate profiles: what a certificate may say.
 
 mod check;
+mod demands;
 mod diff;
 mod explain;
 mod extensions;
@@ -8,6 +9,7 @@ mod file;
 mod names;
 mod template;
 
+pub use demands::Demands;
 pub use diff::{Change, Meaning, diff};
 pub use explain::{Line, Topic, explain};
 pub use file::{IssuerExpiry, Protocol, SubjectKind};

@@ -109,7 +109,7 @@ reasons! {
         "import a list with a later end date",
     GrantSpent = "grant-spent": "the grant for this subject is used up";
         "see `cradle device show`; if its certificate was read back after a restore, `cradle cert revoke --device SERIAL --reason superseded` lets it have another",
-    RightMissing = "right-missing": "this station may not vouch for devices of this type";
+    RightMissing = "right-missing": "this station, or registration authority, may not vouch for devices of this type";
         "entitle it with `cradle station entitle`, or let the device sign its own request",
     RightExpired = "right-expired": "this station's right to vouch for devices has ended";
         "renew it with `cradle station entitle`",
@@ -136,6 +136,8 @@ reasons! {
         "release it if it is on hold; otherwise `cradle device allow --secret` lets the device enrol anew",
     ClientExpired = "client-expired": "the certificate that was shown is not valid now";
         "`cradle device allow --secret` lets the device enrol anew; devices renew before the end",
+    NotAppointed = "not-appointed": "who asks for others is no registration authority of this label";
+        "see `registration_authorities` of the label; its certificate has the purpose cmcRA, and may make signatures",
     ClientsDiffer = "clients-differ": "the certificate and the secret that were shown belong to two devices";
         "nothing, if you did not send it: it was refused and recorded",
     SecretUnknown = "secret-unknown": "there is no such secret for this device under this label";

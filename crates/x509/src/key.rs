@@ -46,32 +46,7 @@ impl PublicKey {
     pub fn from_bits(key_type: KeyType, key: &[u8]) -> std::result::Result<Self, BadDer> {
         let mut w = Writer::with_capacity(key.len() + 40);
         w.sequence(|w| {
-            w.sequence(|w| match key_type {
-                KeyType::P256 => {
-                    w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP256R1);
-                }
-                KeyType::P384 => {
-                    w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP384R1);
-                }
-                KeyType::P521 => {
-                    w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP521R1);
-                }
-                KeyType::Ed25519 => {
-                    w.oid(oids::ED25519);
-                }
-                KeyType::MlDsa44 => {
-                    w.oid(oids::ML_DSA_44);
-                }
-                KeyType::MlDsa65 => {
-                    w.oid(oids::ML_DSA_65);
-                }
-                KeyType::MlDsa87 => {
-                    w.oid(oids::ML_DSA_87);
-                }
-                KeyType::Rsa(_) => {
-                    w.oid(oids::RSA_ENCRYPTION).value(crate::write::tag::NULL, &[]);
-                }
-            });
+            key_type.write_algorithm(w);
             w.bit_string(key);
         });
         match Self::decode(&w.finish()) {
@@ -129,6 +104,39 @@ impl PublicKey {
             KeyType::P256 | KeyType::P384 | KeyType::P521 | KeyType::Ed25519 => None,
             KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => None,
         }
+    }
+}
+
+impl KeyType {
+    /// Writes the `AlgorithmIdentifier` of keys of this type: the curve as a parameter, NULL for RSA, nothing else.
+    /// Source: RFC 5480 §2.1.1, RFC 3279 §2.3.1, RFC 8410 §3, RFC 9881 §2.
+    pub fn write_algorithm(self, w: &mut Writer) {
+        w.sequence(|w| match self {
+            Self::P256 => {
+                w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP256R1);
+            }
+            Self::P384 => {
+                w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP384R1);
+            }
+            Self::P521 => {
+                w.oid(oids::EC_PUBLIC_KEY).oid(oids::SECP521R1);
+            }
+            Self::Ed25519 => {
+                w.oid(oids::ED25519);
+            }
+            Self::MlDsa44 => {
+                w.oid(oids::ML_DSA_44);
+            }
+            Self::MlDsa65 => {
+                w.oid(oids::ML_DSA_65);
+            }
+            Self::MlDsa87 => {
+                w.oid(oids::ML_DSA_87);
+            }
+            Self::Rsa(_) => {
+                w.oid(oids::RSA_ENCRYPTION).value(crate::write::tag::NULL, &[]);
+            }
+        });
     }
 }
 

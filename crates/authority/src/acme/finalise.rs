@@ -3,7 +3,8 @@
 use super::order::{Standing, read};
 use super::{APPROVAL_RETRY_S, No, Said, Talk, is_asking};
 use crate::approval::APPROVAL_S;
-use crate::enrol::{Admission, Looked, Wish, transaction};
+use crate::enrol::{Admission, Wish, transaction};
+use crate::looked::Looked;
 use crate::renewal::is_for;
 use issue::profile::Protocol;
 use model::contract::authority::Evidence;
@@ -74,7 +75,7 @@ impl Talk<'_> {
     /// Through the door, and what comes of it into the records.
     fn carry_out(&self, standing: Standing, evidence: &Evidence, admission: &Admission) -> Result<Said, No> {
         let kind = EnrolmentKind::New;
-        let wish = Wish { protocol: Protocol::Acme, kind, offered: &self.offered, evidence };
+        let wish = Wish { protocol: Protocol::Acme, kind, offered: &self.offered, evidence, voucher: None };
         let store = &self.front.acme.store;
         match self.ra.let_in(self.caller, &wish, admission) {
             Ok(certificate) => {

@@ -12,7 +12,7 @@ use wire::cmp::body::{
 use wire::cmp::header::{PeerName, TypeAndValue, write_directory_name};
 use wire::cmp::message::{finish, protected_part};
 use wire::cmp::protection::MacAlgorithm;
-use wire::cmp::server::{NONCE_LEN, confirm_wait_time};
+use wire::cmp::server::{NONCE_LEN, confirm_wait_time, write_messages};
 use wire::cmp::status::{FailureInfo, FreeText, write_free_text};
 use wire::cmp::{Body, Header, Message, PkiStatus, Pvno, StatusInfo, oids};
 use x509::extension::decode_subject_key_identifier;
@@ -41,6 +41,8 @@ pub(super) enum Said {
     Revoked,
     /// What was asked for in general.
     General(Vec<General>),
+    /// The answers to what was nested, in its order.
+    Nested(Vec<Vec<u8>>),
     /// No, in answer to a body of this number.
     Rejected { body: u8, cert_req_id: i64, failure: FailureInfo<'static>, text: String },
     /// No, whatever was asked.
@@ -85,6 +87,7 @@ impl Said {
                 });
                 f(&Body::Genp(told.collect()))
             }
+            Self::Nested(answers) => f(&Body::Nested(&write_messages(answers))),
             Self::Rejected { body, cert_req_id, failure, text } => rejection(*failure, text, |status| {
                 f(&if *body == RR { revocation(status) } else { response(*body, *cert_req_id, status, None) })
             }),
@@ -152,7 +155,7 @@ impl Talk<'_> {
                 let protection = mac.mac((**secret).as_ref(), &part);
                 Ok(whole(&part, &protection, &protecting.extra))
             }
-            Proof::Certificate(_) => {
+            Proof::Certificate(_) | Proof::Appointed(_) => {
                 let server = self.server(&ca)?;
                 let tbs = server.certificate.tbs();
                 let identifier = tbs.extension(x509_oids::SUBJECT_KEY_IDENTIFIER);

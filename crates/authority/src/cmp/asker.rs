@@ -1,20 +1,23 @@
-//! Whose message it is: by its MAC, whose secret an operator left, or by its signature, whose certificate is one of ours.
+//! Whose message it is: by its MAC, whose secret an operator left, or by its signature, whose certificate is one of ours, or that of
+//! a registration authority which an operator named.
 
 use super::{No, Offer, Talk};
 use crate::enrol::{Left, Proved, Shown, is_same};
 use model::contract::enrolment::secret_info;
-use model::{DeviceId, Digest, Entity, Reason};
-use wire::cmp::ProtectionAlgorithm;
+use model::{DeviceId, Digest, Entity, Fault, Reason, StationName};
+use wire::cmp::oids::CMC_RA;
 use wire::cmp::protection::{MacAlgorithm, MacKind};
 use wire::cmp::server::NONCE_LEN;
 use wire::cmp::status::FailureInfo;
-use x509::extension::{KeyUsage, decode_subject_key_identifier};
+use wire::cmp::{Header, ProtectionAlgorithm};
+use x509::extension::{KeyUsage, decode_extended_key_usage, decode_subject_key_identifier};
 use x509::{Certificate, SignatureAlgorithm, oids, sha256, sha256_of_parts, signature};
 
 /// Who was proved to have sent the message.
 pub(super) struct Asker {
     pub(super) proof: Proof,
-    device: DeviceId,
+    /// None if it is a registration authority.
+    device: Option<DeviceId>,
     /// SHA-256 of what was shown.
     identity: Digest,
 }
@@ -25,20 +28,48 @@ pub(super) enum Proof {
     Secret { left: Box<Left>, secret: Box<dyn AsRef<[u8]> + Send + Sync>, kind: MacKind },
     /// By a signature, with a certificate of the device.
     Certificate(Box<Shown>),
+    /// By a signature, with the certificate of a registration authority.
+    Appointed(StationName),
 }
 
 impl Asker {
-    pub(super) const fn device(&self) -> &DeviceId {
-        &self.device
+    /// The device, unless a registration authority asks.
+    pub(super) const fn device(&self) -> Option<&DeviceId> {
+        self.device.as_ref()
     }
 
-    /// What the door is told.
-    pub(super) fn proved(&self) -> Proved {
-        let device = self.device.clone();
+    /// The registration authority that asks, if it is one.
+    pub(super) const fn appointed(&self) -> Option<&StationName> {
+        match &self.proof {
+            Proof::Appointed(name) => Some(name),
+            Proof::Secret { .. } | Proof::Certificate(_) => None,
+        }
+    }
+
+    /// What the records call it.
+    pub(super) fn name(&self) -> String {
+        match (&self.device, &self.proof) {
+            (Some(device), _) => device.to_string(),
+            (None, Proof::Appointed(name)) => format!("registration authority {name}"),
+            (None, Proof::Secret { .. } | Proof::Certificate(_)) => "somebody".to_owned(),
+        }
+    }
+
+    /// What the door is told when a certificate for this device is asked for.
+    pub(super) fn proved(&self, device: DeviceId) -> Proved {
         match &self.proof {
             Proof::Secret { left, .. } => Proved { device, certificate: None, secret: Some(left.digest) },
             Proof::Certificate(shown) => Proved { device, certificate: Some(shown.as_ref().clone()), secret: None },
+            Proof::Appointed(_) => Proved { device, certificate: None, secret: None },
         }
+    }
+
+    /// The name of a nested message: who adds protection to several messages of one transaction uses its identifier again.
+    pub(super) fn nested(&self, offer: &Offer, header: &Header<'_>) -> Digest {
+        let label = offer.offered.label.to_string();
+        let (id, nonce) = (header.transaction_id.unwrap_or_default(), header.sender_nonce.unwrap_or_default());
+        let parts = [label.as_bytes(), &[0], b"nested", self.identity.octets(), id, nonce];
+        sha256_of_parts(parts.into_iter())
     }
 
     /// The name of an exchange: nobody comes upon that of another, nor the same under another label.
@@ -65,7 +96,7 @@ impl Talk<'_> {
         match ProtectionAlgorithm::read(algorithm) {
             None => Err(Reason::ProtectionWeak.into()),
             Some(ProtectionAlgorithm::Mac(mac)) => self.by_mac(offer, &mac, protection),
-            Some(ProtectionAlgorithm::Signature(algorithm)) => self.by_signature(algorithm, protection),
+            Some(ProtectionAlgorithm::Signature(algorithm)) => self.by_signature(offer, algorithm, protection),
         }
     }
 
@@ -85,7 +116,11 @@ impl Talk<'_> {
         }
         self.ra.is_in_time(&left)?;
         let identity = left.digest;
-        Ok(Asker { proof: Proof::Secret { left: Box::new(left), secret, kind: mac.kind() }, device, identity })
+        Ok(Asker {
+            proof: Proof::Secret { left: Box::new(left), secret, kind: mac.kind() },
+            device: Some(device),
+            identity,
+        })
     }
 
     /// What the client calls itself: `senderKID`, or the common name of the sender.
@@ -98,18 +133,44 @@ impl Talk<'_> {
         }
     }
 
-    fn by_signature(&self, algorithm: SignatureAlgorithm, protection: &[u8]) -> Result<Asker, No> {
+    fn by_signature(&self, offer: &Offer, algorithm: SignatureAlgorithm, protection: &[u8]) -> Result<Asker, No> {
         // RFC 9483 §3.3: the certificate of the protection stands first.
         let der = self.message.extra_certs.first().ok_or(Reason::ClientUnproved)?;
+        let identity = sha256(der);
+        if let Some((name, certificate)) = offer.appointed.iter().find(|(_, pinned)| pinned.der() == *der) {
+            self.is_appointed(certificate)?;
+            self.is_signed(certificate, algorithm, protection)?;
+            return Ok(Asker { proof: Proof::Appointed(name.clone()), device: None, identity });
+        }
         let shown = self.ra.shown(der)?;
         let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
-        let key = &shown.read.tbs().subject_public_key;
+        self.is_signed(&shown.read, algorithm, protection)?;
+        Ok(Asker { proof: Proof::Certificate(Box::new(shown)), device: Some(device), identity })
+    }
+
+    /// Whether the message is signed with the key of a certificate that it names and that may sign.
+    fn is_signed(&self, by: &Certificate, algorithm: SignatureAlgorithm, protection: &[u8]) -> Result<(), Reason> {
+        let key = &by.tbs().subject_public_key;
         let holds = || signature::verify(key, algorithm, &self.message.protected_part(), protection).is_ok();
-        if !signs(&shown.read) || !self.is_named(&shown.read) || !holds() {
-            return Err(Reason::ProtectionInvalid.into());
+        if signs(by) && self.is_named(by) && holds() { Ok(()) } else { Err(Reason::ProtectionInvalid) }
+    }
+
+    /// Whether a certificate that an operator named is still one of a registration authority: by its purpose, its time, and
+    /// its standing if one of our own authorities issued it.
+    fn is_appointed(&self, certificate: &Certificate) -> Result<(), Fault> {
+        let tbs = certificate.tbs();
+        let purposes = tbs.extension(oids::EXTENDED_KEY_USAGE).and_then(|e| decode_extended_key_usage(&e.value));
+        if !purposes.is_some_and(|purposes| purposes.contains(&CMC_RA)) || !signs(certificate) {
+            return Err(Reason::NotAppointed.into());
         }
-        let identity = sha256(der);
-        Ok(Asker { proof: Proof::Certificate(Box::new(shown)), device, identity })
+        if self.now < tbs.not_before || tbs.not_after < self.now.whole_second() {
+            return Err(Reason::ClientExpired.into());
+        }
+        let ours = self.ra.cas().all();
+        if ours.iter().filter_map(|ca| ca.certificate()).any(|ca| ca.tbs().subject.matches(&tbs.issuer)) {
+            self.ra.holding(certificate.der(), None)?;
+        }
+        Ok(())
     }
 
     /// Whether the header names the certificate of the protection. Source: RFC 9483 §3.1.

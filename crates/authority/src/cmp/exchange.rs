@@ -39,6 +39,11 @@ fn evidence(body: u8, request: &[u8]) -> Evidence {
     if body == P10CR { Evidence::Pkcs10(request) } else { Evidence::Crmf(request) }
 }
 
+/// What is asked for; a registration authority vouches for what it asks.
+fn wish<'a>(asker: &'a Asker, kind: EnrolmentKind, offer: &'a Offer, evidence: &'a Evidence) -> Wish<'a> {
+    Wish { protocol: Protocol::Cmp, kind, offered: &offer.offered, evidence, voucher: asker.appointed() }
+}
+
 /// Who handed it on: the records know its certificate by that.
 fn requester(exchange: &Exchange) -> Caller {
     Caller { module: Module::Gateway, instance: exchange.instance.clone() }
@@ -68,13 +73,19 @@ impl Talk<'_> {
     }
 
     /// An exchange that is begun with this message.
-    pub(super) fn new_exchange(&self, asker: &Asker, offer: &Offer, transaction_id: TransactionId) -> Exchange {
+    pub(super) fn new_exchange(
+        &self,
+        asker: &Asker,
+        offer: &Offer,
+        subject: Entity,
+        transaction_id: TransactionId,
+    ) -> Exchange {
         Exchange {
             id: self.id(asker, offer),
             message: sha256(self.octets),
             state: ExchangeState::Ended,
             transaction_id,
-            subject: Entity::Device(asker.device().clone()),
+            subject,
             instance: self.caller.instance.clone(),
             label: Some(offer.offered.label.clone()),
             body: self.message.body.number(),
@@ -105,14 +116,18 @@ impl Talk<'_> {
         if body == KUR {
             is_own(asker, der)?;
         }
-        let wish = Wish { protocol: Protocol::Cmp, kind: kind(body), offered: &offer.offered, evidence: &evidence };
-        let admission = self.ra.asked(&wish, asker.proved())?;
+        let device = match asker.device() {
+            Some(device) => device.clone(),
+            None => self.spoken_for(&evidence)?,
+        };
+        let wish = wish(asker, kind(body), offer, &evidence);
+        let admission = self.ra.asked(&wish, asker.proved(device.clone()))?;
         let implicit = offer.implicit_confirm && self.message.header.implicit_confirm();
         let exchange = Exchange {
             state: begun(implicit),
             cert_req_id,
             implicit,
-            ..self.new_exchange(asker, offer, admission.transaction_id)
+            ..self.new_exchange(asker, offer, Entity::Device(device), admission.transaction_id)
         };
         self.begin(&exchange)?;
         self.carry_out(exchange, offer, &wish, &admission)
@@ -176,9 +191,9 @@ impl Talk<'_> {
             return Err(No::malformed("certReqId is another", FailureInfo::BAD_REQUEST));
         }
         let evidence = evidence(exchange.body, request);
-        let kind = kind(exchange.body);
-        let wish = Wish { protocol: Protocol::Cmp, kind, offered: &offer.offered, evidence: &evidence };
-        let admission = self.ra.asked(&wish, asker.proved())?;
+        let wish = wish(asker, kind(exchange.body), offer, &evidence);
+        let device = exchange.subject.device().ok_or(Reason::TransactionUnknown)?.clone();
+        let admission = self.ra.asked(&wish, asker.proved(device))?;
         if admission.transaction_id != exchange.transaction_id {
             return Err(Reason::TransactionClosed.into());
         }

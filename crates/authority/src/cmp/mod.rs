@@ -5,7 +5,8 @@
 //!   ir cr p10cr kur  exchange    an identifier is used once; then the door that all requests come through
 //!   certConf pollReq exchange    the last word on a certificate, or whether operators decided
 //!   rr               revoke      the device's own certificates
-//!   genm             general     certificates and lists, for whoever is somebody
+//!   genm             general     certificates, lists and what requests must look like, for whoever is somebody
+//!   nested           nested      messages of others that a registration authority hands on, each as if it had come alone
 //! answer      the same way back, protected in kind
 //! ```
 //! Prevents: a certificate for another than whoever is proved; a message that counts twice; a certificate that lasts although
@@ -16,6 +17,7 @@ mod answer;
 mod asker;
 mod exchange;
 mod general;
+mod nested;
 mod revoke;
 mod server;
 
@@ -25,7 +27,8 @@ use answer::{Said, unprotected};
 use asker::Asker;
 use issue::Profile;
 use model::contract::enrolment::{AllowEnrolment, AnswerCmp, CmpAnswered, SealingKeyShown, ShowSealingKey};
-use model::{EstLabel, Fault, ProfileName, Reason, TransactionId, UnixTime};
+use model::{EstLabel, Fault, ProfileName, Reason, StationName, TransactionId, UnixTime};
+use nested::Unpacked;
 use ports::SecretReader;
 use ports::clock::random;
 use ports::directory::Caller;
@@ -37,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wire::cmp::server::{NONCE_LEN, failure};
 use wire::cmp::status::FailureInfo;
 use wire::cmp::{Body, Message};
+use x509::Certificate;
 
 /// How far `messageTime` may be from our clock, in seconds: clocks of devices are poor, and what keeps a message from
 /// counting twice is its identifier.
@@ -67,7 +71,13 @@ pub struct CmpLabel {
     pub implicit_confirm: bool,
     /// How long a confirmation is waited for, in seconds; then the certificate is revoked.
     pub confirm_within_s: u64,
+    /// Who may hand on messages of others, and vouch for keys within its rights: the certificates of registration
+    /// authorities, compared octet for octet. At most [`REGISTRATION_AUTHORITIES_MAX`].
+    pub registration_authorities: Arc<BTreeMap<StationName, Certificate>>,
 }
+
+/// Most registration authorities of one label.
+pub const REGISTRATION_AUTHORITIES_MAX: usize = 64;
 
 /// CMP, and what answering it remembers.
 pub(crate) struct Front {
@@ -95,6 +105,7 @@ struct Offer {
     offered: Offered,
     implicit_confirm: bool,
     confirm_within_s: u64,
+    appointed: Arc<BTreeMap<StationName, Certificate>>,
 }
 
 /// One message, and who takes part in answering it.
@@ -110,6 +121,13 @@ struct Talk<'a> {
     /// Of our answer.
     nonce: [u8; NONCE_LEN],
     now: UnixTime,
+}
+
+/// Whether a message came by itself or in another. What is nested in what is nested is answered by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    Outer,
+    Inner,
 }
 
 /// A refusal, and what it is called.
@@ -159,7 +177,7 @@ impl Ra {
             return CmpAnswered { message: unprotected(None, &no, &no.fault.to_string(), &nonce, now).into() };
         };
         let talk = Talk { ra: self, front, caller, own, message: &message, octets, nonce, now };
-        CmpAnswered { message: talk.answer(call.label.as_ref()).into() }
+        CmpAnswered { message: talk.answer(call.label.as_ref(), Depth::Outer).into() }
     }
 
     /// Where secrets are kept sealed, and what opens them: where CMP or ACME is answered.
@@ -190,7 +208,7 @@ impl Ra {
 }
 
 impl Talk<'_> {
-    fn answer(&self, label: Option<&EstLabel>) -> Vec<u8> {
+    fn answer(&self, label: Option<&EstLabel>, depth: Depth) -> Vec<u8> {
         let stranger =
             || label.map_or_else(|| "somebody unknown at cmp".into(), |l| format!("somebody unknown at cmp/{l}"));
         let refused = |no: No| {
@@ -201,8 +219,16 @@ impl Talk<'_> {
             Ok((asker, offer)) => (offer, asker),
             Err(no) => return refused(no),
         };
-        let said = self.said(&asker, &offer).unwrap_or_else(|no| {
-            let text = self.text(asker.device().to_string(), &no);
+        let said = match (&self.message.body, depth) {
+            (Body::Nested(list), Depth::Outer) => match self.nested(&asker, &offer, list) {
+                Ok(Unpacked::One(answer)) => return answer,
+                Ok(Unpacked::Several(answers)) => Ok(Said::Nested(answers)),
+                Err(no) => Err(no),
+            },
+            _ => self.said(&asker, &offer),
+        };
+        let said = said.unwrap_or_else(|no| {
+            let text = self.text(asker.name(), &no);
             Said::refusal(self.message, &no, text)
         });
         self.protected(&asker, &offer, &said).unwrap_or_else(refused)
@@ -212,22 +238,21 @@ impl Talk<'_> {
     fn offer(&self, label: Option<&EstLabel>) -> Result<Offer, No> {
         let cmp = &self.front.cmp;
         let label = label.or(cmp.default.as_ref()).ok_or(Reason::LabelUnknown)?;
-        let CmpLabel { profile, implicit_confirm, confirm_within_s } =
+        let CmpLabel { profile, implicit_confirm, confirm_within_s, registration_authorities } =
             cmp.labels.get(label).ok_or(Reason::LabelUnknown)?;
         let profile: &Arc<Profile> = self.ra.setting().profiles.get(profile).ok_or(Reason::ProfileUnknown)?;
         let offered = Offered { label: label.clone(), profile: Arc::clone(profile) };
-        Ok(Offer { offered, implicit_confirm: *implicit_confirm, confirm_within_s: *confirm_within_s })
+        Ok(Offer {
+            offered,
+            implicit_confirm: *implicit_confirm,
+            confirm_within_s: *confirm_within_s,
+            appointed: Arc::clone(registration_authorities),
+        })
     }
 
     /// Does what is asked, for somebody who was proved to ask.
     fn said(&self, asker: &Asker, offer: &Offer) -> Result<Said, No> {
-        let header = &self.message.header;
-        if let Some(time) = header.message_time {
-            let apart = time.s().abs_diff(self.now.s());
-            if apart > CLOCKS_DIFFER_S {
-                return Err(Reason::OutOfTime.into());
-            }
-        }
+        self.is_of_now()?;
         match &self.message.body {
             Body::Ir(_) | Body::Cr(_) | Body::P10cr(_) | Body::Kur(_) => self.enrol(asker, offer),
             Body::CertConf(list) => self.confirm(asker, offer, list),
@@ -235,7 +260,7 @@ impl Talk<'_> {
             // Who sends an error in the place of a confirmation declines (RFC 9810 §5.3.21).
             Body::Error(_) => self.confirm(asker, offer, &[]),
             Body::Rr(list) => self.revoke(asker, offer, list),
-            Body::Genm(list) => self.general(offer, list),
+            Body::Genm(list) => self.general(asker, offer, list),
             Body::Ip(_)
             | Body::Cp(_)
             | Body::Kup(_)
@@ -248,6 +273,11 @@ impl Talk<'_> {
                 Err(No::malformed("messages of this kind are not answered", FailureInfo::BAD_REQUEST))
             }
         }
+    }
+
+    fn is_of_now(&self) -> Result<(), Reason> {
+        let apart = self.message.header.message_time.map_or(0, |time| time.s().abs_diff(self.now.s()));
+        if apart > CLOCKS_DIFFER_S { Err(Reason::OutOfTime) } else { Ok(()) }
     }
 
     /// What who asks is told, and what the records have.

@@ -6,7 +6,7 @@ use super::answer::Said;
 use super::asker::{Asker, Proof};
 use super::{No, Offer, Talk};
 use model::contract::authority::RevocationReason;
-use model::{Entity, Reason};
+use model::{DeviceId, Entity, Reason};
 use ports::store::authority::CertificateRow;
 use wire::cmp::body::RevDetails;
 use wire::cmp::status::FailureInfo;
@@ -18,13 +18,14 @@ impl Talk<'_> {
     pub(super) fn revoke(&self, asker: &Asker, offer: &Offer, list: &[RevDetails<'_>]) -> Result<Said, No> {
         // A secret is for a certificate, not against one.
         let Proof::Certificate(_) = asker.proof else { return Err(Reason::ClientUnproved.into()) };
+        let device = asker.device().ok_or(Reason::ClientUnproved)?;
         let [details] = list else {
             return Err(No::malformed("one certificate is revoked at a time", FailureInfo::BAD_REQUEST));
         };
         self.is_first(asker, offer)?;
-        let row = self.own_certificate(asker, details)?;
+        let row = self.own_certificate(device, details)?;
         let serial = row.serial.to_string();
-        self.begin(&self.new_exchange(asker, offer, row.transaction_id))?;
+        self.begin(&self.new_exchange(asker, offer, Entity::Device(device.clone()), row.transaction_id))?;
         if is_revival(details.crl_entry_details) {
             self.ra.release(&serial)?;
             return Ok(Said::Revoked);
@@ -41,7 +42,7 @@ impl Talk<'_> {
     }
 
     /// The certificate that is named, if it is one of who asks.
-    fn own_certificate(&self, asker: &Asker, details: &RevDetails<'_>) -> Result<CertificateRow, No> {
+    fn own_certificate(&self, device: &DeviceId, details: &RevDetails<'_>) -> Result<CertificateRow, No> {
         let named = certificate_of(details.cert_details);
         let (issuer, serial) =
             named.ok_or(No::malformed("issuer and serialNumber name a certificate", FailureInfo::BAD_DATA_FORMAT))?;
@@ -54,7 +55,7 @@ impl Talk<'_> {
         if !Certificate::decode(&row.der).is_ok_and(|certificate| is_of(&certificate.tbs().issuer)) {
             return Err(Reason::SerialUnknown.into());
         }
-        if row.subject != Entity::Device(asker.device().clone()) {
+        if row.subject != Entity::Device(device.clone()) {
             return Err(Reason::OtherCertificate.into());
         }
         Ok(row)

@@ -1,12 +1,13 @@
 //! The gateway's sockets: opened while the mode lets both the gateway and km run, and gone otherwise.
 
 use super::Workshop;
-use crate::config::GatewayConfig;
+use crate::config::{CmpConfig, GatewayConfig};
 use crate::fault::{Exit, Failure, Result, While};
 use adapters::files;
 use adapters::http::serve::Service;
 use adapters::keystore::FileKeystore;
 use adapters::looking::FromHere;
+use authority::CmpLabel;
 use gateway::{
     Acme, Certified, Cmp, Est, Gateway, Km, OverTheBus, Scep, Setting, Status, Tls, WithAcme, WithCmp, WithScep,
     certified,
@@ -161,13 +162,32 @@ fn no_gateway() -> Failure {
 
 /// The certificates in a file that a label of ACME names.
 pub(super) fn roots(path: &Path) -> Result<Vec<Certificate>> {
+    certificates(path, "attestation_roots")
+}
+
+/// What is had under a label of CMP, with the certificates of its registration authorities.
+pub(super) fn cmp_label(config: &CmpConfig) -> Result<CmpLabel> {
+    let appointed = config.registration_authorities.iter().map(|(name, path)| {
+        match <[Certificate; 1]>::try_from(certificates(path, "registration_authorities")?) {
+            Ok([one]) => Ok((name.clone(), one)),
+            Err(_) => Err(unusable(path, "it holds more than one certificate: which one is meant is not said")
+                .next("keep the certificate of the registration authority itself, without those above it")),
+        }
+    });
+    Ok(config.label(appointed.collect::<Result<_>>()?))
+}
+
+fn unusable(path: &Path, why: &str) -> Failure {
+    Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display())).because(why)
+}
+
+fn certificates(path: &Path, setting: &str) -> Result<Vec<Certificate>> {
     let octets = files::read_bounded(path, LEN_MAX).map_err(|e| Failure::file(path, &e))?;
     let blocks = pem::blocks(&octets).unwrap_or_default();
     let roots: Vec<_> = blocks.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
     if roots.is_empty() || roots.len() != blocks.len() {
-        let failure = Failure::new(Exit::Usage, "config", format!("{} cannot be used", path.display()));
-        let failure = failure.because("it holds no certificate in PEM, or something else, too");
-        return Err(failure.next("correct attestation_roots in cradle.toml, or the file"));
+        let failure = unusable(path, "it holds no certificate in PEM, or something else, too");
+        return Err(failure.next(format!("correct {setting} in cradle.toml, or the file")));
     }
     Ok(roots)
 }

@@ -270,15 +270,17 @@ impl Workshop {
     }
 
     /// What it takes to answer CMP, if the settings say that it is answered.
-    pub(crate) fn cmp(&self) -> Option<Cmp> {
-        let gateway = self.config.gateway.as_ref().filter(|gateway| !gateway.cmp.is_empty())?;
-        let labels = gateway.cmp.iter().map(|(label, config)| (label.clone(), config.label()));
-        Some(Cmp {
-            labels: labels.collect(),
+    pub(crate) fn cmp(&self) -> Result<Option<Cmp>> {
+        let Some(gateway) = self.config.gateway.as_ref().filter(|gateway| !gateway.cmp.is_empty()) else {
+            return Ok(None);
+        };
+        let labels = gateway.cmp.iter().map(|(label, config)| Ok((label.clone(), door::cmp_label(config)?)));
+        Ok(Some(Cmp {
+            labels: labels.collect::<Result<_>>()?,
             default: gateway.label.clone(),
             store: self.store.clone(),
             secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
-        })
+        }))
     }
 
     /// What km needs to answer ACME, if the settings say that it does.

@@ -3,15 +3,16 @@
 use super::Config;
 use adapters::http::serve::Oldest;
 use adapters::looking;
-use authority::{AcmeLabel, CmpLabel};
+use authority::{AcmeLabel, CmpLabel, REGISTRATION_AUTHORITIES_MAX};
 use gateway::{LabelStyle, ServerKeys};
 use model::contract::acme::ChallengeKind;
-use model::{EstLabel, ProfileName};
+use model::{EstLabel, ProfileName, StationName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use wire::est::Lines;
 use x509::Certificate;
@@ -178,6 +179,9 @@ pub(crate) struct CmpConfig {
     /// How long a confirmation is waited for; then the certificate is revoked.
     #[serde(default = "confirm_within_s")]
     pub(crate) confirm_within_s: u64,
+    /// Who may hand on messages of others: the name of each registration authority, and a file with its certificate in PEM.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) registration_authorities: BTreeMap<StationName, PathBuf>,
 }
 
 const fn allowed() -> bool {
@@ -190,11 +194,12 @@ const fn confirm_within_s() -> u64 {
 const CONFIRM_WITHIN_S: RangeInclusive<u64> = 2..=86_400;
 
 impl CmpConfig {
-    pub(crate) fn label(&self) -> CmpLabel {
+    pub(crate) fn label(&self, registration_authorities: BTreeMap<StationName, Certificate>) -> CmpLabel {
         CmpLabel {
             profile: self.profile.clone(),
             implicit_confirm: self.implicit_confirm,
             confirm_within_s: self.confirm_within_s,
+            registration_authorities: Arc::new(registration_authorities),
         }
     }
 }
@@ -271,6 +276,9 @@ impl GatewayConfig {
         }
         if self.cmp.values().any(|label| !CONFIRM_WITHIN_S.contains(&label.confirm_within_s)) {
             return Err("gateway.cmp.LABEL.confirm_within_s is from 2 to 86400");
+        }
+        if self.cmp.values().any(|label| label.registration_authorities.len() > REGISTRATION_AUTHORITIES_MAX) {
+            return Err("gateway.cmp.LABEL has at most 64 registration_authorities");
         }
         if self.acme.len() > LABELS_MAX || self.acme.values().any(|label| label.challenges.is_empty()) {
             return Err("gateway.acme has at most 256 labels, each with challenges");

@@ -33,7 +33,7 @@ fn answering(workshop: &Workshop, module: Module, link: &Arc<Link>) -> Result<Ar
             let km = Authority::start_with(
                 workshop.authority_setting()?,
                 Some(workshop.abroad()),
-                workshop.cmp(),
+                workshop.cmp()?,
                 workshop.acme()?,
                 workshop.scep(),
             );

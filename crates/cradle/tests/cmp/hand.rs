@@ -86,7 +86,7 @@ impl Got {
         );
     }
 
-    fn read(octets: &[u8]) -> Self {
+    pub fn read(octets: &[u8]) -> Self {
         let message = Message::decode(octets).unwrap();
         let mut got = Self {
             body: message.body.number(),

@@ -14,5 +14,8 @@ mod attacks;
 mod common;
 mod hand;
 mod life;
+mod nested;
+mod registrar;
 mod site;
 mod turns;
+mod vouched;

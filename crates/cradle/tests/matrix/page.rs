@@ -28,6 +28,24 @@ notice is signed with a secret. All that is refused is answered the same, and wh
 |---|---|
 ";
 
+/// What tests of their own ask: `cmp::nested`, `cmp::vouched`.
+const REGISTRARS: &str = "
+A registration authority that the label of CMP names (`registration_authorities`) shows its certificate there, and under no other label; one without
+`cmcRA`, one that has ended, and one of ours that was revoked is nobody:
+
+| what it sends | |
+|---|---|
+| `ir`, `cr` with `raVerified`, for a device with leave, within its right for the type | yes |
+| the same without a right, for another type, or once it is spent | no: right-missing, right-spent |
+| `ir`, `cr`, `p10cr` with another proof of possession, or none | no: proof-missing |
+| `kur`, `rr` | no: client-unproved |
+| `certConf`, `pollReq` | of its own transactions |
+| `genm` | yes |
+| `nested` | each message inside as if it had come alone; in a device's message `raVerified` stays no: right-missing |
+
+`nested` of a device is no: not-appointed.
+";
+
 /// docs/access.md.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
@@ -42,14 +60,12 @@ pub fn page() -> String {
         writeln!(page, "| {} | {} |", route.name(), cells.join(" | ")).unwrap();
     }
     page.push_str(TAIL);
-    let refused = [
-        ("`nested`", Body::Nested(&[])),
-        ("`pkiconf`", Body::PkiConf),
-        ("announcements", Body::Other { number: 15, content: &[] }),
-    ];
+    let refused = [("`pkiconf`", Body::PkiConf), ("announcements", Body::Other { number: 15, content: &[] })];
     assert!(refused.iter().all(|(_, body)| kind(body) == Kind::Refused));
     page.push_str(&refused.map(|(name, _)| name).join(", "));
     page.push_str(", and what only a server says.\n");
+    assert_eq!(kind(&Body::Nested(&[])), Kind::HandsOn);
+    page.push_str(REGISTRARS);
     page.push_str(NOTICES);
     for says in Says::ALL {
         writeln!(page, "| {} | {} |", says.name(), says.verdict()).unwrap();

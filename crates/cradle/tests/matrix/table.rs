@@ -86,6 +86,8 @@ pub enum Kind {
     Begins(Request),
     /// It goes on with one, which is only the one's who began it: `cmp::attacks`.
     GoesOn,
+    /// It is answered to registration authorities that the label names, and to no device: `cmp::nested`.
+    HandsOn,
     /// It is not answered but by an error.
     Refused,
 }
@@ -101,7 +103,8 @@ pub const fn kind(body: &Body<'_>) -> Kind {
         Body::Genm(_) => Kind::Begins(Request::Genm),
         Body::CertConf(_) | Body::PollReq(_) => Kind::GoesOn,
         Body::Ip(_) | Body::Cp(_) | Body::Kup(_) | Body::Rp(_) | Body::Genp(_) | Body::PollRep(_) => Kind::Refused,
-        Body::PkiConf | Body::Nested(_) | Body::Error(_) | Body::Other { .. } => Kind::Refused,
+        Body::Nested(_) => Kind::HandsOn,
+        Body::PkiConf | Body::Error(_) | Body::Other { .. } => Kind::Refused,
     }
 }
 

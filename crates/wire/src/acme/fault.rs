@@ -74,7 +74,7 @@ const fn of_reason(reason: Reason) -> Problem {
         | R::IssuerNotAllowed | R::AuthoritySpent | R::AuthorityEnded | R::KeyOffline | R::ForeignUnsettled
         | R::Quarantined | R::ClockBackwards | R::OutOfTime | R::WrongMode | R::ModuleOff | R::Sealed => ("serverInternal", 503),
         R::ChannelUnbound | R::UrlMismatch | R::OtherAccount | R::ProtectionInvalid | R::ConfirmationWrong | R::AlreadyConfirmed
-        | R::OtherCertificate | R::NoGrant | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired
+        | R::OtherCertificate | R::NoGrant | R::GrantExpired | R::GrantSpent | R::RightMissing | R::NotAppointed | R::RightExpired
         | R::RightSpent | R::TransactionConflict | R::TransactionClosed | R::LabelMismatch | R::ClientUnproved
         | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer | R::SecretUnknown
         | R::SecretExpired | R::SecretUsed | R::NameTaken | R::NotHeld | R::ForeignRefused | R::ForeignMisfit

@@ -25,23 +25,36 @@ pub fn write_cert_request(cert_req_id: u64, template: &Template<'_>) -> Vec<u8> 
     w.sequence(|w| {
         w.small(cert_req_id);
         w.sequence(|w| {
-            for (n, name) in [(3, template.issuer), (5, template.subject)] {
-                if let Some(name) = name {
-                    w.explicit(n, |w| {
-                        w.raw(name.der());
-                    });
-                }
-            }
+            write_name(3, template.issuer, w);
+            write_name(5, template.subject, w);
             // publicKey and extensions are implicitly tagged: the contents of the SEQUENCE under another tag.
             w.value(tag::CONTEXT_CONSTRUCTED | 6, sequence_contents(template.public_key.spki()));
-            if !template.extensions.is_empty() {
-                let mut list = Writer::with_capacity(256);
-                Extension::write_all(template.extensions, &mut list);
-                w.value(tag::CONTEXT_CONSTRUCTED | 9, sequence_contents(&list.finish()));
-            }
+            write_extensions(template.extensions, w);
         });
     });
     w.finish()
+}
+
+/// The fields of a `CertTemplate` that has no more than a subject and extensions.
+pub(super) fn write_named(subject: Option<&Name>, extensions: &[Extension], w: &mut Writer) {
+    write_name(5, subject, w);
+    write_extensions(extensions, w);
+}
+
+fn write_name(n: u8, name: Option<&Name>, w: &mut Writer) {
+    if let Some(name) = name {
+        w.explicit(n, |w| {
+            w.raw(name.der());
+        });
+    }
+}
+
+fn write_extensions(extensions: &[Extension], w: &mut Writer) {
+    if !extensions.is_empty() {
+        let mut list = Writer::with_capacity(256);
+        Extension::write_all(extensions, &mut list);
+        w.value(tag::CONTEXT_CONSTRUCTED | 9, sequence_contents(&list.finish()));
+    }
 }
 
 fn sequence_contents(der: &[u8]) -> &[u8] {

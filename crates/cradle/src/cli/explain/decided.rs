@@ -3,7 +3,7 @@
 use crate::fault::Result;
 use adapters::store::SqlStore;
 use adapters::store::sql::{About, ApprovalShown, Decision, Line};
-use model::UnixTime;
+use model::{Module, UnixTime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -93,7 +93,8 @@ fn words(decision: &Decision) -> Vec<String> {
     ));
     words.push(match right {
         Some(right) => format!(
-            "  The station {} vouched for its key, under its right {} for {}: {} of {} used, until {}.",
+            "  The {} {} vouched for its key, under its right {} for {}: {} of {} used, until {}.",
+            voucher(requester),
             right.station,
             right.id,
             right.device_type,
@@ -105,6 +106,12 @@ fn words(decision: &Decision) -> Vec<String> {
     });
     words.extend(decision.approval.iter().flat_map(approved_words));
     words
+}
+
+/// What vouched: a station asks itself, a registration authority through the gateway.
+fn voucher(requester: &str) -> &'static str {
+    let module = requester.split(':').next().unwrap_or_default();
+    if module == Module::Gateway.to_string() { "registration authority" } else { "station" }
 }
 
 fn line(line: &Line) -> String {

@@ -48,7 +48,7 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         | R::SoftwareMissing | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid | R::ListContradicts
         | R::ListNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned | R::SupplierUnknown
         | R::SupplierKnown | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountUnknown
-        | R::AccountEnded | R::OtherAccount | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
+        | R::AccountEnded | R::OtherAccount | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::NotAppointed | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
         | R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow
         | R::ChallengeTls | R::ChallengeWrong => F::NOT_AUTHORIZED,
     }

@@ -3,12 +3,16 @@
 mod control;
 mod fault;
 mod general;
+mod nested;
 mod path;
+mod request_template;
 
 pub use control::old_cert_id;
 pub use fault::failure;
 pub use general::{RootUpdate, confirm_wait_time, write_certificates, write_root_update};
+pub use nested::{nested_messages, write_messages};
 pub use path::{BadPath, OPERATIONS, PREFIX, Route, decode_path};
+pub use request_template::RequestTemplate;
 
 use super::client::hash_of;
 use crate::ocsp::{HashAlgorithm, oids};
