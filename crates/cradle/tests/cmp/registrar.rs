@@ -135,8 +135,11 @@ pub fn site(name: &str) -> Site {
     site
 }
 
+/// A label, its profile, and the registration authorities that are appointed for it: their names and files.
+pub type Label<'a> = (&'a str, &'a str, &'a [(&'a str, PathBuf)]);
+
 /// Appoints registration authorities for labels.
-pub fn appoint(site: &Site, labels: &[(&str, &str, &[(&str, PathBuf)])]) {
+pub fn appoint(site: &Site, labels: &[Label<'_>]) {
     let settings = site.b.data().join("cradle.toml");
     let mut text = std::fs::read_to_string(&settings).unwrap();
     for (label, profile, appointed) in labels {

@@ -5,10 +5,13 @@ use crate::cmp::template::write_named;
 use crate::read::{self, Result, bad};
 use const_oid::ObjectIdentifier;
 use der::{Decode, Reader, SliceReader, Tag};
+use x509::name::Attribute;
 use x509::{BadDer, Extension, KeyType, Name, Writer};
 
 /// Most key types that are named, in either direction: as many as there are.
 const KEYS_MAX: usize = 16;
+/// Most attributes of a subject.
+const ATTRIBUTES_MAX: usize = 32;
 
 /// What a request must look like. Empty values are for the requester to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,7 +88,7 @@ fn key(reader: &mut SliceReader<'_>) -> Result<KeyType> {
 /// Subject and extensions of a `CertTemplate` that has nothing else.
 fn named(reader: &mut SliceReader<'_>) -> Result<(Option<Name>, Vec<Extension>)> {
     let subject = match read::optional(reader, 5)? {
-        Some(name) => Some(Name::decode(name).or_else(|_| bad(reader))?),
+        Some(name) => Some(read::inside(name, name_to_fill)?),
         None => None,
     };
     let mut list = Vec::new();
@@ -100,10 +103,27 @@ fn named(reader: &mut SliceReader<'_>) -> Result<(Option<Name>, Vec<Extension>)>
     Ok((subject, list))
 }
 
+/// A name as we write it, one attribute in each relative name. In a certificate none of them may be empty.
+fn name_to_fill(reader: &mut SliceReader<'_>) -> Result<Name> {
+    let attributes = crate::cmp::shape::some(reader, ATTRIBUTES_MAX, |r| {
+        let attribute = read::contents(r, Tag::Set)?;
+        read::inside(attribute, |r| {
+            read::sequence(r, |r| {
+                let oid = ObjectIdentifier::decode(r)?;
+                let (found, octets) = read::any(r)?;
+                match (found, String::from_utf8(octets.to_vec())) {
+                    (Tag::Utf8String | Tag::PrintableString | Tag::Ia5String, Ok(text)) => Ok(Attribute { oid, text }),
+                    _ => bad(r),
+                }
+            })
+        })
+    })?;
+    Ok(Name::write(&attributes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use x509::name::Attribute;
 
     fn subject() -> Name {
         let attribute = |oid, text: &str| Attribute { oid, text: text.to_owned() };
