@@ -114,6 +114,8 @@ fn in_one_process(
         true => {
             installation.supervisor.check_running(&[Module::Gateway])?;
             let link = installation.supervisor.link(Module::Gateway)?;
+            // With a file that cannot be used km is not awake, and the reason would be told by nobody.
+            installation.workshop.cmp().map(drop).and(installation.workshop.acme().map(drop))?;
             let mut door = Door::new(&installation.workshop, &link)?;
             door.open_now()?;
             Some(door)

@@ -236,3 +236,18 @@ fn nobody_hands_on_who_was_not_appointed_for_the_label() {
     assert_eq!(site.standing().len(), 1);
     site.b.sound();
 }
+
+#[test]
+fn a_file_that_appoints_more_than_one_or_nobody_is_not_taken() {
+    let site = site("cmp-nested-file");
+    let registrar = Registrar::new(&site, "ra");
+    let file = registrar.file(&site, "ra");
+    appoint(&site, &[("handed", "ldevid", &[("ra-1", file.clone())])]);
+    let one = site.b.read("ra.pem");
+    for octets in [[&one[..], &one].concat(), Vec::new(), b"no certificate".to_vec()] {
+        std::fs::write(&file, octets).unwrap();
+        site.b.fails(&["up"], 2, "config");
+    }
+    std::fs::write(&file, one).unwrap();
+    site.up().down();
+}

@@ -49,3 +49,64 @@ impl Profile {
         (!named.is_empty()).then(|| Name::write(&named))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = r#"
+        description = ""
+        subject_kind = "device"
+        issuers = ["factory"]
+        key_types = ["p256"]
+        ra_verified = false
+        subject = [{ type = "O", value = "{organization}" }, { type = "CN", value = "{serial}" }]
+        [validity]
+        lifetime_s = 3600
+        backdate_s = 0
+        issuer_expiry = "refuse"
+        [extensions]
+        key_usage = ["digital-signature"]
+    "#;
+
+    fn demands(toml: &str) -> Demands {
+        let profile = Profile::read("demanding".parse().unwrap(), toml).unwrap();
+        let device = "urn:dev:ops:32473-sensor-SN000001".parse().unwrap();
+        profile.demands(Some(&Entity::Device(device)), "Example")
+    }
+    fn said(demands: &Demands) -> Vec<String> {
+        let attributes = demands.subject.as_ref().map(Name::attributes).unwrap_or_default();
+        attributes.iter().map(|attribute| attribute.text.clone()).collect()
+    }
+
+    #[test]
+    fn the_name_of_the_device_and_the_types_of_keys() {
+        let told = demands(BASE);
+        assert_eq!(
+            (said(&told), &*told.keys, told.extensions.len()),
+            (vec!["Example".into(), "SN000001".into()], &[KeyType::P256][..], 0)
+        );
+    }
+    #[test]
+    fn what_the_requester_must_bring_is_empty_and_what_it_may_bring_is_not_told() {
+        let more = "{ type = \"OU\", request = { required = true } }, { type = \"L\", request = {} }]\n\
+                    subject_alt_name = [{ request = { kind = \"dns\", ends_with = [\".example\"], required = true } }]";
+        let told = demands(&BASE.replace("\"{serial}\" }]", &format!("\"{{serial}}\" }}, {more}")));
+        assert_eq!(said(&told), ["Example", "SN000001", ""]);
+        assert_eq!(
+            told.extensions.iter().map(|e| (e.oid, e.value.len())).collect::<Vec<_>>(),
+            [(oids::SUBJECT_ALT_NAME, 0)]
+        );
+    }
+    #[test]
+    fn of_a_profile_that_takes_all_keys_none_is_told_and_without_a_device_no_name() {
+        let all = "\"p256\", \"p384\", \"p521\", \"ed25519\", \"rsa2048\", \"rsa3072\", \"rsa4096\", \"ml-dsa-44\", \"ml-dsa-65\", \"ml-dsa-87\"";
+        let toml = BASE.replace("\"p256\"", all);
+        assert!(demands(&toml).keys.is_empty());
+        let profile = Profile::read("demanding".parse().unwrap(), &toml).unwrap();
+        assert_eq!(
+            profile.demands(None, "Example"),
+            Demands { subject: None, extensions: Vec::new(), keys: Vec::new() }
+        );
+    }
+}
