@@ -215,14 +215,14 @@ impl Seeds {
         use wire::cmp::{Body, Message, header::TypeAndValue, message, oids};
         let requests: Vec<_> = golden.iter().filter(|(name, _)| name.ends_with("-request-1")).collect();
         let Some((_, first)) = requests.first() else { return Ok(()) };
-        let header = Message::decode(first)?.header;
+        let (one, header) = (std::slice::from_ref(first), Message::decode(first)?.header);
         let put = |name: &str, body: &Body<'_>| {
             self.put("cmp_message", name, &message::finish(&message::protected_part(&header, body), None, &[]))
         };
         let some: Vec<_> = requests.iter().take(3).map(|(_, der)| der.clone()).collect();
-        put("nested-one", &Body::Nested(&write_messages(&some[..1])))?;
+        put("nested-one", &Body::Nested(&write_messages(one)))?;
         put("nested-three", &Body::Nested(&write_messages(&some)))?;
-        let nested = message::protected_part(&header, &Body::Nested(&write_messages(&some[..1])));
+        let nested = message::protected_part(&header, &Body::Nested(&write_messages(one)));
         put("nested-twice", &Body::Nested(&write_messages(&[message::finish(&nested, None, &[])])))?;
         let keys = x509::KeyType::NAMED.into();
         let san = Extension { oid: x509::oids::SUBJECT_ALT_NAME, critical: false, value: Vec::new() };
