@@ -13,6 +13,7 @@ use crate::line::{self, Done};
 use crate::mode::Stay;
 use crate::output::{Format, Output};
 use crate::servers::Servers;
+use crate::site;
 use adapters::clock::Stopwatch;
 use adapters::files;
 use maker::{FACTORY, Maker};
@@ -153,7 +154,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         demo: true,
         store: servers.map(|servers| StoreConfig::at(servers.store.clone(), None, None)),
         bus: servers.map(|servers| BusConfig::at(servers.bus.clone())),
-        gateway: servers.is_none().then(network::door).transpose()?,
+        gateway: servers.is_none().then(|| site::door(&parse(network::PROFILE)?)).transpose()?,
     };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
@@ -167,7 +168,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
     }
     if servers.is_none() {
-        network::name_here(&places)?;
+        site::name_here(&places)?;
     }
     let maker = Maker::begin(dir.join(REPOSITORY), &image(6), workshop.clock.now())?;
     workshop.config.follow = Some(followed::begin(&workshop, &followed::read_root(&maker.root())?, None)?);

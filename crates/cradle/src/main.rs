@@ -21,6 +21,7 @@ mod output;
 mod progress;
 mod serve;
 mod servers;
+mod site;
 mod survey;
 
 fn main() -> std::process::ExitCode {

@@ -6,14 +6,19 @@ use model::UnixTime;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What the gateway listens on.
+#[derive(Default)]
 pub struct Setting {
     /// Where EST is answered, and how.
     pub https: Option<(SocketAddr, Tls, Arc<dyn Service>)>,
+    /// Requests a second that one address has there, and ten times as many at `http`; five times as many at once after a silence. 20 if
+    /// absent.
+    pub requests_per_s: Option<NonZeroU32>,
     /// Where OCSP, lists and certificates of authorities are answered, and how.
     pub http: Option<(SocketAddr, Arc<dyn Service>)>,
 }
@@ -56,14 +61,22 @@ pub struct Gateway {
     due: Option<UnixTime>,
 }
 
+/// Requests a second that one address has where EST is answered, unless it is said otherwise.
+const REQUESTS_PER_S: u32 = 20;
+/// So many times as many where status is answered.
+const STATUS_EASIER: u32 = 10;
+/// Seconds of quiet that are saved up.
+const BURST_S: u32 = 5;
+
 /// EST: a handshake and a signature each. A device comes once in months; a site behind one address, one after another.
-fn est_limits() -> Limits {
+fn est_limits(requests_per_s: Option<NonZeroU32>) -> Limits {
+    let requests_per_second = requests_per_s.map_or(REQUESTS_PER_S, NonZeroU32::get);
     Limits {
         head_within: Duration::from_secs(10),
         connection_within: Duration::from_secs(300),
         connections_per_address_max: 64,
-        requests_per_second: 20,
-        requests_burst: 100,
+        requests_per_second,
+        requests_burst: requests_per_second.saturating_mul(BURST_S),
         handlers_max: 32,
         streams_max: 8,
         ..Limits::default()
@@ -71,8 +84,15 @@ fn est_limits() -> Limits {
 }
 
 /// Status: many clients, each with little.
-fn status_limits() -> Limits {
-    Limits { head_within: Duration::from_secs(10), connection_within: Duration::from_secs(300), ..Limits::default() }
+fn status_limits(requests_per_s: Option<NonZeroU32>) -> Limits {
+    let requests_per_second = requests_per_s.map_or(REQUESTS_PER_S, NonZeroU32::get).saturating_mul(STATUS_EASIER);
+    Limits {
+        head_within: Duration::from_secs(10),
+        connection_within: Duration::from_secs(300),
+        requests_per_second,
+        requests_burst: requests_per_second.saturating_mul(BURST_S),
+        ..Limits::default()
+    }
 }
 
 impl Gateway {
@@ -86,11 +106,12 @@ impl Gateway {
             let clients = Clients::MayShow(Arc::new(AnyCertificate));
             let identity = Identity::speaking(tls.oldest, &tls.chain, &tls.key, clients).map_err(NotOpen::Identity)?;
             due = tls.due;
-            let server = Server::start(address, Some(identity), est_limits(), service);
+            let server = Server::start(address, Some(identity), est_limits(setting.requests_per_s), service);
             https = Some(server.map_err(|e| NotOpen::Address(address, e))?);
         }
         let http = setting.http.map(|(address, service)| {
-            Server::start(address, None, status_limits(), service).map_err(|e| NotOpen::Address(address, e))
+            Server::start(address, None, status_limits(setting.requests_per_s), service)
+                .map_err(|e| NotOpen::Address(address, e))
         });
         Ok(Self { https, http: http.transpose()?, due })
     }

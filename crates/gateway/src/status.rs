@@ -3,10 +3,11 @@
 //!
 //! Prevents: an old list in the place of a newer one; more work for km than a few requests a second, however many ask.
 
+mod together;
+
 use crate::est::untold;
 use crate::km::Km;
 use adapters::http::serve::{Answer, BodyLimits, Content, Head, Request, Service, Taking};
-use model::contract::authority::AnswerOcsp;
 use model::contract::enrolment::{CaCertificates, CurrentCrl, CurrentCrlShown, WhichAuthority};
 use model::{AuthorityName, Fault, UnixTime};
 use ports::Clock;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use together::Together;
 use wire::ocsp::http::{Caching, NO_STORE, REQUEST_TYPE, RESPONSE_TYPE, decode_path, http_date};
 use wire::ocsp::request::REQUEST_LEN_MAX;
 use wire::ocsp::{Moment, Response};
@@ -35,6 +37,7 @@ pub struct Status {
     km: Arc<dyn Km>,
     clock: Arc<dyn Clock>,
     lists: Mutex<Lists>,
+    together: Together,
 }
 
 /// By authority and shard.
@@ -126,15 +129,13 @@ impl Status {
     /// Nothing is kept yet.
     #[must_use]
     pub fn new(km: Arc<dyn Km>, clock: Arc<dyn Clock>) -> Self {
-        Self { km, clock, lists: Mutex::default() }
+        Self { km, clock, lists: Mutex::default(), together: Together::default() }
     }
 
     /// Whoever is revoked is revoked at once: answers are kept by km, which knows, and not here.
     fn ocsp(&self, request: Vec<u8>, got: Option<&Head>) -> Answer {
-        let answered = self.km.answer_ocsp(&AnswerOcsp { requests: vec![request.into()] });
-        let response = match answered.map(|mut answered| answered.responses.pop()) {
-            Ok(Some(response)) => response.0,
-            Ok(None) => return untold(&Fault::unavailable("km gave no answer")),
+        let response = match self.together.ask(request, |call| self.km.answer_ocsp(call)) {
+            Ok(response) => response,
             Err(fault) => return untold(&fault),
         };
         let moment = match Response::decode(&response) {

@@ -62,7 +62,11 @@ fn connect(address: &Address, until: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for found in (address.host(), address.port()).to_socket_addrs()?.take(ADDRESSES_MAX) {
         match left(until).and_then(|left| TcpStream::connect_timeout(&found, left)) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                // The last of a handshake and the first of a message go one after another: the kernel would wait for an answer between.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
             Err(e) => last = e,
         }
     }

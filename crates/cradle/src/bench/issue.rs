@@ -5,7 +5,7 @@ use super::limit::{IssueLimit, cores, fsync_ns};
 use super::{Measurement, Said, Scratch, cpu_ns, number, octets_in, peak_memory, per_s, rounded};
 use crate::cli::init::{Plan, Settings, make};
 use crate::compose::{Installation, Workshop};
-use crate::config::{BusConfig, Places, StoreConfig};
+use crate::config::{BusConfig, GatewayConfig, Places, StoreConfig};
 use crate::demo::patiently;
 use crate::fault::{Exit, Failure, Result, While};
 use crate::mode::Ticking;
@@ -105,20 +105,28 @@ impl Rig {
             let bus = BusConfig::at(servers.bus.clone());
             BusConfig { authorities: backing.authorities, ..bus }
         });
-        let mut rig = Self::made(&data, key_type, (store, bus), servers)?;
+        let mut rig = Self::made(&data, key_type, (store, bus, None), servers)?;
         (rig._scratch, rig._database) = (Some(scratch), database);
+        Ok(rig)
+    }
+
+    /// The same, all in one process, with a gateway.
+    pub(crate) fn with_door(dir: &Path, key_type: KeyType, gateway: GatewayConfig) -> Result<Self> {
+        let scratch = Scratch::new(dir)?;
+        let mut rig = Self::made(&scratch.0.join("data"), key_type, (None, None, Some(gateway)), None)?;
+        rig._scratch = Some(scratch);
         Ok(rig)
     }
 
     /// The same in a directory that stays, all in one process.
     pub(crate) fn kept(data: &Path, key_type: KeyType) -> Result<Self> {
-        Self::made(data, key_type, (None, None), None)
+        Self::made(data, key_type, (None, None, None), None)
     }
 
     fn made(
         data: &Path,
         key_type: KeyType,
-        (store, bus): (Option<StoreConfig>, Option<BusConfig>),
+        (store, bus, gateway): (Option<StoreConfig>, Option<BusConfig>, Option<GatewayConfig>),
         servers: Option<Servers>,
     ) -> Result<Self> {
         let places = Places::of(data);
@@ -126,7 +134,7 @@ impl Rig {
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let is_apart = bus.is_some();
         let settings =
-            Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus, gateway: None };
+            Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus, gateway };
         let plan =
             Plan { settings, operator, key_type: key_type.to_string(), bare: false, token: None, passphrase: None };
         let workshop = make(&places, &plan)?;

@@ -12,6 +12,8 @@ mod paper;
 mod picture;
 mod scale;
 mod standing;
+mod status;
+mod storm;
 mod update;
 
 use crate::cli::Common;
@@ -46,10 +48,14 @@ enum What {
     Crl(standing::Crl),
     /// Answers whether certificates are revoked, signed as they are asked for and before.
     Ocsp(standing::Ocsp),
+    /// The same over HTTP, against a server that says the same octets always.
+    Status(status::Arguments),
     /// What it costs to tell each device what it gets, and to be asked by devices for which nothing is new.
     Director(director::Arguments),
     /// What it costs to believe a repository of updates, and to fetch an image and verify it.
     Update(update::Arguments),
+    /// What it is when many devices renew, each in the second that it was told.
+    Storm(storm::Arguments),
     /// The measurements of the published reference, on this machine, with a picture.
     Paper(paper::Arguments),
 }
@@ -125,8 +131,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Result {
         What::Disk => return scale::disk(common),
         What::Crl(arguments) => standing::crl(&mut said, common, arguments)?,
         What::Ocsp(arguments) => standing::ocsp(&mut said, common, arguments)?,
+        What::Status(arguments) => status::run(&mut said, arguments)?,
         What::Director(arguments) => director::run(&mut said, arguments)?,
         What::Update(arguments) => update::run(&mut said, arguments)?,
+        What::Storm(arguments) => storm::run(&mut said, arguments)?,
         What::Paper(arguments) => paper::run(&mut said, arguments)?,
     }
     said.finish()

@@ -95,7 +95,7 @@ impl Door {
         });
         // The sockets of the one before are closed first: both have the same addresses.
         self.open = None;
-        let open = Gateway::open(Setting { https, http }).map_err(|fault| {
+        let open = Gateway::open(Setting { https, http, requests_per_s: config.requests_per_s }).map_err(|fault| {
             Failure::new(Exit::Unavailable, "listen", "the gateway does not listen")
                 .because(fault)
                 .next("correct [gateway] in cradle.toml, or see who listens there with `ss -ltnp`")

@@ -187,10 +187,10 @@ impl NoticeDoor {
                 let (chain, key) = from_files(certificate, key, "software.notices")?;
                 Sockets {
                     https: Some((*listen, Tls { chain, key, due: None, oldest: Oldest::default() }, service)),
-                    http: None,
+                    ..Sockets::default()
                 }
             }
-            _ => Sockets { https: None, http: Some((*listen, service)) },
+            _ => Sockets { http: Some((*listen, service)), ..Sockets::default() },
         };
         let open = Gateway::open(sockets).map_err(|fault| {
             Failure::new(Exit::Unavailable, "listen", "no notices are taken")

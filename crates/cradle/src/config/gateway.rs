@@ -10,6 +10,7 @@ use model::{EstLabel, ProfileName, StationName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,10 @@ pub(crate) struct GatewayConfig {
     /// The oldest version of TLS that is spoken: 1.2 is for clients that cannot be changed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) tls: OldestTls,
+    /// Requests a second that one address has at `https`, and ten times as many at `http`; more where many devices are behind one address. 20 if
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_s: Option<NonZeroU32>,
     /// The label that is taken where a path has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) label: Option<EstLabel>,

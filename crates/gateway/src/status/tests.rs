@@ -2,7 +2,7 @@
 
 use super::*;
 use model::contract::acme::{AcmeAnswered, AnswerAcme, ReportSeen};
-use model::contract::authority::{Done, OcspAnswered};
+use model::contract::authority::{AnswerOcsp, Done, OcspAnswered};
 use model::contract::enrolment::{
     AnswerCmp, CaCertificatesShown, CertifyServer, CmpAnswered, Enrol, Enrolled, SealingKeyShown, ServerCertified,
     ShowSealingKey,
