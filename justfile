@@ -43,6 +43,7 @@ long:
     sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --test full_disk --run-ignored all
     fuzz/run all 600
     rigs/run-all --long
+    cargo run --release --package cradle -- bench storm --devices 100000 --lifetime 1800 --clients 32
 
 # Breaks what an installation stands on, at length: processes, broker, database, network, disk. Each rig has its control
 faults:

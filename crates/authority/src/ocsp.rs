@@ -7,7 +7,7 @@ use crate::ca::Ca;
 use crate::ra::{Ra, in_parallel};
 use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::{Answer, AnswerOcsp, CertifyRequest, Evidence, OcspAnswered};
-use model::{Entity, Fault, ProfileName, TransactionId, UnixTime};
+use model::{Base64, Entity, Fault, ProfileName, TransactionId, UnixTime};
 use ports::Signer;
 use ports::clock::random;
 use ports::directory::Caller;
@@ -92,25 +92,34 @@ impl Ra {
             return Err(Fault::malformed("more requests than a batch may have"));
         }
         self.end_overdue();
-        let requests: Vec<_> = call.requests.iter().collect();
-        let responses = in_parallel(requests, |request| self.answer_one(caller, request.as_ref()).into());
-        Ok(OcspAnswered { responses })
+        let edge = self.edge();
+        let answer = |request: &Base64| self.answer_after(caller, request.as_ref(), edge).into();
+        Ok(OcspAnswered { responses: in_parallel(call.requests.iter().collect(), answer) })
     }
 
     /// Answers one OCSP request; an error is an answer too.
     #[must_use]
     pub fn answer_one(&self, caller: &Caller, request: &[u8]) -> Vec<u8> {
-        self.try_answer(caller, request).unwrap_or_else(|status| status.encode().to_vec())
+        self.answer_after(caller, request, self.edge())
     }
 
-    fn try_answer(&self, caller: &Caller, request: &[u8]) -> Result<Vec<u8>, ResponseStatus> {
+    /// Up to where revocations are read when a question is answered. Before the look-up: a word that falls between both makes the answer
+    /// one that is not kept.
+    fn edge(&self) -> Result<u64, ResponseStatus> {
+        self.setting().store.revocation_edge().map_err(|_| ResponseStatus::TryLater)
+    }
+
+    fn answer_after(&self, caller: &Caller, request: &[u8], edge: Result<u64, ResponseStatus>) -> Vec<u8> {
+        let answered = edge.and_then(|edge| self.try_answer(caller, request, edge));
+        answered.unwrap_or_else(|status| status.encode().to_vec())
+    }
+
+    fn try_answer(&self, caller: &Caller, request: &[u8], edge: u64) -> Result<Vec<u8>, ResponseStatus> {
         let served = self.served();
         let question = responder::read(request, &served, &POLICY)?;
         let ca = question.authority();
         let now = self.now();
         let store = self.setting().store.as_ref();
-        // Before the look-up: a word that falls between both makes the answer one that is not kept.
-        let edge = store.revocation_edge().map_err(|_| ResponseStatus::TryLater)?;
         let memory = self.ocsp();
         let key = question.pre_signed(&POLICY).map(|key| (ca.row().id, key));
         if let Some(key) = &key {

@@ -325,7 +325,10 @@ fn a_measurement_is_one_line_with_these_fields() {
     let keys =
         ["what", "limit_per_s", "measured_per_s", "ratio", "p50_us", "p99_us", "rss_bytes", "disk_bytes", "core_us"];
     let update = ["update", "--images", "2", "--mib", "1"];
-    for (arguments, lines) in [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6), (&update, 2)] {
+    let status = ["status", "--certificates", "5", "--clients", "2", "--seconds", "1"];
+    for (arguments, lines) in
+        [(&["issue", "--count", "100"][..], 8), (&["paper", "--repeat", "1"], 6), (&update, 2), (&status, 1)]
+    {
         let said = b.ok(&[&["bench"], arguments, &["-o", "json"]].concat());
         assert_eq!(said.lines().count(), lines, "{said}");
         for line in said.lines() {
@@ -339,6 +342,21 @@ fn a_measurement_is_one_line_with_these_fields() {
     assert!(b.dir.join("cradle-paper.svg").exists());
     // What was made for a measurement is gone afterwards.
     assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), before + 1);
+}
+
+#[test]
+fn devices_come_back_when_they_were_told() {
+    let b = Box_::empty("storm");
+    let words = ["bench", "storm", "--devices", "60", "--lifetime", "120", "-o", "json"];
+    let said = b.ok(&words);
+    let rows: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [enrolled, told, busiest, each] = &rows[..] else { panic!("{said}") };
+    // Each came once, in the second that km said, however slow this machine was: none would have had a certificate otherwise.
+    assert!(enrolled["p99_us"].as_f64().unwrap() > 0.0 && each["p99_us"].as_f64().unwrap() > 0.0, "{said}");
+    // Six of sixty if all tenths of the time were alike; the second that the answer took may move a few.
+    assert_eq!(told["limit_per_s"], 6.0, "{said}");
+    assert!(busiest["limit_per_s"].as_f64().unwrap() >= 1.0, "{said}");
+    assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), 0);
 }
 
 #[test]

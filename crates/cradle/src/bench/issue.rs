@@ -8,7 +8,7 @@ use crate::compose::{Installation, Workshop};
 use crate::config::{BusConfig, GatewayConfig, Places, StoreConfig};
 use crate::demo::patiently;
 use crate::fault::{Exit, Failure, Result, While};
-use crate::mode::Ticking;
+use crate::mode::{Stay, Ticking};
 use crate::servers::Servers;
 use adapters::clock::Stopwatch;
 use adapters::store::sql::Database;
@@ -133,6 +133,7 @@ impl Rig {
         let name = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let operator = "bench".parse().map_err(|e| Failure::new(Exit::Failed, "bench", "no name").because(e))?;
         let is_apart = bus.is_some();
+        let stay = if gateway.is_some() { Stay::Up } else { Stay::Command };
         let settings =
             Settings { organization: "Bench".into(), maker_pen: 32473, name, demo: true, store, bus, gateway };
         let plan =
@@ -144,7 +145,7 @@ impl Rig {
                 let servers = servers.up(data)?;
                 (patiently(UP_WITHIN_MS, || Installation::open(data, None))?, Some(servers))
             }
-            servers => (Installation::start(workshop)?, servers),
+            servers => (Installation::start_for(workshop, stay)?, servers),
         };
         installation.supervisor.order(
             Order::Stay(Mode::ProvisionCertificate),
