@@ -328,6 +328,39 @@ fn only_where_the_gateway_may_be_open_does_anything_listen() {
 }
 
 #[test]
+fn an_address_asks_as_often_as_the_settings_say() {
+    let site = Site::new("gateway-pace");
+    // How many of so many requests of one connection are sent away.
+    let sent_away = |path: &str, count: u32| {
+        let up = site.up();
+        let (scheme, path) = path.split_once(' ').unwrap();
+        let port = up.said[scheme].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        let url = format!("{scheme}://localhost:{port}{path}?[1-{count}]");
+        let said = foreign(
+            &site.b.dir,
+            "curl",
+            &["-sS", "--cacert", "root.pem", "-o", "/dev/null", "-w", "%{http_code} ", &url],
+        );
+        up.down();
+        let codes: Vec<_> = said.split_whitespace().collect();
+        assert_eq!(codes.len(), usize::try_from(count).unwrap(), "{said}");
+        codes.into_iter().filter(|code| *code == "429").count()
+    };
+    let doors = [("https /.well-known/est/cacerts", 60), ("http /crl/factory.crl", 200)];
+    for (path, count) in doors {
+        assert_eq!(sent_away(path, count), 0, "{path}");
+    }
+    site.edit("cradle.toml", "[gateway]\n", "[gateway]\nrequests_per_s = 1\n");
+    for (path, count) in doors {
+        let away = sent_away(path, count);
+        // Five seconds' are saved up, and more come while they ask.
+        assert!(away > 0 && away < usize::try_from(count).unwrap(), "{path}: {away}");
+    }
+    site.edit("cradle.toml", "requests_per_s = 1\n", "requests_per_s = 0\n");
+    site.b.fails(&["mode", "show"], 2, "config");
+}
+
+#[test]
 fn settings_that_contradict_each_other_are_named() {
     let b = Box_::new("gateway-settings");
     let settings = b.data().join("cradle.toml");
