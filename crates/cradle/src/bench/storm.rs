@@ -48,8 +48,6 @@ const PEN: u32 = 32473;
 const LIST: usize = 20_000;
 /// A device that gets nothing tries so often, a second apart.
 const TRIES: u32 = 5;
-/// Into how many parts the time of renewals is divided, to see whether it is filled evenly.
-const PARTS: u64 = 10;
 
 fn failed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, "bench", "this cannot be measured here").because(why)
@@ -171,9 +169,10 @@ impl Drop for Running {
 /// What one device had, and when.
 struct Had {
     identity: Identity,
-    /// When its certificate begins, and when it is to come again, in milliseconds since 1970.
-    from_ms: u64,
+    /// When it is to come again, in milliseconds since 1970.
     due_ms: u64,
+    /// Which part of the time for renewals that is in, in tenths.
+    tenth: u64,
     /// When it was answered, and how long that took from the first octet of TLS.
     answered_ms: u64,
     took_ns: u64,
@@ -185,8 +184,12 @@ fn had(certified: Certified, took_ns: u64, again: u32) -> Result<Had> {
     let answered_ms = SystemClock.now().ms();
     let after_s = certified.renew_after_s.ok_or_else(|| failed("a device was not told when to renew"))?;
     let due_ms = answered_ms + after_s * 1000;
-    let from_ms = certified.certificate.tbs().not_before.ms();
-    Ok(Had { identity: certified.identity, from_ms, due_ms, answered_ms, took_ns, again })
+    let tbs = certified.certificate.tbs();
+    let (from_s, lifetime_s) = (tbs.not_before.s(), tbs.not_after.s().saturating_sub(tbs.not_before.s()));
+    // As docs/gateway.md has it: from two thirds on, for a twelfth.
+    let into_s = (due_ms / 1000).saturating_sub(from_s).saturating_sub(lifetime_s / 3 * 2);
+    let tenth = into_s * 10 / (lifetime_s / 12).max(1);
+    Ok(Had { identity: certified.identity, due_ms, tenth, answered_ms, took_ns, again })
 }
 
 /// Tries until it is given something, a few times.
@@ -243,7 +246,7 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
     let (running, port) = Running::start(&data)?;
     let site = Site::new(port, &name(PROFILE)?, &above, Arc::new(SystemClock))?;
     let enrolled = enrol(said, &site, arguments.clients, count)?;
-    even(said, &enrolled, arguments.lifetime)?;
+    even(said, &enrolled)?;
     renew(said, &site, arguments, enrolled)?;
     drop(running);
     Ok(())
@@ -260,12 +263,10 @@ fn enrol(said: &mut Said, site: &Site, clients: u16, count: usize) -> Result<Vec
     Ok(enrolled.into_iter().map(|(_, had)| had).collect())
 }
 
-/// The limit is as many in each part of the time for renewals as in any other.
-fn even(said: &mut Said, enrolled: &[Had], lifetime_s: u32) -> Result {
-    let (first, part) = (u64::from(lifetime_s) * 1000 / 3 * 2, u64::from(lifetime_s) * 1000 / 12 / PARTS);
-    let into = enrolled.iter().map(|had| had.due_ms.saturating_sub(had.from_ms).saturating_sub(first));
-    let most = busiest(into, part);
-    let even = number(u64::try_from(enrolled.len()).unwrap_or(u64::MAX)) / number(PARTS);
+/// The limit is as many in each tenth of the time for renewals as in any other.
+fn even(said: &mut Said, enrolled: &[Had]) -> Result {
+    let most = busiest(enrolled.iter().map(|had| had.tenth), 1);
+    let even = number(u64::try_from(enrolled.len()).unwrap_or(u64::MAX)) / 10.0;
     said.say(Measurement::of("told to come in the busiest tenth of the time", Some(even), Some(number(most))))
 }
 
