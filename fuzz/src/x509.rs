@@ -34,6 +34,16 @@ pub fn csr(octets: &[u8]) {
 
 /// CRMF messages.
 pub fn crmf(octets: &[u8]) {
+    if let Ok(keyless) = crmf::Keyless::decode(octets) {
+        assert!(CertReqMsg::decode_only(octets).is_err(), "it has a key and has none");
+        let key = PublicKey::from_bits(KeyType::Ed25519, &[7; 32]).expect("any octets are one");
+        let Ok(whole) = keyless.with_key(&key, |_| Ok::<_, std::convert::Infallible>(vec![1; 64]));
+        assert!(crmf::Keyless::decode(&whole).is_err(), "it has its key");
+        if let Ok(read) = CertReqMsg::decode_only(&whole) {
+            assert_eq!(read.cert_template.public_key, key);
+        }
+        return;
+    }
     let Ok(read) = CertReqMsg::decode_only(octets) else { return };
     let _ = read.verify();
     let again = CertReqMsg::decode_only(&crmf::write_only(&read.cert_request, &read.proof_of_possession));

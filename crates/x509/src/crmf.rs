@@ -1,5 +1,9 @@
 //! Certificate request messages of CRMF.
 
+mod keyless;
+
+pub use keyless::{Keyless, WantedKey};
+
 use crate::algorithm::SignatureAlgorithm;
 use crate::extension::Extension;
 use crate::key::PublicKey;
