@@ -4,6 +4,8 @@
 mod all;
 #[cfg(feature = "installation")]
 pub mod file;
+#[cfg(feature = "installation")]
+mod making;
 pub mod memory;
 #[cfg(feature = "tokens")]
 pub mod pkcs11;
@@ -18,5 +20,7 @@ pub mod transport;
 pub use all::{Keystores, Tokens};
 #[cfg(feature = "installation")]
 pub use file::FileKeystore;
+#[cfg(feature = "installation")]
+pub use making::MemoryKeyMaker;
 #[cfg(feature = "installation")]
 pub use shares::SplitKeystore;

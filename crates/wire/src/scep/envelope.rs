@@ -198,10 +198,7 @@ pub fn write_envelope(
     (cipher, key, iv): (Cipher, &[u8], [u8; BLOCK_LEN]),
     (transport, encrypted_key): (Transport, &[u8]),
 ) -> Option<Vec<u8>> {
-    let unbound = UnboundCipherKey::new(cipher.algorithm(), key).ok()?;
-    let mut encrypted = content.to_vec();
-    let sealing = PaddedBlockEncryptingKey::cbc_pkcs7(unbound).ok()?;
-    sealing.less_safe_encrypt(&mut encrypted, EncryptionContext::Iv128(iv.into())).ok()?;
+    let encrypted = encrypt(cipher, key, iv, content.to_vec())?;
     let tbs = to.tbs();
     let mut w = Writer::with_capacity(encrypted.len() + encrypted_key.len() + 256);
     w.sequence(|w| {
@@ -225,6 +222,22 @@ pub fn write_envelope(
         });
     });
     Some(w.finish())
+}
+
+/// Encrypts in place, if the buffer has room for the padding.
+fn encrypt(cipher: Cipher, key: &[u8], iv: [u8; BLOCK_LEN], mut content: Vec<u8>) -> Option<Vec<u8>> {
+    let unbound = UnboundCipherKey::new(cipher.algorithm(), key).ok()?;
+    let sealing = PaddedBlockEncryptingKey::cbc_pkcs7(unbound).ok()?;
+    sealing.less_safe_encrypt(&mut content, EncryptionContext::Iv128(iv.into())).ok()?;
+    Some(content)
+}
+
+/// AES-256 in CBC. What was to be encrypted is wiped.
+pub(crate) fn encrypt_cbc(key: &[u8; 32], iv: [u8; BLOCK_LEN], content: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
+    // In a copy with room for the padding: a buffer that grows would leave what was in it behind.
+    let mut room = Vec::with_capacity(content.len() + BLOCK_LEN);
+    room.extend_from_slice(&content);
+    encrypt(Cipher::Aes256, key, iv, room)
 }
 
 /// Somebody with a key of RSA. Other kinds are passed over.
@@ -277,7 +290,7 @@ fn transport(r: &mut SliceReader<'_>) -> Read<Option<Transport>> {
     let is_oaep_sha256 = |said: &[u8]| {
         [HashParameters::Null, HashParameters::Absent].into_iter().any(|parameters| {
             let mut oaep = Writer::default();
-            write_oaep_sha256(parameters, &mut oaep);
+            write_oaep(parameters, &mut oaep);
             oaep.finish() == said
         })
     };
@@ -293,7 +306,7 @@ fn write_transport(transport: Transport, w: &mut Writer) {
     match transport {
         Transport::Pkcs1 => _ = w.oid(RSA_ENCRYPTION).value(tag::NULL, &[]),
         Transport::OaepSha1 => _ = w.oid(oids::RSAES_OAEP).sequence(|_| {}),
-        Transport::OaepSha256 => write_oaep_sha256(HashParameters::Null, w.oid(oids::RSAES_OAEP)),
+        Transport::OaepSha256 => write_oaep(HashParameters::Null, w.oid(oids::RSAES_OAEP)),
     }
 }
 
@@ -304,8 +317,13 @@ enum HashParameters {
     Absent,
 }
 
+/// The parameters of OAEP with SHA-256.
+pub(crate) fn write_oaep_sha256(w: &mut Writer) {
+    write_oaep(HashParameters::Null, w);
+}
+
 // RSAES-OAEP-params: the hash, and the same for the mask.
-fn write_oaep_sha256(parameters: HashParameters, w: &mut Writer) {
+fn write_oaep(parameters: HashParameters, w: &mut Writer) {
     let sha256 = |w: &mut Writer| {
         w.sequence(|w| {
             w.oid(SHA256);

@@ -23,6 +23,7 @@ mod tests;
 pub use certrep::{CertRep, FailInfo, Outcome, Signing, crl_only};
 pub use content::IssuerAndSerialNumber;
 pub use envelope::{Cipher, Envelope, Recipient, RecipientId, Transport, write_envelope};
+pub(crate) use envelope::{encrypt_cbc, write_oaep_sha256};
 pub use fault::{Told, told};
 pub use message::{MessageType, NONCE_LEN, PkiMessage, TransactionName, Unverified};
 pub use path::{BadPath, BadQuery, MESSAGE_IN_QUERY_LEN_MAX, Operation, decode_message, decode_path, decode_query};

@@ -1,5 +1,6 @@
 //! What who answers needs besides the messages.
 
+pub mod central;
 mod control;
 mod fault;
 mod general;
