@@ -181,7 +181,7 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow | R::ChallengeTls | R::ChallengeWrong => Exit::Failed,
         #[rustfmt::skip]
         R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
-        | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::LabelMismatch | R::NoGrant
+        | R::KeysNotMade | R::KeyUnsendable | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::LabelMismatch | R::NoGrant
         | R::GrantExpired | R::GrantSpent | R::RightMissing | R::NotAppointed | R::RightExpired | R::RightSpent | R::LintFailed
         | R::OutlivesIssuer | R::IssuerRevoked | R::IssuerNotAllowed | R::ForeignRefused | R::ForeignMisfit
         | R::AuthoritySpent | R::AuthorityEnded | R::ApprovalDenied | R::UpstreamSignature | R::CountersignatureInvalid

@@ -90,6 +90,10 @@ reasons! {
         "sign the request, or send it through a station that may vouch for the device (`cradle station entitle`)",
     NameMismatch = "name-mismatch": "the request asks for a name that is not the registered one";
         "leave the subject empty, or write only what is registered; a name comes from the registration, never from the request",
+    KeysNotMade = "keys-not-made": "the request brings no key, and none is made for it under this label";
+        "let the device make its own, or set `server_keys` for the label; none is made where operators approve each request",
+    KeyUnsendable = "key-unsendable": "a key that is made for the requester could not be encrypted for it";
+        "ask with the one-time secret, or with a certificate on a curve (keyAgreement) or of RSA (keyEncipherment)",
     CaRequested = "ca-requested": "the request asks to become a certification authority";
         "leave basicConstraints CA:TRUE and keyCertSign out; authorities are made by `cradle ca create`",
     ExtensionNotAllowed = "extension-not-allowed": "the request asks for an extension that the profile does not give";

@@ -8,6 +8,7 @@ use model::{Fault, Reason, UnixTime};
 use ports::clock::random;
 use wire::cmp::body::{
     CertOrEncCert, CertRepMessage, CertResponse, CertifiedKeyPair, ErrorMsgContent, PollRep, RevRepContent,
+    write_private_key,
 };
 use wire::cmp::header::{PeerName, TypeAndValue, write_directory_name};
 use wire::cmp::message::{finish, protected_part};
@@ -30,7 +31,15 @@ const RR: u8 = 11;
 /// What is said.
 pub(super) enum Said {
     /// A certificate, in answer to a body of this number.
-    Certificate { body: u8, cert_req_id: i64, certificate: Vec<u8>, implicit: bool, until: UnixTime },
+    /// With an `EncryptedKey`, if its key was made here.
+    Certificate {
+        body: u8,
+        cert_req_id: i64,
+        certificate: Vec<u8>,
+        private_key: Option<Vec<u8>>,
+        implicit: bool,
+        until: UnixTime,
+    },
     /// Operators decide; in answer to a body of this number.
     Waiting { body: u8, cert_req_id: i64 },
     /// They have not decided yet.
@@ -69,8 +78,9 @@ impl Said {
     /// The body, for as long as `f` takes.
     fn with_body<R>(&self, f: impl FnOnce(&Body<'_>) -> R) -> R {
         match self {
-            Self::Certificate { body, cert_req_id, certificate, .. } => {
-                let pair = CertifiedKeyPair { certificate: CertOrEncCert::Certificate(certificate), rest: &[] };
+            Self::Certificate { body, cert_req_id, certificate, private_key, .. } => {
+                let rest = private_key.as_deref().map(write_private_key).unwrap_or_default();
+                let pair = CertifiedKeyPair { certificate: CertOrEncCert::Certificate(certificate), rest: &rest };
                 f(&response(*body, *cert_req_id, plain(PkiStatus::Accepted), Some(pair)))
             }
             Self::Waiting { body, cert_req_id } => f(&response(*body, *cert_req_id, plain(PkiStatus::Waiting), None)),
@@ -190,8 +200,13 @@ impl Talk<'_> {
             }
             _ => Vec::new(),
         };
+        // RFC 9810 §7: what has EnvelopedData in it is of version 3, whatever asked for it.
+        let pvno = match said {
+            Said::Certificate { private_key: Some(_), .. } => Pvno::V3,
+            _ => asked.pvno,
+        };
         let header = Header {
-            pvno: asked.pvno,
+            pvno,
             sender,
             recipient: asked.sender,
             message_time: Some(self.now),

@@ -106,10 +106,12 @@ impl Talk<'_> {
         self.is_first(asker, offer)?;
         let body = self.message.body.number();
         let evidence = evidence(body, der);
+        let made = self.made_for(asker, offer, &evidence)?;
+        let evidence = made.as_ref().map_or(evidence, |made| Evidence::Crmf(made.request.clone().into()));
         let cert_req_id = match &evidence {
             Evidence::Pkcs10(_) => NO_ID,
-            Evidence::Crmf(_) => {
-                let id = CertReqMsg::decode_only(der).map_err(|bad| No::from(Fault::from(bad)))?.cert_req_id;
+            Evidence::Crmf(der) => {
+                let id = CertReqMsg::decode_only(der.as_ref()).map_err(|bad| No::from(Fault::from(bad)))?.cert_req_id;
                 i64::try_from(id).map_err(|_| No::malformed("certReqId is too large", FailureInfo::BAD_REQUEST))?
             }
         };
@@ -121,8 +123,13 @@ impl Talk<'_> {
             None => self.spoken_for(&evidence)?,
         };
         let wish = wish(asker, kind(body), offer, &evidence);
-        let admission = self.ra.asked(&wish, asker.proved(device.clone()))?;
-        let implicit = offer.implicit_confirm && self.message.header.implicit_confirm();
+        let mut admission = self.ra.asked(&wish, asker.proved(device.clone()))?;
+        let private_key = made.map(|made| self.enclosed(asker, offer, &made)).transpose()?;
+        if private_key.is_some() {
+            admission.shown += "; its key was made here";
+        }
+        // A certificate whose key got lost on its way is to end: nobody else has it.
+        let implicit = private_key.is_none() && offer.implicit_confirm && self.message.header.implicit_confirm();
         let exchange = Exchange {
             state: begun(implicit),
             cert_req_id,
@@ -130,11 +137,18 @@ impl Talk<'_> {
             ..self.new_exchange(asker, offer, Entity::Device(device), admission.transaction_id)
         };
         self.begin(&exchange)?;
-        self.carry_out(exchange, offer, &wish, &admission)
+        self.carry_out(exchange, offer, &wish, &admission, private_key)
     }
 
     /// Through the door, and what comes of it into the records.
-    fn carry_out(&self, exchange: Exchange, offer: &Offer, wish: &Wish<'_>, admission: &Admission) -> Result<Said, No> {
+    fn carry_out(
+        &self,
+        exchange: Exchange,
+        offer: &Offer,
+        wish: &Wish<'_>,
+        admission: &Admission,
+        private_key: Option<Vec<u8>>,
+    ) -> Result<Said, No> {
         let store = &self.front.cmp.store;
         let until = self.ra.now().plus_s(offer.confirm_within_s);
         let fault = match self.ra.let_in(&requester(&exchange), wish, admission) {
@@ -147,7 +161,8 @@ impl Talk<'_> {
                 };
                 store.move_exchange(&Exchange { state, until, request: None, ..exchange.clone() })?;
                 let Exchange { body, cert_req_id, implicit, .. } = exchange;
-                return Ok(Said::Certificate { body, cert_req_id, certificate: certificate.0, implicit, until });
+                let certificate = certificate.0;
+                return Ok(Said::Certificate { body, cert_req_id, certificate, private_key, implicit, until });
             }
             Err(fault) => fault,
         };
@@ -201,7 +216,7 @@ impl Talk<'_> {
         let until = self.now.plus_s(offer.confirm_within_s);
         let exchange = Exchange { state: begun(exchange.implicit), nonce: self.nonce, until, ..exchange };
         self.front.cmp.store.move_exchange(&exchange)?;
-        Ok(match self.carry_out(exchange, offer, &wish, &admission)? {
+        Ok(match self.carry_out(exchange, offer, &wish, &admission, None)? {
             Said::Waiting { cert_req_id, .. } => Said::Later { cert_req_id },
             said => said,
         })

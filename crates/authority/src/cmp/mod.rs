@@ -3,6 +3,7 @@
 //! ```text
 //! answer_cmp  octets -> Message -> label -> asker (whose MAC or signature it is) -> by its body:
 //!   ir cr p10cr kur  exchange    an identifier is used once; then the door that all requests come through
+//!                    central     who brings no key, and may have one made
 //!   certConf pollReq exchange    the last word on a certificate, or whether operators decided
 //!   rr               revoke      the device's own certificates
 //!   genm             general     certificates, lists and what requests must look like, for whoever is somebody
@@ -15,6 +16,7 @@
 
 mod answer;
 mod asker;
+mod central;
 mod exchange;
 mod general;
 mod nested;
@@ -29,10 +31,10 @@ use issue::Profile;
 use model::contract::enrolment::{AllowEnrolment, AnswerCmp, CmpAnswered, SealingKeyShown, ShowSealingKey};
 use model::{EstLabel, Fault, ProfileName, Reason, StationName, TransactionId, UnixTime};
 use nested::Unpacked;
-use ports::SecretReader;
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::{CmpStore, StoreFault};
+use ports::{KeyMaker, SecretReader};
 use server::Server;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,6 +62,8 @@ pub struct Cmp {
     pub store: Arc<dyn CmpStore>,
     /// The key to which one-time secrets are sealed.
     pub secrets: Arc<dyn SecretReader>,
+    /// What makes keys for who may have one made.
+    pub keys: Arc<dyn KeyMaker>,
 }
 
 /// What is had under a label.
@@ -74,6 +78,8 @@ pub struct CmpLabel {
     /// Who may hand on messages of others, and vouch for keys within its rights: the certificates of registration
     /// authorities, compared octet for octet. At most [`REGISTRATION_AUTHORITIES_MAX`].
     pub registration_authorities: Arc<BTreeMap<StationName, Certificate>>,
+    /// Whether keys are made here for who asks for one.
+    pub server_keys: bool,
 }
 
 /// Most registration authorities of one label.
@@ -106,6 +112,7 @@ struct Offer {
     implicit_confirm: bool,
     confirm_within_s: u64,
     appointed: Arc<BTreeMap<StationName, Certificate>>,
+    server_keys: bool,
 }
 
 /// One message, and who takes part in answering it.
@@ -238,7 +245,7 @@ impl Talk<'_> {
     fn offer(&self, label: Option<&EstLabel>) -> Result<Offer, No> {
         let cmp = &self.front.cmp;
         let label = label.or(cmp.default.as_ref()).ok_or(Reason::LabelUnknown)?;
-        let CmpLabel { profile, implicit_confirm, confirm_within_s, registration_authorities } =
+        let CmpLabel { profile, implicit_confirm, confirm_within_s, registration_authorities, server_keys } =
             cmp.labels.get(label).ok_or(Reason::LabelUnknown)?;
         let profile: &Arc<Profile> = self.ra.setting().profiles.get(profile).ok_or(Reason::ProfileUnknown)?;
         let offered = Offered { label: label.clone(), profile: Arc::clone(profile) };
@@ -247,6 +254,7 @@ impl Talk<'_> {
             implicit_confirm: *implicit_confirm,
             confirm_within_s: *confirm_within_s,
             appointed: Arc::clone(registration_authorities),
+            server_keys: *server_keys,
         })
     }
 

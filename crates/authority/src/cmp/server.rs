@@ -56,11 +56,10 @@ impl Ra {
 
     fn make_cmp_server(&self, own: &Caller, ca: &Arc<Ca>, now: UnixTime) -> Result<Server, Fault> {
         let profile: ProfileName = PROFILE.parse().map_err(|_| Reason::ProfileUnknown)?;
-        if !self.setting().profiles.contains_key(&profile) {
-            return Err(Fault::unavailable(
-                "there is no profile `cmp`, under which the key that signs answers is certified",
-            ));
-        }
+        let wanted = self.setting().profiles.get(&profile).map(|profile| profile.purposes().to_vec());
+        let wanted = wanted.ok_or(Fault::unavailable(
+            "there is no profile `cmp`, under which the key that signs answers is certified",
+        ))?;
         let signer = self.responder_key(KEY, ca)?;
         let subject = Entity::Responder(ca.row().name.clone());
         let filter = CertificateFilter {
@@ -78,7 +77,7 @@ impl Ra {
             let tbs = own.tbs();
             let purposes = tbs.extension(oids::EXTENDED_KEY_USAGE).and_then(|e| decode_extended_key_usage(&e.value));
             tbs.subject_public_key == *signer.public_key()
-                && purposes.is_some_and(|purposes| purposes.contains(&CMC_CA))
+                && purposes.is_some_and(|purposes| wanted.iter().chain([&CMC_CA]).all(|one| purposes.contains(one)))
                 && own.verify_issued_by(issuer, now).is_ok()
         };
         let present = read.filter(|own| Server::lasts(own, now)).find(|own| fits(own));

@@ -20,7 +20,7 @@ use adapters::bus::nats::OpenFault as BusOpenFault;
 use adapters::clock::{SystemClock, SystemEntropy};
 use adapters::cmp::{CmpLines, SecretKey, TIMEOUT};
 use adapters::files;
-use adapters::keystore::{FileKeystore, Keystores, SplitKeystore};
+use adapters::keystore::{FileKeystore, Keystores, MemoryKeyMaker, SplitKeystore};
 use adapters::store::room::Reserve;
 use adapters::store::sql::{OpenFault, Opening, Server};
 use adapters::store::{SqlStore, marks};
@@ -280,6 +280,7 @@ impl Workshop {
             default: gateway.label.clone(),
             store: self.store.clone(),
             secrets: Arc::new(SecretKey::new(Arc::clone(&self.keystore), Arc::clone(&self.entropy))),
+            keys: Arc::new(MemoryKeyMaker),
         }))
     }
 

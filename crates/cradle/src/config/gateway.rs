@@ -187,6 +187,9 @@ pub(crate) struct CmpConfig {
     /// Who may hand on messages of others: the name of each registration authority, and a file with its certificate in PEM.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) registration_authorities: BTreeMap<StationName, PathBuf>,
+    /// Whether keys are made here for who asks for one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) server_keys: bool,
 }
 
 const fn allowed() -> bool {
@@ -205,6 +208,7 @@ impl CmpConfig {
             implicit_confirm: self.implicit_confirm,
             confirm_within_s: self.confirm_within_s,
             registration_authorities: Arc::new(registration_authorities),
+            server_keys: self.server_keys,
         }
     }
 }

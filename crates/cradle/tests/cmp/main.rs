@@ -10,6 +10,7 @@
 )]
 
 mod attacks;
+mod central;
 #[path = "../common/mod.rs"]
 mod common;
 mod hand;

@@ -58,7 +58,7 @@ const fn of_reason(reason: Reason) -> Problem {
         R::NameMismatch => ("rejectedIdentifier", 403),
         R::OrderNotReady => ("orderNotReady", 403),
         R::OrderMismatch | R::ProofOfPossession | R::ProofMissing | R::CaRequested | R::ExtensionNotAllowed
-        | R::KeyInUse | R::KeyNotAttested => ("badCSR", 400),
+        | R::KeysNotMade | R::KeyUnsendable | R::KeyInUse | R::KeyNotAttested => ("badCSR", 400),
         R::TemplateNotAllowed => ("badRevocationReason", 400),
         R::AlreadyRevoked => ("alreadyRevoked", 400),
         // RFC 9773 §7.4.

@@ -331,6 +331,16 @@ impl<'a> CertResponse<'a> {
     }
 }
 
+/// `privateKey` of a [`CertifiedKeyPair`]: an `EncryptedKey`, whole. Source: RFC 9810 §5.3.4.
+#[must_use]
+pub fn write_private_key(encrypted_key: &[u8]) -> Vec<u8> {
+    let mut w = Writer::with_capacity(encrypted_key.len() + 8);
+    w.explicit(0, |w| {
+        w.raw(encrypted_key);
+    });
+    w.finish()
+}
+
 impl<'a> CertifiedKeyPair<'a> {
     fn read(reader: &mut SliceReader<'a>) -> Result<Self> {
         let certificate = if let Some(certificate) = explicit_sequence(reader, 0)? {

@@ -42,7 +42,7 @@ const fn told_of(reason: Reason) -> Told {
         | R::Quarantined | R::ClockBackwards | R::OutOfTime | R::WrongMode | R::ModuleOff | R::Sealed => Told::Trouble,
         R::ProtectionInvalid | R::ProtectionWeak | R::ConfirmationWrong | R::AlreadyConfirmed | R::OtherCertificate
         | R::ProofOfPossession | R::ProofMissing | R::NameMismatch | R::CaRequested | R::ExtensionNotAllowed
-        | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::NoGrant
+        | R::KeysNotMade | R::KeyUnsendable | R::TemplateNotAllowed | R::WeakKey | R::KeyTypeNotAllowed | R::KeyInUse | R::NoGrant
         | R::GrantExpired | R::GrantSpent | R::RightMissing | R::RightExpired | R::RightSpent
         | R::TransactionConflict | R::TransactionUnknown | R::TransactionClosed | R::LabelMismatch
         | R::ClientUnproved | R::ClientUnknown | R::ClientRevoked | R::ClientExpired | R::ClientsDiffer
