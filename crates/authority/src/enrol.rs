@@ -61,7 +61,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) kind: EnrolmentKind,
     pub(crate) offered: &'a Offered,
     pub(crate) evidence: &'a Evidence,
-    /// The registration authority that vouches for the key: it asks, and no device was proved to.
+    /// The registration authority that speaks for the device: it asks, and no device was proved to.
     pub(crate) voucher: Option<&'a StationName>,
 }
 
@@ -195,7 +195,7 @@ impl Ra {
         let profile = &offered.profile;
         let Proved { device, certificate, secret } = proved;
         self.may_ask(&device, profile, *protocol)?;
-        let request = if voucher.is_some() { Looked::vouched_for(evidence)? } else { Looked::at(evidence)? };
+        let request = if voucher.is_some() { Looked::spoken_for(evidence)? } else { Looked::at(evidence)? };
         let subject = Entity::Device(device);
         let held = self.held(&subject, profile.name())?;
         let of = |parts: &[&[u8]]| transaction(offered, parts);
@@ -210,7 +210,8 @@ impl Ra {
             (None, None) if let Some(name) = voucher => {
                 let (device, key) = (subject.to_string(), request.key.digest());
                 let id = of(&[b"vouched", name.as_str().as_bytes(), device.as_bytes(), key.octets()]);
-                (id, format!("the word of the registration authority {name}"))
+                let proof = if request.vouched { "" } else { ", and a proof by the key itself" };
+                (id, format!("the word of the registration authority {name}{proof}"))
             }
             (Some(secret), _) => (of(&[b"secret", secret.octets()]), "a one-time secret".to_owned()),
             (None, Some(shown)) => {

@@ -4,10 +4,29 @@
 
 use crate::ra::Ra;
 use model::contract::authority::{CertifyRequest, Evidence};
-use model::{DeviceType, Fault, Module, StationName};
+use model::{DeviceType, Fault, Module, Reason, StationName};
 use ports::directory::Caller;
 use ports::store::authority::{Grant, Right};
 use std::collections::BTreeMap;
+
+/// What who asks may vouch for.
+#[derive(Default)]
+pub(crate) struct Rights {
+    of: BTreeMap<DeviceType, Right>,
+    /// Whether somebody speaks for devices that were not proved to ask: each request is counted then, also one that proves its key.
+    spoken_for: bool,
+}
+
+impl Rights {
+    /// The right that a request needs, if it needs one. What its transaction has used already does not count.
+    pub(crate) fn needed(&self, call: &CertifyRequest, vouched: bool, own_use: bool) -> Result<Option<Right>, Reason> {
+        if !vouched && !self.spoken_for {
+            return Ok(None);
+        }
+        let right = call.subject.device().and_then(|id| self.of.get(&id.device_type)).ok_or(Reason::RightMissing)?;
+        Ok(Some(Right { used: right.used.saturating_sub(u32::from(own_use)), ..right.clone() }))
+    }
+}
 
 impl Ra {
     pub(crate) fn grants(&self, requests: &[CertifyRequest]) -> Result<Vec<Option<Grant>>, Fault> {
@@ -22,18 +41,19 @@ impl Ra {
         caller: &Caller,
         voucher: Option<&StationName>,
         requests: &[CertifyRequest],
-    ) -> Result<BTreeMap<DeviceType, Right>, Fault> {
+    ) -> Result<Rights, Fault> {
         let mut rights = BTreeMap::new();
+        let spoken_for = voucher.is_some();
         let station = (caller.module == Module::Provisioning).then_some(&caller.instance);
-        let Some(name) = voucher.or(station) else { return Ok(rights) };
-        let crmf = requests.iter().filter(|r| matches!(r.evidence, Evidence::Crmf(_)));
-        for device_type in crmf.filter_map(|r| r.subject.device().map(|id| &id.device_type)) {
+        let Some(name) = voucher.or(station) else { return Ok(Rights::default()) };
+        let counted = requests.iter().filter(|r| spoken_for || matches!(r.evidence, Evidence::Crmf(_)));
+        for device_type in counted.filter_map(|r| r.subject.device().map(|id| &id.device_type)) {
             if !rights.contains_key(device_type)
                 && let Some(right) = self.setting().store.right(name, device_type)?
             {
                 rights.insert(device_type.clone(), right);
             }
         }
-        Ok(rights)
+        Ok(Rights { of: rights, spoken_for })
     }
 }

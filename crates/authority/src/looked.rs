@@ -11,6 +11,8 @@ pub(crate) struct Looked {
     pub(crate) subject: Option<Name>,
     pub(crate) key: PublicKey,
     pub(crate) extensions: Vec<Extension>,
+    /// Whether that is the word of a registration authority alone.
+    pub(crate) vouched: bool,
 }
 
 impl Looked {
@@ -21,7 +23,7 @@ impl Looked {
                 let request = CertificationRequest::decode(der.as_ref())?;
                 request.verify().map_err(|_| Reason::ProofOfPossession)?;
                 let CertificationRequest { subject, public_key: key, extensions, .. } = request;
-                Ok(Self { subject: Some(subject), key, extensions })
+                Ok(Self { subject: Some(subject), key, extensions, vouched: false })
             }
             Evidence::Crmf(der) => {
                 let message = CertReqMsg::decode_only(der.as_ref())?;
@@ -38,20 +40,23 @@ impl Looked {
         }
     }
 
-    /// A request for whose key a registration authority vouches. One that says nothing of that is none of it.
-    pub(crate) fn vouched_for(evidence: &Evidence) -> Result<Self, Fault> {
-        let Evidence::Crmf(der) = evidence else { return Err(Reason::ProofMissing.into()) };
-        let message = CertReqMsg::decode_only(der.as_ref())?;
-        if message.proof_of_possession != ProofOfPossession::RaVerified {
-            return Err(Reason::ProofMissing.into());
+    /// A request that a registration authority makes its own: it vouches for the key, or left the device's proof of it as it was.
+    /// Source: RFC 9483 §5.2.3.
+    pub(crate) fn spoken_for(evidence: &Evidence) -> Result<Self, Fault> {
+        if let Evidence::Crmf(der) = evidence {
+            let message = CertReqMsg::decode_only(der.as_ref())?;
+            if message.proof_of_possession == ProofOfPossession::RaVerified {
+                return Ok(Self { vouched: true, ..Self::in_template(message.cert_template)? });
+            }
         }
-        Self::in_template(message.cert_template)
+        Self::at(evidence)
     }
 
     fn in_template(template: CertTemplate) -> Result<Self, Fault> {
         if template.sets_reserved {
             return Err(Reason::TemplateNotAllowed.into());
         }
-        Ok(Self { subject: template.subject, key: template.public_key, extensions: template.extensions })
+        let CertTemplate { subject, public_key: key, extensions, .. } = template;
+        Ok(Self { subject, key, extensions, vouched: false })
     }
 }

@@ -4,6 +4,7 @@ use crate::acme;
 use crate::ca::{Ca, Cas, Setting};
 use crate::cmp::{Cmp, Front};
 use crate::foreign::{Abroad, Wanted};
+use crate::leave::Rights;
 use crate::limits::{Limiter, Limits};
 use crate::ocsp::Memory;
 use crate::renewal::Slots;
@@ -13,13 +14,12 @@ use issue::{Intended, Linted, Profile, Request, Signed, ToBeSigned};
 use model::audit::{Entry, Event};
 use model::contract::BATCH_LEN_MAX;
 use model::contract::authority::{Answer, Certified, Certify, CertifyRequest};
-use model::{Base64, DeviceType, Fault, Module, Reason, StationName, UnixTime};
+use model::{Base64, Fault, Module, Reason, StationName, UnixTime};
 use ports::DurableIntent;
 use ports::clock::random;
 use ports::directory::Caller;
-use ports::store::authority::{Grant, IntentDraft, IntentOutcome, RecordDraft, Right};
+use ports::store::authority::{Grant, IntentDraft, IntentOutcome, RecordDraft};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use x509::SerialNumber;
 
@@ -184,7 +184,7 @@ impl Ra {
         let grant = self.grants(std::slice::from_ref(&request))?.pop().flatten();
         let inspected = self.profile(&request).and_then(|profile| {
             admit(&profile, Protocol::Bus, caller)?;
-            self.prepare(caller, &request, grant.as_ref(), &BTreeMap::new(), profile, ca)
+            self.prepare(caller, &request, grant.as_ref(), &Rights::default(), profile, ca)
         });
         let mut certified = self.finish(&Certify { requests: vec![request] }, vec![inspected]);
         certified.answers.pop().ok_or(Fault::unavailable("no answer was made"))
@@ -201,7 +201,7 @@ impl Ra {
         caller: &Caller,
         call: &CertifyRequest,
         grant: Option<&Grant>,
-        rights: &BTreeMap<DeviceType, Right>,
+        rights: &Rights,
         profile: Arc<Profile>,
         ca: Arc<Ca>,
     ) -> Result<Inspected, Fault> {
@@ -226,12 +226,11 @@ impl Ra {
         own_use = own_use || (ca.is_foreign() && self.is_asked(call, request.key())?);
         let without = own_use.then(|| Grant { used: grant.used.saturating_sub(1), ..grant.clone() });
         let grant = without.as_ref().unwrap_or(grant);
-        let verified = if request.is_vouched_for() {
-            let right = call.subject.device().and_then(|id| rights.get(&id.device_type)).ok_or(Reason::RightMissing)?;
-            let less = Right { used: right.used.saturating_sub(u32::from(own_use)), ..right.clone() };
-            request.vouch(&less, now)?
-        } else {
-            request.verify()?
+        let vouched = request.is_vouched_for();
+        let verified = match rights.needed(call, vouched, own_use)? {
+            Some(right) if vouched => request.vouch(&right, now)?,
+            Some(right) => request.verify_within(&right, now)?,
+            None => request.verify()?,
         };
         let authorised = verified.authorise(grant, &profile, &self.setting.organization, now)?;
         if profile.approvals() > 0 {

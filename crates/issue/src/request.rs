@@ -77,6 +77,7 @@ enum Octets {
 pub struct Verified {
     key: StrongKey,
     right: Option<u64>,
+    vouched: bool,
 }
 
 /// A grant leaves it: this subject, this profile, now.
@@ -138,7 +139,19 @@ impl Request<Parsed> {
     pub fn verify(self) -> Result<Request<Verified>, Fault> {
         let key = self.check_shape()?;
         self.check_proof(&key)?;
-        Ok(Request { asked: self.asked, state: Verified { key, right: None } })
+        Ok(Request { asked: self.asked, state: Verified { key, right: None, vouched: false } })
+    }
+
+    /// The same where somebody speaks for the device, which was not proved to ask: within his right for its type, as if he
+    /// vouched for its key.
+    ///
+    /// # Errors
+    /// [`Reason::RightExpired`], [`Reason::RightSpent`]; otherwise as [`Self::verify`].
+    pub fn verify_within(self, right: &Right, now: UnixTime) -> Result<Request<Verified>, Fault> {
+        let key = self.check_shape()?;
+        self.check_proof(&key)?;
+        is_within(right, now)?;
+        Ok(Request { asked: self.asked, state: Verified { key, right: Some(right.id), vouched: false } })
     }
 
     fn check_proof(&self, key: &StrongKey) -> Result<(), Reason> {
@@ -179,13 +192,8 @@ impl Request<Parsed> {
         if !self.is_vouched_for() {
             return Err(Reason::ProofMissing.into());
         }
-        if now > right.until {
-            return Err(Reason::RightExpired.into());
-        }
-        if right.used >= right.quota {
-            return Err(Reason::RightSpent.into());
-        }
-        Ok(Request { asked: self.asked, state: Verified { key, right: Some(right.id) } })
+        is_within(right, now)?;
+        Ok(Request { asked: self.asked, state: Verified { key, right: Some(right.id), vouched: true } })
     }
 
     fn check_shape(&self) -> Result<StrongKey, Reason> {
@@ -226,17 +234,23 @@ impl Request<Verified> {
             return Err(Reason::GrantExpired.into());
         }
         let mut reasons = Vec::new();
-        let conferred =
-            judge(&self.asked, self.state.right.is_some(), profile, &grant.subject, organization, &mut reasons);
+        let conferred = judge(&self.asked, self.state.vouched, profile, &grant.subject, organization, &mut reasons);
         match (conferred, reasons.first()) {
             (Some(conferred), None) => {
-                let Verified { key, right } = self.state;
+                let Verified { key, right, .. } = self.state;
                 let state = Authorised { key, right, grant: grant.id, conferred, profile: Arc::clone(profile) };
                 Ok(Request { asked: self.asked, state })
             }
             (_, reason) => Err(reason.copied().unwrap_or(Reason::ProfileUnknown).into()),
         }
     }
+}
+
+fn is_within(right: &Right, now: UnixTime) -> Result<(), Reason> {
+    if now > right.until {
+        return Err(Reason::RightExpired);
+    }
+    if right.used >= right.quota { Err(Reason::RightSpent) } else { Ok(()) }
 }
 
 /// Decides what the certificate says of its subject, and gathers every reason against it, the first to be told first.

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use wire::cmp::Message;
 use wire::cmp::server::{NONCE_LEN, nested_messages};
 use wire::cmp::status::FailureInfo;
-use x509::{CertReqMsg, oids, sha256};
+use x509::{CertReqMsg, CertificationRequest, oids, sha256};
 
 /// What comes of what was nested.
 pub(super) enum Unpacked {
@@ -106,9 +106,11 @@ impl Talk<'_> {
 
     /// The device for which a registration authority asks: by the serial number in the template, or the common name.
     pub(super) fn spoken_for(&self, evidence: &Evidence) -> Result<DeviceId, No> {
-        let Evidence::Crmf(der) = evidence else { return Err(Reason::ProofMissing.into()) };
-        let message = CertReqMsg::decode_only(der.as_ref()).map_err(Fault::from)?;
-        let subject = message.cert_template.subject.ok_or(Reason::NotOnList)?;
+        let subject = match evidence {
+            Evidence::Crmf(der) => CertReqMsg::decode_only(der.as_ref()).map_err(Fault::from)?.cert_template.subject,
+            Evidence::Pkcs10(der) => Some(CertificationRequest::decode(der.as_ref()).map_err(Fault::from)?.subject),
+        };
+        let subject = subject.ok_or(Reason::NotOnList)?;
         let named = [oids::SERIAL_NUMBER, oids::COMMON_NAME].into_iter().find_map(|oid| subject.first(oid));
         Ok(self.ra.device_named(named.ok_or(Reason::NotOnList)?)?.ok_or(Reason::NotOnList)?)
     }

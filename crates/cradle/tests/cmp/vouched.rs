@@ -47,8 +47,8 @@ fn openssl_asks_for_devices_as_a_registration_authority_within_its_right() {
     let purpose = ["-addext", "extendedKeyUsage=1.3.6.1.5.5.7.3.28", "-addext", "keyUsage=digitalSignature"];
     make(&[&by[..], &purpose].concat());
     appoint(&site, &[("vouched", "idevid", &[("ra-1", site.b.dir.join("ra.pem"))])]);
-    entitle(&site, "ra-1", "sensor", "2");
-    ["a", "b", "c"].into_iter().for_each(|name| site.key(name));
+    entitle(&site, "ra-1", "sensor", "3");
+    ["a", "b", "c", "d"].into_iter().for_each(|name| site.key(name));
     let up = site.up();
     // It would ask for its own issuer otherwise.
     let ir = |serial: &'static str, key: &'static str, out: &'static str| {
@@ -67,18 +67,23 @@ fn openssl_asks_for_devices_as_a_registration_authority_within_its_right() {
     assert_eq!(site.b.read("a.pem"), site.b.read("again.pem"));
     let more = up.refused(PATH, &ir("/serialNumber=SN000011", "b.key", "b.pem"), "notAuthorized");
     up.goes(PATH, &[&ir("/serialNumber=SN000012", "b.key", "b.pem")[..], &["-implicit_confirm"]].concat());
-    let spent = up.refused(PATH, &ir("/serialNumber=SN000013", "c.key", "c.pem"), "notAuthorized");
+    // The device's own proof, which the registration authority left as it was: it is counted as its word is.
+    let proved = ir("/serialNumber=SN000013", "c.key", "c.pem").map(|word| if word == "0" { "1" } else { word });
+    up.goes(PATH, &proved);
+    let spent = up.refused(PATH, &ir("/serialNumber=SN000014", "d.key", "d.pem"), "notAuthorized");
     up.down();
     site.why(&more, "grant-spent");
     site.why(&spent, "right-spent");
-    assert_eq!((used(&site, "ra-1"), made(&site)), (2, 2));
+    assert_eq!((used(&site, "ra-1"), made(&site)), (3, 3));
+    let told = site.b.ok(&["explain", &site.serial("c.pem")]);
+    assert!(told.contains("the word of the registration authority ra-1, and a proof by the key itself"), "{told}");
     let told = site.b.ok(&["explain", &site.serial("a.pem")]);
     assert!(
         told.contains("the word of the registration authority ra-1") && told.contains("it came over CMP"),
         "{told}"
     );
-    assert!(told.contains("The registration authority ra-1 vouched for its key, under its right"), "{told}");
-    assert!(!told.contains("station ra-1"), "{told}");
+    assert!(told.contains("The registration authority ra-1 vouched for the device, under its right"), "{told}");
+    assert!(!told.contains("station ra-1") && !told.contains("a proof by the key itself"), "{told}");
     site.b.sound();
 }
 
@@ -160,16 +165,9 @@ fn it_vouches_for_what_is_registered_and_within_its_right_and_nothing_else() {
     // Another type of device, and who has no right at all.
     refusals.note(&ir(&vouched(&hand, "SN000019")), "notAuthorized", "right-missing");
     refusals.note(&rightless.vouch(&up, PATH, &hand, "SN000011"), "notAuthorized", "right-missing");
-    // A request with a proof of its own is the device's to send, in either form.
     let name = Name::write(&[attribute(oids::SERIAL_NUMBER, "SN000011")]);
-    refusals.note(&ir(&hand.request_for(Some(&name), &[])), "badPOP", "proof-missing");
     let absent = write_only(&cert_request(&hand, Some(&name)), &ProofOfPossession::Absent);
     refusals.note(&ir(&absent), "badPOP", "proof-missing");
-    site.key("p");
-    let csr = ["req", "-new", "-key", "p.key", "-subj", "/serialNumber=SN000011", "-outform", "DER", "-out", "p.csr"];
-    foreign(&site.b.dir, "openssl", &csr);
-    let p10cr = one.talk(&up, PATH).say(&Body::P10cr(&site.b.read("p.csr")), AS_IT_IS);
-    refusals.note(&p10cr, "badPOP", "proof-missing");
     // It renews for nobody, and revokes for nobody.
     let mut device = Talk::new(&up, "/.well-known/cmp", Shows::Secret { reference: "SN000001", secret: &secret });
     let certificate = device.ir_implicitly(&hand).taken().clone();
@@ -192,6 +190,62 @@ fn it_vouches_for_what_is_registered_and_within_its_right_and_nothing_else() {
     refusals.check(&site);
     assert_eq!((made(&site), used(&site, "ra-1")), (2, 1));
     assert_eq!(site.standing().iter().filter(|(_, revoked)| *revoked).count(), 0);
+    site.b.sound();
+}
+
+#[test]
+fn a_device_proves_its_own_key_and_a_registration_authority_speaks_for_it_within_its_right() {
+    let site = site("cmp-vouched-proof");
+    let (one, rightless) = (Registrar::new(&site, "ra"), Registrar::new(&site, "none"));
+    let appointed = [("ra-1", one.file(&site, "ra")), ("ra-0", rightless.file(&site, "none"))];
+    // Where nobody vouches for keys: `ra_verified` is false in this profile.
+    appoint(&site, &[("strict", "ldevid", &appointed), ("vouched", "idevid", &appointed)]);
+    entitle(&site, "ra-1", "sensor", "2");
+    let path = "/.well-known/cmp/p/strict";
+    let name = |serial: &str| Name::write(&[Attribute { oid: oids::SERIAL_NUMBER, text: serial.to_owned() }]);
+    let hand = Hand::new();
+    let request = hand.request_for(Some(&name("SN000001")), &[]);
+    let mut refusals = Refusals::default();
+    let up = site.up();
+    let ir = |by: &Registrar, path: &str, request: &[u8]| by.talk(&up, path).say(&Body::Ir(request), AS_IT_IS);
+    // Without a right, for another type of device, or for nobody who is registered, a proof helps nothing.
+    refusals.note(&ir(&rightless, path, &request), "notAuthorized", "right-missing");
+    let relay = hand.request_for(Some(&name("SN000019")), &[]);
+    refusals.note(&ir(&one, PATH, &relay), "notAuthorized", "right-missing");
+    let nobody = hand.request_for(Some(&name("SN999999")), &[]);
+    refusals.note(&ir(&one, path, &nobody), "notAuthorized", "not-on-list");
+    // A proof by another key, and one over another request: it was for another device.
+    let thief = Hand::new().proved(&cert_request(&hand, Some(&name("SN000001"))));
+    refusals.note(&ir(&one, path, &thief), "badPOP", "proof-of-possession");
+    let proof = x509::CertReqMsg::decode_only(&request).unwrap().proof_of_possession;
+    let altered = write_only(&cert_request(&hand, Some(&name("SN000002"))), &proof);
+    refusals.note(&ir(&one, path, &altered), "badPOP", "proof-of-possession");
+    site.key("p");
+    let csr = ["req", "-new", "-key", "p.key", "-subj", "/serialNumber=SN000002", "-outform", "DER", "-out", "p.csr"];
+    foreign(&site.b.dir, "openssl", &csr);
+    let (csr, mut broken) = (site.b.read("p.csr"), site.b.read("p.csr"));
+    *broken.last_mut().unwrap() ^= 1;
+    let p10cr = |request: &[u8]| one.talk(&up, path).say(&Body::P10cr(request), AS_IT_IS);
+    refusals.note(&p10cr(&broken), "badPOP", "proof-of-possession");
+    assert_eq!(used(&site, "ra-1"), 0);
+    // In both forms, each counted; the same again is the same.
+    let mut talk = one.talk(&up, path);
+    let certificate = talk.say(&Body::Ir(&request), AS_IT_IS).taken().clone();
+    assert!(talk.confirm(&certificate, 0).is_confirmed());
+    assert_eq!(&certificate.tbs().subject_public_key, ports::Signer::public_key(&hand.key));
+    assert_eq!(ir(&one, path, &request).taken(), &certificate);
+    assert_eq!(used(&site, "ra-1"), 1);
+    let mut talk = one.talk(&up, path);
+    let second = talk.say(&Body::P10cr(&csr), AS_IT_IS).taken().clone();
+    assert!(talk.confirm(&second, -1).is_confirmed());
+    let third = Hand::new().request_for(Some(&name("SN000003")), &[]);
+    refusals.note(&ir(&one, path, &third), "notAuthorized", "right-spent");
+    up.down();
+    refusals.check(&site);
+    assert_eq!(used(&site, "ra-1"), 2);
+    assert_eq!(site.standing().len(), 2);
+    let told = site.b.ok(&["explain", &certificate.tbs().serial_number.to_string()]);
+    assert!(told.contains("the word of the registration authority ra-1, and a proof by the key itself"), "{told}");
     site.b.sound();
 }
 

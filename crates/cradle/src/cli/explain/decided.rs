@@ -93,9 +93,8 @@ fn words(decision: &Decision) -> Vec<String> {
     ));
     words.push(match right {
         Some(right) => format!(
-            "  The {} {} vouched for its key, under its right {} for {}: {} of {} used, until {}.",
-            voucher(requester),
-            right.station,
+            "  The {}, under its right {} for {}: {} of {} used, until {}.",
+            vouched(requester, right.station.as_str()),
             right.id,
             right.device_type,
             right.used,
@@ -109,9 +108,14 @@ fn words(decision: &Decision) -> Vec<String> {
 }
 
 /// What vouched: a station asks itself, a registration authority through the gateway.
-fn voucher(requester: &str) -> &'static str {
+// Whether a registration authority vouched for the key, too, or its own proof came along, the transaction's entry says.
+fn vouched(requester: &str, name: &str) -> String {
     let module = requester.split(':').next().unwrap_or_default();
-    if module == Module::Gateway.to_string() { "registration authority" } else { "station" }
+    if module == Module::Gateway.to_string() {
+        format!("registration authority {name} vouched for the device")
+    } else {
+        format!("station {name} vouched for its key")
+    }
 }
 
 fn line(line: &Line) -> String {
