@@ -17,7 +17,7 @@ outside; the word is what `cradle explain` says of it. In the modes in which boa
 
 const TAIL: &str = "
 A one-time secret stands for a certificate at EST's `simpleenroll` and `serverkeygen`, and CMP's `ir`, `cr`, `p10cr`, and SCEP's `PKCSReq`; each way to get it wrong has a test of its
-own. CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it, as SCEP's `CertPoll` is; what is of no type of SCEP's is not opened. No other message of CMP is
+own. Who asks for a key to be made with `ir`, `cr` or `kur`, where the label has `server_keys`, is looked at as who brings one (`cmp::central`). CMP's `certConf` and `pollReq` go on with a transaction and are answered to nobody but who began it, as SCEP's `CertPoll` is; what is of no type of SCEP's is not opened. No other message of CMP is
 answered but by an error: ";
 
 const NOTICES: &str = "
@@ -37,7 +37,9 @@ A registration authority that the label of CMP names (`registration_authorities`
 |---|---|
 | `ir`, `cr` with `raVerified`, for a device with leave, within its right for the type | yes |
 | the same without a right, for another type, or once it is spent | no: right-missing, right-spent |
-| `ir`, `cr`, `p10cr` with another proof of possession, or none | no: proof-missing |
+| `ir`, `cr`, `p10cr` with a proof by the device's key, within the same right | yes |
+| `ir`, `cr`, `p10cr` with a proof that does not hold, or none | no: proof-of-possession, proof-missing |
+| `ir`, `cr` without a key, for one to be made | no: client-unproved |
 | `kur`, `rr` | no: client-unproved |
 | `certConf`, `pollReq` | of its own transactions |
 | `genm` | yes |
