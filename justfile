@@ -42,6 +42,7 @@ long:
     PROPTEST_CASES=20000 cargo nextest run --workspace --no-fail-fast
     sudo env PATH="$PATH" HOME="$HOME" cargo nextest run --package adapters --test loop_device --test full_disk --run-ignored all
     fuzz/run all 600
+    rigs/newer-openssl
     rigs/run-all --long
     cargo run --release --package cradle -- bench storm --devices 100000 --lifetime 1800 --clients 32
 

@@ -10,6 +10,8 @@
     reason = "what cannot go on here has failed"
 )]
 
+#[path = "agent_liar/cmp.rs"]
+mod cmp;
 mod common;
 mod site;
 
