@@ -9,7 +9,7 @@
 )]
 
 use std::path::PathBuf;
-use x509::crmf::ProofOfPossession;
+use x509::crmf::{Keyless, ProofOfPossession, WantedKey};
 use x509::{
     CertReqMsg, Certificate, CertificateList, CertificationRequest, KeyType, PublicKey, SignatureAlgorithm, oids, weak,
 };
@@ -130,6 +130,19 @@ fn crmf(name: &str, proved: bool) -> CertReqMsg {
     message
 }
 
+#[test]
+fn a_message_without_a_key_is_one_for_a_key_to_be_made() {
+    let der = golden("rfc4211/openssl-3.6.3-keyless.der");
+    assert!(CertReqMsg::decode_only(&der).is_err());
+    let keyless = Keyless::decode(&der).unwrap();
+    assert_eq!((keyless.wanted, keyless.has_proof), (WantedKey::Any, false));
+    every_cut_is_refused(&der, |octets| Keyless::decode(octets).is_ok());
+    let key = crmf("p256-signature", true).cert_template.public_key;
+    let Ok(whole) = keyless.with_key(&key, |_| Ok::<_, std::convert::Infallible>(Vec::new()));
+    let template = CertReqMsg::decode_only(&whole).unwrap().cert_template;
+    assert_eq!((template.public_key, template.extensions.len()), (key, 1));
+    assert_eq!(template.subject.unwrap().to_string(), "CN=a");
+}
 #[test]
 fn p256_message() {
     crmf("p256-signature", true);
