@@ -16,6 +16,7 @@ mod common;
 mod hand;
 mod life;
 mod nested;
+mod newer;
 mod registrar;
 mod site;
 mod turns;
