@@ -44,7 +44,7 @@ fn a_device_enrols_with_a_secret_renews_and_revokes_by_its_certificate() {
     is_issued(&site, "b.pem");
     // What is had in general.
     let next = ["-cert", "a2.pem", "-key", "a2.key"];
-    let genm = ["-cmd", "genm", "-infotype", "caCerts"];
+    let genm = ["-cmd", "genm", "-infotype", "caCerts", "-cacertsout", "told.pem"];
     let said = up.goes("/.well-known/cmp/getcacerts", &[&genm[..], &next].concat());
     assert!(said.contains("received GENP"), "{said}");
     // The old one is revoked by the device itself.

@@ -20,30 +20,36 @@ fn site(name: &str) -> Site {
     site
 }
 
+/// Whether `openssl` is one that has these.
+pub fn is_newer() -> bool {
+    let said = foreign(std::path::Path::new("."), "openssl", &["version"]);
+    !said.starts_with("OpenSSL 3.0.")
+}
+
+/// A known divergence: 3.6.3 asks without a key, opens what comes back, verifies who made the key, and then reads a bare PKCS #8 key where RFC 9483
+/// §4.1.6 wants an `AsymmetricKeyPackage` around it. If one reads that, too, this test fails, and has to ask for the key.
 #[test]
 #[ignore = "needs openssl 3.5: rigs/newer-openssl"]
-fn openssl_has_a_key_made_by_a_secret_and_another_one_by_its_certificate() {
+fn openssl_opens_and_verifies_a_key_by_a_secret_and_by_a_certificate_and_reads_it_otherwise() {
     let site = site("cmp-newer");
-    let pass = format!("pass:{}", site.secret("SN000001"));
+    let (pass, own) = (format!("pass:{}", site.secret("SN000001")), format!("pass:{}", site.secret("SN000002")));
+    site.key("own");
     let up = site.up();
-    let ir = ["-cmd", "ir", "-centralkeygen", "-newkeyout", "a.key", "-certout", "a.pem", "-subject", "/"];
-    let said = up.goes(PATH, &[&ir[..], &["-ref", "SN000001", "-secret", &pass]].concat());
-    assert!(said.contains("received PKICONF"), "{said}");
-    foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "a.pem"]);
-    let public = |words: &[&str]| foreign(&site.b.dir, "openssl", words);
-    let of_key = |name: &str| public(&["pkey", "-in", &format!("{name}.key"), "-pubout"]);
-    let of_certificate = |name: &str| public(&["x509", "-in", &format!("{name}.pem"), "-noout", "-pubkey"]);
-    assert_eq!(of_key("a"), of_certificate("a"));
-    // In its place, encrypted for it.
-    let kur = ["-cmd", "kur", "-centralkeygen", "-newkeyout", "b.key", "-certout", "b.pem"];
-    let by = ["-cert", "a.pem", "-key", "a.key", "-oldcert", "a.pem"];
-    let said = up.goes(PATH, &[&kur[..], &by].concat());
-    assert!(said.contains("received PKICONF"), "{said}");
-    assert!(of_key("b") == of_certificate("b") && of_key("b") != of_key("a"));
+    let made = |words: &[&str]| {
+        let central = ["-centralkeygen", "-newkeyout", "made.key", "-certout", "made.pem"];
+        let (well, said) = up.cmp(PATH, &[words, &central].concat());
+        assert!(!well && said.contains("error decoding encryptedkey"), "{said}");
+        assert!(!said.contains("error decrypting") && !said.contains("error verifying"), "{said}");
+    };
+    made(&["-cmd", "ir", "-subject", "/", "-ref", "SN000001", "-secret", &pass]);
+    let ir =
+        ["-cmd", "ir", "-newkey", "own.key", "-certout", "own.pem", "-subject", "/", "-ref", "SN000002", "-secret"];
+    up.goes(PATH, &[&ir[..], &[&own]].concat());
+    made(&["-cmd", "kur", "-cert", "own.pem", "-key", "own.key", "-oldcert", "own.pem"]);
     // Where no keys are made.
-    let kur = ["-cmd", "kur", "-centralkeygen", "-newkeyout", "c.key", "-certout", "c.pem"];
-    let by = ["-cert", "b.pem", "-key", "b.key", "-oldcert", "b.pem"];
-    let no = up.refused("/.well-known/cmp", &[&kur[..], &by].concat(), "badCertTemplate");
+    let ir = ["-cmd", "ir", "-centralkeygen", "-newkeyout", "made.key", "-certout", "made.pem", "-subject", "/"];
+    let no =
+        up.refused("/.well-known/cmp", &[&ir[..], &["-ref", "SN000001", "-secret", &pass]].concat(), "badCertTemplate");
     up.down();
     site.why(&no, "keys-not-made");
     site.b.sound();
