@@ -224,8 +224,18 @@ fn with_right(change: impl FnOnce(&mut Right), expected: Option<Reason>) {
     change(&mut right);
     let found = Request::decode(&crmf("p256-raverified")).unwrap().vouch(&right, NOW).err();
     assert_eq!(found, expected.map(Fault::Refused));
+    // The same for who speaks for a device that proves its own key.
+    let found = Request::decode(&pkcs10("p256")).unwrap().verify_within(&right, NOW).err();
+    assert_eq!(found, expected.map(Fault::Refused));
 }
 
+#[test]
+fn a_right_is_no_proof() {
+    for (name, expected) in [("p256-absent", Reason::ProofMissing), ("p256-raverified", Reason::ProofMissing)] {
+        let found = Request::decode(&crmf(name)).unwrap().verify_within(&right(), NOW).err();
+        assert_eq!(found, Some(expected.into()), "{name}");
+    }
+}
 #[test]
 fn the_last_moment_of_a_right() {
     with_right(|r| r.until = NOW, None);
