@@ -186,7 +186,7 @@ fn wrap(kek: &[u8; CONTENT_KEY_LEN], key: &[u8; CONTENT_KEY_LEN]) -> Option<Vec<
 }
 
 // Length, check, key and filler, encrypted twice, so that each octet depends on each.
-// Off-spec: RFC 9481 §4.3 names the key wrap of AES here as well; OpenSSL and others read this one only, which RFC 5652 §6.2.4 is
+// Off-spec: RFC 9481 §4.3 names the key wrap of AES here as well; OpenSSL reads this one only, which RFC 5652 §6.2.4 is
 // made for (ADR 26).
 // Source: RFC 3211 §2.3.1.
 fn wrap_by_password(
