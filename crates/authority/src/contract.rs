@@ -21,6 +21,7 @@ use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
     SignAuthority,
 };
+use model::contract::maker::SetMaker;
 use model::contract::scep::AnswerScep;
 use model::{Fault, Mode, Reason};
 use ports::directory::Caller;
@@ -200,6 +201,7 @@ impl Service for Answering {
             Subject::AuthorityScep => answer(body, |call: AnswerScep| Ok(km.ra.answer_scep(caller, &call))),
             Subject::AuthoritySealingKey => answer(body, |call: ShowSealingKey| km.ra.sealing_key(&call)),
             Subject::AuthorityCertifyServer => answer(body, |call: CertifyServer| km.ra.certify_server(caller, &call)),
+            Subject::AuthorityMaker => answer(body, |call: SetMaker| km.ra.set_maker(&call)),
             Subject::IdentityImportList
             | Subject::IdentityTrust
             | Subject::IdentityDeposit

@@ -6,6 +6,7 @@
 
 use crate::ca::Ca;
 use crate::looked::Looked;
+use crate::maker::Presented;
 use crate::ra::Ra;
 use crate::renewal::{is_for, is_renewal, spoken};
 use const_oid::ObjectIdentifier;
@@ -69,7 +70,7 @@ pub(crate) struct Wish<'a> {
 pub(crate) struct Proved {
     pub(crate) device: DeviceId,
     /// The certificate that was shown.
-    pub(crate) certificate: Option<Shown>,
+    pub(crate) certificate: Option<Presented>,
     /// The digest of the secret that was shown.
     pub(crate) secret: Option<Digest>,
 }
@@ -170,7 +171,10 @@ impl Ra {
         let name = || call.label.as_ref().map_or_else(|| "est".to_owned(), |label| format!("est/{label}"));
         let stranger = |fault: Fault| (format!("somebody unknown at {}", name()), fault);
         let offered = self.offered(call.label.as_ref()).map_err(stranger)?;
-        let proved = self.prove(call, &offered).map_err(stranger)?;
+        let proved = self.prove(call, &offered).map_err(|fault| {
+            let certificate = call.certificate.as_ref().and_then(|der| self.calls_itself(der.as_ref()));
+            (certificate.map_or_else(|| stranger(fault.clone()).0, |who| format!("{who} at {}", name())), fault)
+        })?;
         let device = proved.device.clone();
         self.is_bound(call, &offered).map_err(|fault| (device.to_string(), fault))?;
         let wish = Wish { protocol: Protocol::Est, kind: call.kind, offered: &offered, evidence, voucher: None };
@@ -199,8 +203,16 @@ impl Ra {
         let subject = Entity::Device(device);
         let held = self.held(&subject, profile.name())?;
         let of = |parts: &[&[u8]]| transaction(offered, parts);
+        if let Some(Presented::Made(made)) = &certificate {
+            made.is_for_another_key_than(&request)?;
+        }
         if *kind == EnrolmentKind::Renewal {
-            let shown = certificate.ok_or(Reason::ClientUnproved)?;
+            let shown = match certificate {
+                Some(Presented::Own(shown)) => shown,
+                // It stays beside ours, and is renewed by nobody.
+                Some(Presented::Made(_)) => return Err(Reason::LabelMismatch.into()),
+                None => return Err(Reason::ClientUnproved.into()),
+            };
             is_renewal(&request, &shown, profile)?;
             let (transaction_id, is_repeated) = self.in_place_of(offered, &subject, &held, &shown, &request)?;
             let words = format!("certificate {}, which it renews", shown.row.serial);
@@ -213,10 +225,18 @@ impl Ra {
                 let proof = if request.vouched { "" } else { ", and a proof by the key itself" };
                 (id, format!("the word of the registration authority {name}{proof}"))
             }
-            (Some(secret), _) => (of(&[b"secret", secret.octets()]), "a one-time secret".to_owned()),
+            (Some(secret), beside) => {
+                let id = of(&[b"secret", secret.octets()]);
+                (
+                    id,
+                    beside.as_ref().map_or("a one-time secret".to_owned(), |beside| {
+                        format!("a one-time secret, and {}", beside.words())
+                    }),
+                )
+            }
             (None, Some(shown)) => {
-                let key = request.key.digest();
-                (of(&[b"certificate", shown.read.der(), key.octets()]), format!("certificate {}", shown.row.serial))
+                let (which, key) = (shown.kind(), request.key.digest());
+                (of(&[which, shown.der(), key.octets()]), shown.words())
             }
             (None, None) => return Err(Reason::ClientUnproved.into()),
         };
@@ -276,11 +296,8 @@ impl Ra {
 
     /// Whom it is proved to be that asks. Two proofs must be of one device.
     fn prove(&self, call: &Enrol, offered: &Offered) -> Result<Proved, Fault> {
-        let certificate = call.certificate.as_ref().map(|der| self.shown(der.as_ref())).transpose()?;
-        let by_certificate = match &certificate {
-            Some(shown) => Some(shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone()),
-            None => None,
-        };
+        let certificate = call.certificate.as_ref().map(|der| self.presented(der.as_ref())).transpose()?;
+        let by_certificate = certificate.as_ref().map(|presented| self.device_of(presented)).transpose()?;
         let by_secret = match &call.secret {
             Some(secret) => Some(self.opens(secret, by_certificate.as_ref(), offered)?),
             None => None,

@@ -15,6 +15,7 @@ use crate::approval::APPROVAL_S;
 use crate::ca::Ca;
 use crate::enrol::{Admission, HELD_MAX, Offered, Proved, Shown, Wish};
 use crate::looked::Looked;
+use crate::maker::Presented;
 use crate::offers::certified;
 use crate::ra::Ra;
 use issue::profile::Protocol;
@@ -389,5 +390,5 @@ impl Talk<'_> {
 
 fn by_certificate(shown: &Shown) -> Result<Proved, Fault> {
     let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
-    Ok(Proved { device, certificate: Some(shown.clone()), secret: None })
+    Ok(Proved { device, certificate: Some(Presented::Own(shown.clone())), secret: None })
 }

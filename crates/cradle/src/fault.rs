@@ -166,15 +166,16 @@ pub(crate) const fn exit_of(reason: Reason) -> Exit {
         | R::ChannelUnbound | R::SecretExpired | R::ProtectionInvalid | R::ProtectionWeak | R::OtherCertificate | R::UnknownCaller
         | R::SignatureInvalid | R::CallerNotAllowed | R::WrongSubject | R::Replayed
         | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountEnded | R::OtherAccount
+        | R::MakerMismatch | R::NotAnIdevid | R::IdevidNotListed | R::MakerListStale | R::KeyReused | R::MakerListInvalid
         | R::ModeNotCovered | R::ModeNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned =>
             Exit::NotAuthorised,
         #[rustfmt::skip]
         R::SerialUnknown | R::ProfileUnknown | R::IssuerUnknown | R::TransactionUnknown | R::ReleaseUnknown | R::SignerUnknown
-        | R::SupplierUnknown | R::LabelUnknown | R::AccountUnknown => Exit::NotFound,
+        | R::SupplierUnknown | R::MakerUnknown | R::LabelUnknown | R::AccountUnknown => Exit::NotFound,
         #[rustfmt::skip]
         R::SecretUsed | R::AlreadyRenewed | R::AlreadyConfirmed | R::ConfirmationWrong | R::NameTaken | R::ForeignUnsettled
         | R::AlreadyRevoked | R::NotHeld | R::TransactionConflict
-        | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown => Exit::Conflict,
+        | R::TransactionClosed | R::ListContradicts | R::ListNotNewer | R::SupplierKnown | R::MakerKnown | R::MakerListNotNewer => Exit::Conflict,
         R::OutOfTime | R::ClockBackwards | R::AwaitingApproval | R::RateExceeded => Exit::TryAgain,
         #[rustfmt::skip]
         R::ListInvalid | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed | R::ChallengeUnreached | R::ChallengeAddress

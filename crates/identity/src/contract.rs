@@ -67,6 +67,7 @@ impl Service for Identity {
             | Subject::AuthorityAcmeSeen
             | Subject::AuthorityScep
             | Subject::AuthorityCertifyServer
+            | Subject::AuthorityMaker
             | Subject::SoftwareUpdate
             | Subject::SoftwareNotice
             | Subject::ProvisioningRun

@@ -7,14 +7,14 @@
 use crate::claims::Claims;
 use model::contract::identity::{BadLine, ListFormat};
 use model::text::{BadName, printable};
-use model::{BoardId, DeviceId, DeviceSerial, DeviceType, ProfileName, UnixTime};
-use ports::store::identity::{List, ListedDevice, Supplied};
+use model::{BoardId, DeviceId, DeviceSerial, DeviceType, MakerName, ProfileName, UnixTime};
+use ports::store::identity::{Idevid, List, ListedDevice, Supplied};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
-use x509::sha256;
+use x509::{SerialNumber, sha256};
 
 /// Longest list in octets. It travels in one bus message, as base64 in JSON in base64.
 pub const LIST_LEN_MAX: usize = 2 * 1024 * 1024;
@@ -29,8 +29,8 @@ const NAME_LEN_MAX: usize = 128;
 /// Most characters of foreign text in a message.
 const QUOTE_MAX: usize = 40;
 
-/// The columns of a list; `board` and `profile` may be left out.
-pub const COLUMNS: [&str; 4] = ["serial", "type", "board", "profile"];
+/// The columns of a list; `serial` and `type` must be there, and `maker` and `idevid` go together.
+pub const COLUMNS: [&str; 6] = ["serial", "type", "board", "profile", "maker", "idevid"];
 
 /// The profile of a device whose line names none.
 const PROFILE: &str = "idevid";
@@ -44,6 +44,10 @@ struct Line {
     board: String,
     #[serde(default)]
     profile: String,
+    #[serde(default)]
+    maker: String,
+    #[serde(default)]
+    idevid: String,
 }
 
 /// A list in JSON that says something of itself. Numbers are numbers here.
@@ -300,15 +304,38 @@ impl Reading {
         } else {
             self.field::<BoardId>(line, "board", &fields.board).map(Some)
         };
-        let (Some(serial), Some(device_type), Some(profile), Some(board)) = (serial, device_type, profile, board)
+        let idevid = self.idevid(line, fields);
+        let (Some(serial), Some(device_type), Some(profile), Some(board), Some(idevid)) =
+            (serial, device_type, profile, board, idevid)
         else {
             return;
         };
         let once = self.once(line, "serial", serial.as_str())
-            & board.as_ref().is_none_or(|board| self.once(line, "board", board.as_str()));
+            & board.as_ref().is_none_or(|board| self.once(line, "board", board.as_str()))
+            & idevid.as_ref().is_none_or(|idevid| self.once(line, "idevid", &idevid.to_string()));
         if once {
             let id = DeviceId { maker_pen: self.maker_pen, device_type, serial };
-            self.devices.push(ListedDevice { id, board, profile, line });
+            self.devices.push(ListedDevice { id, board, idevid, profile, line });
+        }
+    }
+
+    /// The certificate that the device brings: whose, and its serial number.
+    fn idevid(&mut self, line: u64, fields: &Line) -> Option<Option<Idevid>> {
+        match (fields.maker.as_str(), fields.idevid.as_str()) {
+            ("", "") => Some(None),
+            ("", _) | (_, "") => {
+                self.say(line, "maker and idevid go together: who signed the certificate, and its serial number");
+                None
+            }
+            (maker, serial) => {
+                let maker = self.field::<MakerName>(line, "maker", maker)?;
+                let Some(number) = SerialNumber::from_hex(serial) else {
+                    let shown = printable(serial, QUOTE_MAX);
+                    self.say(line, format!("idevid {shown:?}: the serial number of a certificate is 1 to 20 octets in hexadecimal digits"));
+                    return None;
+                };
+                Some(Some(Idevid { maker, serial: number }))
+            }
         }
     }
 
@@ -447,6 +474,29 @@ mod tests {
     #[test]
     fn a_board_twice() {
         bad(Csv, "serial,type,board\nSN1,sensor,c1\nSN2,sensor,c1\n", &[(3, "board c1 stands in line 2")]);
+    }
+    #[test]
+    fn certificates_that_devices_bring() {
+        let text = "serial,type,maker,idevid\nSN1,sensor,acme,0A:1b\nSN2,sensor,,\nSN3,sensor,zenith,0a1b\n";
+        let list = run(Csv, text.as_bytes()).unwrap();
+        let said: Vec<_> = list.devices.iter().map(|d| d.idevid.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(said, [Some("acme 0a1b".into()), None, Some("zenith 0a1b".into())]);
+        good(Json, r#"[{"serial":"SN1","type":"sensor","maker":"acme","idevid":"1"}]"#, &["1:SN1 idevid"]);
+    }
+    #[test]
+    fn a_certificate_of_nobody_or_of_no_number() {
+        bad(Csv, "serial,type,maker,idevid\nSN1,sensor,acme,\n", &[(2, "go together")]);
+        bad(Csv, "serial,type,maker,idevid\nSN1,sensor,,0a\n", &[(2, "go together")]);
+        bad(Csv, "serial,type,idevid\nSN1,sensor,0a\n", &[(2, "go together")]);
+        bad(Csv, "serial,type,maker,idevid\nSN1,sensor,Acme,0a\n", &[(2, "maker")]);
+        for number in ["0x1", "00", "-1", &"ab".repeat(21), "\u{202e}1", "=1"] {
+            bad(Csv, format!("serial,type,maker,idevid\nSN1,sensor,acme,{number}\n"), &[(2, "idevid")]);
+        }
+    }
+    #[test]
+    fn a_certificate_twice() {
+        let text = "serial,type,maker,idevid\nSN1,sensor,acme,0a\nSN2,sensor,acme,00:0A\n";
+        bad(Csv, text, &[(3, "idevid acme 0a stands in line 2 already")]);
     }
     #[test]
     fn a_formula() {

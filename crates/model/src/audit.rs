@@ -108,6 +108,15 @@ pub enum Event {
     SupplierRevoked { supplier: String },
     /// Lists of a supplier are counted from here on: higher numbers were taken before a restore.
     ListSequenceRaised { supplier: String, sequence: u64 },
+    /// A certificate was registered as that of a maker's authority, for the first time or in the place of another; whether its list of
+    /// revoked certificates must be there.
+    MakerTrusted { maker: String, certificate: Digest, demanded: bool },
+    /// Certificates of this maker's devices prove nothing any more.
+    MakerDistrusted { maker: String },
+    /// A maker's list of revoked certificates was taken: its number, and SHA-256 of it.
+    MakerListTaken { maker: String, number: u64, crl: Digest },
+    /// Lists of a maker are counted from here on: higher numbers were taken before a restore.
+    MakerListRaised { maker: String, number: u64 },
     /// A board was bound to a device name.
     BoardAdmitted { device: String, board: String },
     /// A board was refused.

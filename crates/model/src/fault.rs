@@ -135,13 +135,23 @@ reasons! {
     ClientUnproved = "client-unproved": "the client showed nothing that says who it is";
         "show a certificate in TLS, or the one-time secret of `cradle device allow --secret`",
     ClientUnknown = "client-unknown": "the certificate that was shown is no device's of this installation";
-        "show the one that was issued here; others' are not taken yet",
+        "show the one that was issued here, or over EST and CMP that of a maker who is named with `cradle maker trust`",
     ClientRevoked = "client-revoked": "the certificate that was shown, or that of its authority, is revoked or on hold";
         "release it if it is on hold; otherwise `cradle device allow --secret` lets the device enrol anew",
     ClientExpired = "client-expired": "the certificate that was shown is not valid now";
         "`cradle device allow --secret` lets the device enrol anew; devices renew before the end",
     NotAppointed = "not-appointed": "who asks for others is no registration authority of this label";
         "see `registration_authorities` of the label; its certificate has the purpose cmcRA, and may make signatures",
+    MakerMismatch = "maker-mismatch": "the certificate that was shown names a maker who did not sign it";
+        "nothing, if you did not send it; a maker with another key under the same name is named beside the first with `cradle maker trust`",
+    NotAnIdevid = "not-an-idevid": "the certificate that was shown is signed by a maker, and is none of a device that may show it";
+        "show the device's own certificate: no authority's, and for clients, if it says what it is for",
+    IdevidNotListed = "idevid-not-listed": "no list has the maker's certificate that was shown";
+        "see `cradle list show`; import the list of the party that delivers the device, with the columns maker and idevid",
+    MakerListStale = "maker-list-stale": "the maker's list of revoked certificates is missing or out of date";
+        "get the present one from the maker, and give it to `cradle maker revoked`",
+    KeyReused = "key-reused": "the request is for the key of the maker's certificate that was shown";
+        "have the device make a key of its own for this certificate",
     ClientsDiffer = "clients-differ": "the certificate and the secret that were shown belong to two devices";
         "nothing, if you did not send it: it was refused and recorded",
     SecretUnknown = "secret-unknown": "there is no such secret for this device under this label";
@@ -318,6 +328,15 @@ reasons! {
         "the unconfirmed certificate was revoked; run the station again",
     BoardHeld = "board-held": "the device is marked stolen, lost or scrapped";
         "nothing is given to it; see `cradle device show`",
+    // Makers.
+    MakerUnknown = "maker-unknown": "nobody trusts a certificate under this maker's name";
+        "check the certificate with the maker, then register it with `cradle maker trust`",
+    MakerKnown = "maker-known": "this maker has another certificate";
+        "check the new one with the maker, then replace the old one explicitly",
+    MakerListInvalid = "maker-list-invalid": "the list of revoked certificates is not the maker's own, or not a whole one";
+        "get the full list from the maker: signed by the key that signs the certificates of devices; nothing was taken",
+    MakerListNotNewer = "maker-list-not-newer": "a newer list of revoked certificates was taken from this maker already";
+        "get the present one from the maker; nothing was taken",
     // Lists.
     ListInvalid = "list-invalid": "the list has an error; nothing was imported";
         "correct the line that is named and import again",

@@ -20,7 +20,7 @@ pub use mode::Mode;
 pub use module::Module;
 pub use octets::{AcmeId, Base64, Digest, Nonce, TransactionId};
 pub use text::{
-    AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, EstLabel, FileName, OperatorName,
-    ProfileName, StationName, SupplierName,
+    AuthorityName, BoardId, CeremonyName, DeviceId, DeviceSerial, DeviceType, Entity, EstLabel, FileName, MakerName,
+    OperatorName, ProfileName, StationName, SupplierName,
 };
 pub use time::UnixTime;

@@ -138,6 +138,12 @@ text!(
     |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
 );
 text!(
+    /// The name of who made devices before they came here, and gave them a certificate.
+    MakerName, "maker name", 32,
+    "1 to 32 lower-case letters, digits or '-', beginning with a letter or digit",
+    |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
+);
+text!(
     /// The name of a person who operates the system.
     OperatorName, "operator name", 64,
     "1 to 64 letters, digits, '.', '-', '_' or '@', beginning with a letter or digit",

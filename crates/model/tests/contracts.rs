@@ -22,6 +22,7 @@ use model::contract::hierarchy::{
     SignAuthority,
 };
 use model::contract::identity::{Admit, DepositPending, ImportList, Mark, Record, TrustSupplier};
+use model::contract::maker::SetMaker;
 use model::contract::provisioning::{RunLine, WatchLine};
 use model::contract::scep::AnswerScep;
 use model::contract::software::{HearNotice, Update};
@@ -113,6 +114,10 @@ fn authority_sign() {
 #[test]
 fn authority_limit() {
     check::<LimitAuthority>();
+}
+#[test]
+fn authority_maker() {
+    check::<SetMaker>();
 }
 #[test]
 fn authority_rollover() {

@@ -6,9 +6,10 @@ use crate::sabotage::Sabotage;
 use model::audit::Entry;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
 use model::contract::identity::{BoardSeen, StepDone};
+use model::contract::maker::MakerLists;
 use model::{
-    AuthorityName, DeviceId, DeviceSerial, DeviceType, Digest, Entity, OperatorName, ProfileName, Reason, StationName,
-    SupplierName, TransactionId, UnixTime,
+    AuthorityName, DeviceId, DeviceSerial, DeviceType, Digest, Entity, MakerName, OperatorName, ProfileName, Reason,
+    StationName, SupplierName, TransactionId, UnixTime,
 };
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
@@ -17,13 +18,14 @@ use ports::store::authority::{
     CrlContents, CrlLine, CrlRow, CrlScope, EnrolmentDraft, Grant, IntentDraft, IntentOutcome, PendingDraft,
     PendingRow, RecordDraft, Registered, Replacement, Right, Standing,
 };
-use ports::store::identity::{DeviceFilter, DeviceRow, List, ListOutcome, PendingGrants, SupplierRow};
+use ports::store::identity::{DeviceFilter, DeviceRow, Idevid, List, ListOutcome, PendingGrants, SupplierRow};
 use ports::store::line::Job;
-use ports::store::{AuditSink, AuthorityStore, IdentityStore, LineStore};
+use ports::store::maker::MakerRow;
+use ports::store::{AuditSink, AuthorityStore, IdentityStore, LineStore, MakerStore};
 use ports::{DurableRecord, StoreFault};
 use std::sync::{Arc, Mutex};
 use x509::serial::InstanceEpoch;
-use x509::{PublicKey, SerialNumber};
+use x509::{Certificate, CertificateList, PublicKey, SerialNumber};
 
 /// The store as one process sees it.
 pub struct Seen {
@@ -317,6 +319,20 @@ impl AuthorityStore for Seen {
             authority: &AuthorityRow, number: u64, tbs: Digest, at: UnixTime,
         ) -> Result<(), Reason> = intend_list;
         write fn record_crl(authority: &AuthorityRow, crl: CrlRow) -> Vec<u8> = record_list;
+    }
+}
+
+impl MakerStore for Seen {
+    hand_on! {
+        read fn makers() -> Vec<MakerRow> = inner;
+        read fn maker_list(maker: &MakerName) -> Option<Vec<u8>> = inner;
+        write fn set_maker(
+            maker: &MakerName, authority: Option<(&Certificate, MakerLists)>, at: UnixTime,
+        ) -> () = inner;
+        write fn take_maker_list(
+            maker: &MakerName, list: &CertificateList, der: &[u8], at: UnixTime,
+        ) -> Result<(), Reason> = inner;
+        read fn device_with(idevid: &Idevid) -> Option<DeviceId> = inner;
     }
 }
 

@@ -63,6 +63,13 @@ pub enum Mark {
         /// Its number.
         sequence: u64,
     },
+    /// A maker's list of revoked certificates was taken.
+    MakerList {
+        /// The maker.
+        maker: String,
+        /// Its number.
+        number: u64,
+    },
     /// An epoch of serial numbers was begun.
     Epoch(u32),
 }

@@ -18,6 +18,7 @@ fn list(devices: &[(u32, Option<&str>)]) -> List {
     let listed = devices.iter().zip(1..).map(|((n, board), line)| ListedDevice {
         id: device(*n).device().unwrap().clone(),
         board: board.map(|b| b.parse().unwrap()),
+        idevid: None,
         profile: "idevid".parse().unwrap(),
         line,
     });

@@ -165,7 +165,7 @@ impl Talk<'_> {
                 let protection = mac.mac((**secret).as_ref(), &part);
                 Ok(whole(&part, &protection, &protecting.extra))
             }
-            Proof::Certificate(_) | Proof::Appointed(_) => {
+            Proof::Certificate(_) | Proof::Made(_) | Proof::Appointed(_) => {
                 let server = self.server(&ca)?;
                 let tbs = server.certificate.tbs();
                 let identifier = tbs.extension(x509_oids::SUBJECT_KEY_IDENTIFIER);

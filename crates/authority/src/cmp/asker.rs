@@ -3,6 +3,7 @@
 
 use super::{No, Offer, Talk};
 use crate::enrol::{Left, Proved, Shown, is_same};
+use crate::maker::{Made, Presented};
 use model::contract::enrolment::secret_info;
 use model::{DeviceId, Digest, Entity, Fault, Reason, StationName};
 use wire::cmp::oids::CMC_RA;
@@ -28,6 +29,8 @@ pub(super) enum Proof {
     Secret { left: Box<Left>, secret: Box<dyn AsRef<[u8]> + Send + Sync>, kind: MacKind },
     /// By a signature, with a certificate of the device.
     Certificate(Box<Shown>),
+    /// By a signature, with the certificate that the device has from its maker.
+    Made(Box<Made>),
     /// By a signature, with the certificate of a registration authority.
     Appointed(StationName),
 }
@@ -42,7 +45,7 @@ impl Asker {
     pub(super) const fn appointed(&self) -> Option<&StationName> {
         match &self.proof {
             Proof::Appointed(name) => Some(name),
-            Proof::Secret { .. } | Proof::Certificate(_) => None,
+            Proof::Secret { .. } | Proof::Certificate(_) | Proof::Made(_) => None,
         }
     }
 
@@ -51,17 +54,19 @@ impl Asker {
         match (&self.device, &self.proof) {
             (Some(device), _) => device.to_string(),
             (None, Proof::Appointed(name)) => format!("registration authority {name}"),
-            (None, Proof::Secret { .. } | Proof::Certificate(_)) => "somebody".to_owned(),
+            (None, Proof::Secret { .. } | Proof::Certificate(_) | Proof::Made(_)) => "somebody".to_owned(),
         }
     }
 
     /// What the door is told when a certificate for this device is asked for.
     pub(super) fn proved(&self, device: DeviceId) -> Proved {
-        match &self.proof {
-            Proof::Secret { left, .. } => Proved { device, certificate: None, secret: Some(left.digest) },
-            Proof::Certificate(shown) => Proved { device, certificate: Some(shown.as_ref().clone()), secret: None },
-            Proof::Appointed(_) => Proved { device, certificate: None, secret: None },
-        }
+        let (certificate, secret) = match &self.proof {
+            Proof::Secret { left, .. } => (None, Some(left.digest)),
+            Proof::Certificate(shown) => (Some(Presented::Own(shown.as_ref().clone())), None),
+            Proof::Made(made) => (Some(Presented::Made(made.clone())), None),
+            Proof::Appointed(_) => (None, None),
+        };
+        Proved { device, certificate, secret }
     }
 
     /// The name of a nested message: who adds protection to several messages of one transaction uses its identifier again.
@@ -142,10 +147,19 @@ impl Talk<'_> {
             self.is_signed(certificate, algorithm, protection)?;
             return Ok(Asker { proof: Proof::Appointed(name.clone()), device: None, identity });
         }
-        let shown = self.ra.shown(der)?;
-        let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
-        self.is_signed(&shown.read, algorithm, protection)?;
-        Ok(Asker { proof: Proof::Certificate(Box::new(shown)), device: Some(device), identity })
+        let (device, proof) = match self.ra.presented(der)? {
+            Presented::Own(shown) => {
+                let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
+                self.is_signed(&shown.read, algorithm, protection)?;
+                (device, Proof::Certificate(Box::new(shown)))
+            }
+            // Whether a list has it, or the maker revoked it, learns who has its key.
+            Presented::Made(made) => {
+                self.is_signed(&made.read, algorithm, protection)?;
+                (self.ra.expected(&made)?, Proof::Made(made))
+            }
+        };
+        Ok(Asker { proof, device: Some(device), identity })
     }
 
     /// Whether the message is signed with the key of a certificate that it names and that may sign.

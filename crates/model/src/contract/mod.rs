@@ -9,6 +9,7 @@ pub mod authority;
 pub mod enrolment;
 pub mod hierarchy;
 pub mod identity;
+pub mod maker;
 pub mod provisioning;
 pub mod scep;
 pub mod software;
@@ -88,6 +89,7 @@ subjects! {
     AuthorityAcmeSeen = "authority.acme-seen" -> Authority,
     AuthorityScep = "authority.scep" -> Authority,
     AuthorityCertifyServer = "authority.certify-server" -> Authority,
+    AuthorityMaker = "authority.maker" -> Authority,
     IdentityImportList = "identity.import-list" -> Identity,
     IdentityTrust = "identity.trust" -> Identity,
     IdentityDeposit = "identity.deposit" -> Identity,

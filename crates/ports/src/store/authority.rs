@@ -4,7 +4,7 @@ mod rows;
 
 pub use rows::*;
 
-use super::{AuditSink, DurableRecord, StoreFault};
+use super::{DurableRecord, MakerStore, StoreFault};
 use crate::directory::Caller;
 use crate::keystore::KeyUri;
 use model::contract::authority::{GrantOffer, RevocationReason, Verdict};
@@ -16,7 +16,7 @@ use x509::SerialNumber;
 use x509::serial::InstanceEpoch;
 
 /// What km keeps.
-pub trait AuthorityStore: AuditSink {
+pub trait AuthorityStore: MakerStore {
     /// The grants for these subjects and profiles, in their order.
     ///
     /// # Errors

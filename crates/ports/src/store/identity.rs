@@ -4,10 +4,39 @@ use super::{AuditSink, StoreFault};
 use model::contract::authority::GrantOffer;
 use model::contract::identity::{BadLine, BoardSeen, Difference, StepDone};
 use model::lifecycle::Custody;
+use model::text::BadName;
 use model::{
-    BoardId, DeviceId, DeviceSerial, Digest, OperatorName, ProfileName, Reason, StationName, SupplierName, UnixTime,
+    BoardId, DeviceId, DeviceSerial, Digest, MakerName, OperatorName, ProfileName, Reason, StationName, SupplierName,
+    UnixTime,
 };
-use x509::PublicKey;
+use x509::{PublicKey, SerialNumber};
+
+/// The certificate that a device brings from who made it: the one that this maker's authority gave this number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idevid {
+    /// The name under which the maker's authority is trusted.
+    pub maker: MakerName,
+    /// The serial number of the certificate.
+    pub serial: SerialNumber,
+}
+
+impl std::fmt::Display for Idevid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.maker, self.serial)
+    }
+}
+
+const BAD_IDEVID: BadName =
+    BadName { kind: "certificate of a maker's", shape: "its serial number, 1 to 20 octets in hexadecimal digits" };
+
+impl std::str::FromStr for Idevid {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let (maker, serial) = text.split_once(' ').unwrap_or((text, ""));
+        let serial = SerialNumber::from_hex(serial).ok_or(BAD_IDEVID)?;
+        Ok(Self { maker: maker.parse()?, serial })
+    }
+}
 
 /// A device that a list names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +45,8 @@ pub struct ListedDevice {
     pub id: DeviceId,
     /// The hardware it must be on, if the list says so.
     pub board: Option<BoardId>,
+    /// The certificate that it brings, if the list says so.
+    pub idevid: Option<Idevid>,
     /// What it may be certified as.
     pub profile: ProfileName,
     /// The line of the list, counted from 1.
@@ -70,6 +101,8 @@ pub struct Standing {
     pub profile: ProfileName,
     /// The hardware that the list asks for.
     pub listed_board: Option<BoardId>,
+    /// The certificate that it brings from its maker.
+    pub idevid: Option<Idevid>,
     /// The hardware that carries the name.
     pub board: Option<BoardId>,
     /// How far it has come.
@@ -113,6 +146,8 @@ pub enum Judgement {
     OtherProfile,
     /// It stands with another board.
     OtherBoard,
+    /// It stands with another certificate of a maker's.
+    OtherIdevid,
 }
 
 /// Compares a line with what is known of its serial number. A line belongs to who said it first: nobody else changes
@@ -138,7 +173,9 @@ pub fn judge(
         // A list may come to know what the hardware said. What a list asked for is forgotten when it is taken back.
         let learns = line.board.is_some() && line.board == standing.board;
         let same = if withdrawn { line.board.is_none() } else { line.board == standing.listed_board };
-        (!same && !learns).then_some(Judgement::OtherBoard)
+        let same_idevid = withdrawn || line.idevid == standing.idevid;
+        let other = (!same_idevid).then_some(Judgement::OtherIdevid);
+        if same || learns { other } else { Some(Judgement::OtherBoard) }
     };
     if by != standing.supplier.as_ref() {
         let both_suppliers = by.is_some() && standing.supplier.is_some();
@@ -199,6 +236,8 @@ pub struct DeviceRow {
     pub custody: Custody,
     /// Whether it is marked as stolen.
     pub stolen: bool,
+    /// The certificate that it brings from its maker.
+    pub idevid: Option<Idevid>,
     /// The hardware that carries the name.
     pub board: Option<BoardId>,
     /// The image that was flashed.
@@ -315,7 +354,7 @@ mod tests {
     const UNTIL: UnixTime = UnixTime::from_s(100);
     fn line() -> ListedDevice {
         let id = "urn:dev:ops:32473-sensor-SN1".parse().unwrap();
-        ListedDevice { id, board: None, profile: "idevid".parse().unwrap(), line: 2 }
+        ListedDevice { id, board: None, idevid: None, profile: "idevid".parse().unwrap(), line: 2 }
     }
     fn with_board(board: &str) -> ListedDevice {
         ListedDevice { board: board.parse().ok(), ..line() }
@@ -326,6 +365,7 @@ mod tests {
             id: line().id,
             profile: line().profile,
             listed_board: None,
+            idevid: None,
             board: None,
             custody: Custody::Planned,
             consumed: false,
@@ -397,6 +437,24 @@ mod tests {
     #[test]
     fn a_list_may_learn_what_the_hardware_said() {
         check("acme", None, with_board("chip-1"), bound(), J::Known);
+    }
+    #[test]
+    fn another_certificate_of_a_makers_needs_a_new_version_before_anything_was_issued() {
+        let of = |text: &str| text.parse::<Idevid>().ok();
+        let (one, other) = (of("zenith 0a"), of("zenith 0b"));
+        let line = || ListedDevice { idevid: one.clone(), ..line() };
+        check("acme", None, line(), Standing { idevid: one.clone(), ..standing() }, J::Known);
+        for had in [None, other] {
+            let had = || Standing { idevid: had.clone(), ..standing() };
+            check("acme", None, line(), had(), J::OtherIdevid);
+            check("", None, line(), had(), J::OtherIdevid);
+            check("acme", Some(1), line(), had(), J::Changed);
+            check("acme", Some(1), line(), Standing { consumed: true, ..had() }, J::OtherIdevid);
+        }
+        assert_eq!(of("zenith 00:0A"), one);
+        for bad in ["zenith", "zenith ", "zenith 0x", "Zenith 0a", " 0a", "zenith 00"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
     }
     #[test]
     fn another_type_or_profile_is_named() {

@@ -9,6 +9,7 @@ pub mod cmp;
 pub mod foreign;
 pub mod identity;
 pub mod line;
+pub mod maker;
 pub mod mode;
 pub mod software;
 
@@ -18,6 +19,7 @@ pub use cmp::CmpStore;
 pub use foreign::ForeignStore;
 pub use identity::IdentityStore;
 pub use line::LineStore;
+pub use maker::MakerStore;
 pub use mode::ModeStore;
 pub use software::SoftwareStore;
 

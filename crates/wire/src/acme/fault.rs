@@ -85,7 +85,8 @@ const fn of_reason(reason: Reason) -> Problem {
         | R::AlreadyProvisioned | R::SerialTaken | R::BoardTaken | R::WrongType | R::BoardSilent | R::BoardRefused
         | R::FlashMismatch | R::SoftwareMissing | R::ChallengeFailed | R::KeyChanged | R::BoardHeld | R::ListInvalid
         | R::ListContradicts | R::ListNotNewer | R::ListSignature | R::ListOfAnother | R::ListUnsigned
-        | R::SupplierUnknown | R::SupplierKnown | R::SecondSignatureMissing => ("unauthorized", 403),
+        | R::MakerMismatch | R::NotAnIdevid | R::IdevidNotListed | R::MakerListStale | R::KeyReused | R::MakerUnknown
+        | R::MakerKnown | R::MakerListInvalid | R::MakerListNotNewer | R::SupplierUnknown | R::SupplierKnown | R::SecondSignatureMissing => ("unauthorized", 403),
     };
     Problem { name, status }
 }

@@ -59,7 +59,8 @@ const fn told_of(reason: Reason) -> Told {
         | R::SupplierKnown | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountUnknown
         | R::AccountEnded | R::OtherAccount | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::NotAppointed | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
         | R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow
-        | R::ChallengeTls | R::ChallengeWrong => Told::Refused,
+        | R::ChallengeTls | R::ChallengeWrong | R::MakerMismatch | R::NotAnIdevid | R::IdevidNotListed | R::MakerListStale
+        | R::KeyReused | R::MakerUnknown | R::MakerKnown | R::MakerListInvalid | R::MakerListNotNewer => Told::Refused,
     }
 }
 

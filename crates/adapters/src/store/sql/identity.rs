@@ -40,6 +40,7 @@ fn device(row: &Row<'_>) -> engine::Result<DeviceRow> {
         certificate: row.get(9)?,
         station: parse_optional(row, 10)?,
         at: UnixTime::from_ms(row.get(11)?),
+        idevid: parse_optional(row, 12)?,
     })
 }
 
@@ -128,7 +129,7 @@ impl IdentityStore for SqlStore {
     fn devices(&self, filter: &DeviceFilter) -> Result<Vec<DeviceRow>, StoreFault> {
         let mut sql = String::from(
             "SELECT d.id, d.name, d.profile, l.name, d.custody, d.stolen, d.board, d.image, d.key, d.certificate,
-             d.station, d.at FROM device d JOIN list l ON l.id = d.list WHERE d.id > ?1",
+             d.station, d.at, d.idevid FROM device d JOIN list l ON l.id = d.list WHERE d.id > ?1",
         );
         let mut values = vec![Owned::Int(filter.after)];
         if let Some(serial) = &filter.serial {

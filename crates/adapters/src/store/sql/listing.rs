@@ -20,7 +20,7 @@ use x509::PublicKey;
 
 const STANDING: &str = "SELECT d.id, d.name, d.profile, d.listed_board, d.board, d.custody,
     d.custody = 2 OR EXISTS (SELECT 1 FROM grant_ g WHERE g.subject = d.name AND g.used > 0),
-    d.list, d.line, l.supplier, l.until, l.name, l.sequence FROM device d JOIN list l ON l.id = d.list";
+    d.list, d.line, l.supplier, l.until, l.name, l.sequence, d.idevid FROM device d JOIN list l ON l.id = d.list";
 
 /// A device, and the words for where it stands.
 struct Known {
@@ -43,6 +43,7 @@ impl Known {
             line: row.get(8)?,
             supplier: parse_optional(row, 9)?,
             until: UnixTime::from_ms(row.get(10)?),
+            idevid: parse_optional(row, 13)?,
         };
         Ok(Self { row: row.get(0)?, standing, list: row.get(11)?, sequence: row.get(12)? })
     }
@@ -163,6 +164,7 @@ fn plan(c: &Connection, list: &List) -> engine::Result<Result<Plan, ListOutcome>
     let mut by_serial = c.statement(&format!("{STANDING} WHERE d.serial = ?1"))?;
     let mut by_board =
         c.statement(&format!("{STANDING} WHERE (d.listed_board = ?1 OR d.board = ?1) AND d.serial <> ?2"))?;
+    let mut by_idevid = c.statement(&format!("{STANDING} WHERE d.idevid = ?1 AND d.serial <> ?2"))?;
     let by = list.supplied.as_ref().map(|supplied| &supplied.supplier);
     for listed in &list.devices {
         let serial = listed.id.serial.as_str();
@@ -177,6 +179,13 @@ fn plan(c: &Connection, list: &List) -> engine::Result<Result<Plan, ListOutcome>
             what = holder
                 .filter(|h| !moves(h))
                 .map(|h| format!("board {board} is {}'s, in {}", h.standing.id.serial, h.place()));
+        }
+        if let (None, Some(idevid)) = (&what, &listed.idevid) {
+            let holder = by_idevid.query_row((idevid.to_string(), serial), Known::read).optional()?;
+            let moves = |h: &Known| superseded == Some(h.standing.list) && h.standing.is_untouched();
+            what = holder
+                .filter(|h| !moves(h))
+                .map(|h| format!("the certificate {idevid} is {}'s, in {}", h.standing.id.serial, h.place()));
         }
         if let Some(what) = what {
             plan.contradictions.push(BadLine { line: listed.line, what });
@@ -246,6 +255,10 @@ fn contradiction(judgement: Judgement, listed: &ListedDevice, known: &Known) -> 
             format!("serial {serial} stands with type {} in {place}", standing.id.device_type)
         }
         Judgement::OtherProfile => format!("serial {serial} stands with profile {} in {place}", standing.profile),
+        Judgement::OtherIdevid => match &standing.idevid {
+            Some(idevid) => format!("serial {serial} stands with the certificate {idevid} in {place}"),
+            None => format!("serial {serial} stands without a certificate of its maker's in {place}"),
+        },
         Judgement::OtherBoard => {
             let asked_for = if standing.line == 0 { &standing.board } else { &standing.listed_board };
             let board = asked_for.as_ref();
@@ -293,14 +306,16 @@ fn carry_out(tx: &mut Tx<'_>, list: &List, plan: &Plan, at: UnixTime) -> Result<
 /// Ends what the superseded list said and this one does not. Line 0 of the new list is where it stands from now on.
 fn take_back(tx: &Tx<'_>, list: u64, plan: &Plan, at: UnixTime) -> Result<(), WriteFault> {
     for gone in &plan.removed {
-        tx.statement("UPDATE device SET list = ?2, line = 0, listed_board = NULL, at = ?3 WHERE id = ?1")?
-            .execute((gone.row, list, at.ms()))?;
+        tx.statement(
+            "UPDATE device SET list = ?2, line = 0, listed_board = NULL, idevid = NULL, at = ?3 WHERE id = ?1",
+        )?
+        .execute((gone.row, list, at.ms()))?;
         end_grants(tx, &gone.standing, at)?;
     }
     for (judgement, known) in &plan.steps {
         if let (Judgement::Changed, Some(known)) = (judgement, known) {
-            // Boards are unique: all are given up before one of them stands in another line.
-            tx.statement("UPDATE device SET listed_board = NULL WHERE id = ?1")?.execute([known.row])?;
+            // Boards and certificates are unique: all are given up before one of them stands in another line.
+            tx.statement("UPDATE device SET listed_board = NULL, idevid = NULL WHERE id = ?1")?.execute([known.row])?;
             end_grants(tx, &known.standing, at)?;
         }
     }
@@ -324,9 +339,11 @@ fn add(tx: &Tx<'_>, list: u64, listed: &ListedDevice, at: UnixTime) -> Result<()
         listed.line,
         listed.board.as_ref().map(BoardId::as_str),
         at.ms(),
+        listed.idevid.as_ref().map(ToString::to_string),
     );
     let row = tx.insert(
-        "INSERT INTO device (name, serial, profile, list, line, listed_board, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO device (name, serial, profile, list, line, listed_board, at, idevid)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         device,
     )?;
     expect(tx, row.ok_or(engine::Error::NoRow)?)
@@ -341,14 +358,17 @@ fn set(
     known: &Known,
     judgement: Judgement,
 ) -> Result<(), WriteFault> {
-    tx.statement("UPDATE device SET name = ?2, profile = ?3, list = ?4, line = ?5, listed_board = ?6 WHERE id = ?1")?
-        .execute((
+    tx.statement(
+        "UPDATE device SET name = ?2, profile = ?3, list = ?4, line = ?5, listed_board = ?6, idevid = ?7 WHERE id = ?1",
+    )?
+    .execute((
         known.row,
         listed.id.to_string(),
         listed.profile.as_str(),
         list,
         listed.line,
         listed.board.as_ref().map(BoardId::as_str),
+        listed.idevid.as_ref().map(ToString::to_string),
     ))?;
     if until < known.standing.until {
         end_grants(tx, &known.standing, until)?;

@@ -38,6 +38,9 @@ pub(super) const SCHEMA_7: &str = include_str!("schema-7.sql");
 /// What schema 8 has more than schema 7, for both engines.
 pub(super) const SCHEMA_8: &str = include_str!("schema-8.sql");
 
+/// What schema 9 has more than schema 8, for both engines.
+pub(super) const SCHEMA_9: &str = include_str!("schema-9.sql");
+
 fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     let tx = connection.transaction()?;
     if from < 2 {
@@ -60,7 +63,10 @@ fn bring_up(connection: &mut Connection, from: u32) -> rusqlite::Result<()> {
     if from < 7 {
         tx.execute_batch(SCHEMA_7)?;
     }
-    tx.execute_batch(SCHEMA_8)?;
+    if from < 8 {
+        tx.execute_batch(SCHEMA_8)?;
+    }
+    tx.execute_batch(SCHEMA_9)?;
     tx.pragma_update(None, "user_version", SCHEMA)?;
     tx.commit()
 }
@@ -216,6 +222,19 @@ mod tests {
         tx.commit().unwrap();
         assert_eq!(migrate(&mut old), Ok(Some(7)));
         assert_eq!(one::<u64>(&old, "SELECT count(key) FROM acme_authorization"), 0);
+    }
+    #[test]
+    fn schema_8_comes_up_to_date_too() {
+        let (_dir, mut old) = fixture();
+        let tx = old.transaction().unwrap();
+        from_1(&tx).unwrap();
+        for more in [SCHEMA_3, SCHEMA_4, SCHEMA_5, keys::FOR_FILE, keys::FROM_INDEX, SCHEMA_6, SCHEMA_7, SCHEMA_8] {
+            tx.execute_batch(more).unwrap();
+        }
+        tx.pragma_update(None, "user_version", 8).unwrap();
+        tx.commit().unwrap();
+        assert_eq!(migrate(&mut old), Ok(Some(8)));
+        assert_eq!(one::<u64>(&old, "SELECT count(*) FROM maker"), 0);
     }
     #[test]
     fn it_is_done_once() {

@@ -26,6 +26,7 @@ mod issuance;
 mod keys;
 mod line;
 mod listing;
+mod maker;
 mod migrate;
 mod mode;
 mod open;
@@ -71,7 +72,7 @@ use writer::Writer;
 use x509::serial::InstanceEpoch;
 
 /// The version of the schema that this program writes.
-pub const SCHEMA: u32 = 8;
+pub const SCHEMA: u32 = 9;
 /// The name of the database in its directory.
 pub const FILE: &str = "cradle.db";
 /// Reading connections that are kept for the next reader: as many as a busy box has threads that read.

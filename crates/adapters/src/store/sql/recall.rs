@@ -142,6 +142,7 @@ fn recall(tx: &mut Tx<'_>, mark: &Mark, at: UnixTime, found: &mut ReadBack) -> R
             }
             Ok(())
         }
+        Mark::MakerList { maker, number } => super::maker::raise(tx, maker, *number, at),
         Mark::List { supplier, sequence } => {
             // Also of a supplier that the backup does not know: trusted again, its old lists must not come again.
             let raised = tx

@@ -169,8 +169,20 @@ CREATE TABLE device (
   key BLOB,
   certificate TEXT,
   station TEXT,
-  at INTEGER NOT NULL
+  at INTEGER NOT NULL,
+  idevid TEXT -- the certificate that it brings from its maker: the maker's name and its serial number
 ) STRICT;
+CREATE UNIQUE INDEX device_idevid ON device (idevid);
+-- Who made devices, and gave them a certificate that is proof at the first enrolment here.
+CREATE TABLE maker (
+  name TEXT PRIMARY KEY,
+  certificate BLOB NOT NULL, -- of the authority that signs those of devices; empty if only the number of its list is known
+  trusted INTEGER NOT NULL,
+  demanded INTEGER NOT NULL, -- whether a list of revoked certificates must be there
+  number INTEGER NOT NULL DEFAULT 0, -- of the last list that was taken
+  crl BLOB,
+  next_update INTEGER
+) STRICT, WITHOUT ROWID;
 CREATE TABLE pending_grant (
   id INTEGER PRIMARY KEY,
   device INTEGER NOT NULL REFERENCES device (id)

@@ -25,6 +25,7 @@ pub(super) struct Told {
     provisioned: HashSet<String>,
     lists: u64,
     suppliers: HashMap<String, Supplier>,
+    makers: HashMap<String, Maker>,
     modes: LastModes,
     /// The last entry that tells of a mode.
     pub(super) mode_entry: Option<u64>,
@@ -37,6 +38,16 @@ pub(super) struct Told {
 struct Supplier {
     key: Option<Digest>,
     sequence: u64,
+}
+
+/// What counts of a maker.
+#[derive(Default, PartialEq, Eq)]
+struct Maker {
+    certificate: Option<Digest>,
+    trusted: bool,
+    demanded: bool,
+    number: u64,
+    crl: Option<Digest>,
 }
 
 /// The lists of one authority.
@@ -94,6 +105,22 @@ impl Walk<'_> {
             }
             Event::SupplierRevoked { supplier } => {
                 self.told.suppliers.entry(supplier.clone()).or_default().key = None;
+            }
+            Event::MakerTrusted { maker, certificate, demanded } => {
+                let told = self.told.makers.entry(maker.clone()).or_default();
+                if told.certificate.is_some_and(|known| known != *certificate) {
+                    *told = Maker::default();
+                }
+                (told.certificate, told.trusted, told.demanded) = (Some(*certificate), true, *demanded);
+            }
+            Event::MakerDistrusted { maker } => self.told.makers.entry(maker.clone()).or_default().trusted = false,
+            Event::MakerListTaken { maker, number, crl } => {
+                let told = self.told.makers.entry(maker.clone()).or_default();
+                (told.number, told.crl, told.demanded) = (*number, Some(*crl), true);
+            }
+            Event::MakerListRaised { maker, number } => {
+                let told = self.told.makers.entry(maker.clone()).or_default();
+                (told.number, told.crl, told.demanded) = (*number, None, true);
             }
             Event::ListSequenceRaised { supplier, sequence } => self.taken(supplier, *sequence),
             Event::ModeOrdered { order, .. } => self.told.modes.ordered = Some(*order),
@@ -292,6 +319,7 @@ impl Walk<'_> {
             self.find("D9", format!("{stolen} devices"), "a device that was marked as stolen is not any more");
         }
         self.suppliers()?;
+        self.makers()?;
         let lists: u64 = self.connection.query_row("SELECT count(*) FROM list", (), |row| row.get(0))?;
         if lists != self.told.lists {
             self.find("D9", format!("{lists} lists"), "the log tells of more registration lists, or of fewer");
@@ -314,6 +342,25 @@ impl Walk<'_> {
         }
         if let Some(name) = self.told.suppliers.keys().next().cloned() {
             self.find("D9", name, "a supplier that was registered is gone");
+        }
+        Ok(())
+    }
+
+    fn makers(&mut self) -> engine::Result<()> {
+        let rows = self.all("SELECT name, certificate, trusted, demanded, number, crl FROM maker", |row| {
+            let (certificate, crl): (Vec<u8>, Option<Vec<u8>>) = (row.get(1)?, row.get(5)?);
+            let digest = |octets: Vec<u8>| Some(octets).filter(|octets| !octets.is_empty()).map(|o| x509::sha256(&o));
+            let (certificate, crl) = (digest(certificate), crl.and_then(digest));
+            let stored = Maker { certificate, trusted: row.get(2)?, demanded: row.get(3)?, number: row.get(4)?, crl };
+            Ok((row.get::<String>(0)?, stored))
+        })?;
+        for (name, stored) in rows {
+            if self.told.makers.remove(&name) != Some(stored) {
+                self.find("D9", name, "nobody registered this certificate of a maker, or took this list of its");
+            }
+        }
+        if let Some(name) = self.told.makers.keys().next().cloned() {
+            self.find("D9", name, "a maker that was registered is gone");
         }
         Ok(())
     }

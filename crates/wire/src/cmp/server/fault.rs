@@ -25,7 +25,8 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         R::ProofOfPossession | R::ProofMissing => F::BAD_POP,
         R::NameMismatch | R::CaRequested | R::TemplateNotAllowed | R::KeysNotMade => F::BAD_CERT_TEMPLATE,
         R::ExtensionNotAllowed => F::UNACCEPTED_EXTENSION,
-        R::ClientUnknown | R::ClientExpired => F::SIGNER_NOT_TRUSTED,
+        R::ClientUnknown | R::ClientExpired | R::MakerMismatch | R::NotAnIdevid | R::IdevidNotListed | R::MakerListStale
+            => F::SIGNER_NOT_TRUSTED,
         R::ClientRevoked | R::AlreadyRevoked => F::CERT_REVOKED,
         R::ClientUnproved | R::KeyUnsendable => F::WRONG_INTEGRITY,
         R::OtherCertificate | R::SerialUnknown | R::TransactionUnknown | R::ConfirmationWrong | R::NotHeld => F::BAD_CERT_ID,
@@ -50,7 +51,8 @@ const fn failure_of(reason: Reason) -> FailureInfo<'static> {
         | R::SupplierKnown | R::NonceStale | R::UrlMismatch | R::MessageAmbiguous | R::BindingMissing | R::AccountUnknown
         | R::AccountEnded | R::OtherAccount | R::AttestationInvalid | R::AttestationUntrusted | R::KeyNotAttested | R::NotAppointed | R::OrderMismatch | R::OrderNotReady | R::ChallengeUnnamed
         | R::ChallengeUnreached | R::ChallengeAddress | R::ChallengeRedirect | R::ChallengeTooLong | R::ChallengeSlow
-        | R::ChallengeTls | R::ChallengeWrong => F::NOT_AUTHORIZED,
+        | R::ChallengeTls | R::ChallengeWrong | R::KeyReused | R::MakerUnknown | R::MakerKnown | R::MakerListInvalid
+        | R::MakerListNotNewer => F::NOT_AUTHORIZED,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::store::log_mark::LogMark;
 use crate::store::sql::engine::postgres::{Fence, Place, SCHEMA_NAME, Session, VERSION_MIN, schema};
 use crate::store::sql::engine::tls::Tls;
 use crate::store::sql::engine::{Connection, Error, OptionalExtension};
-use crate::store::sql::migrate::{SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8};
+use crate::store::sql::migrate::{SCHEMA_3, SCHEMA_4, SCHEMA_5, SCHEMA_6, SCHEMA_7, SCHEMA_8, SCHEMA_9};
 use crate::store::sql::{OpenFault, SCHEMA, audit, keys};
 use model::UnixTime;
 use postgres::config::{Host, SslMode};
@@ -231,8 +231,8 @@ pub(super) fn join(server: &Server, now: UnixTime) -> Result<(Place, Connection)
 }
 
 /// What each older schema lacks.
-const ADDED_SINCE: [(u32, &str); 6] =
-    [(2, SCHEMA_3), (3, SCHEMA_4), (4, SCHEMA_5), (5, SCHEMA_6), (6, SCHEMA_7), (7, SCHEMA_8)];
+const ADDED_SINCE: [(u32, &str); 7] =
+    [(2, SCHEMA_3), (3, SCHEMA_4), (4, SCHEMA_5), (5, SCHEMA_6), (6, SCHEMA_7), (7, SCHEMA_8), (8, SCHEMA_9)];
 
 /// References that the server looked for, row by row, before schema 5.
 const UNCHECKED: &str = "DO $$ DECLARE found record; BEGIN
