@@ -94,6 +94,8 @@ pub(crate) struct Row {
     list: String,
     profile: String,
     touched_at: String,
+    /// The certificate that it brings from its maker: whose, and its serial number.
+    idevid: Option<String>,
 }
 
 /// A device and what it was issued.
@@ -326,6 +328,7 @@ pub(crate) fn row(device: &DeviceRow) -> Row {
         list: device.list.clone(),
         profile: device.profile.to_string(),
         touched_at: device.at.to_string(),
+        idevid: device.idevid.as_ref().map(ToString::to_string),
     }
 }
 
@@ -345,6 +348,9 @@ fn text(shown: &Shown) -> String {
         row.list,
         row.touched_at,
     );
+    if let Some(idevid) = &row.idevid {
+        text.push_str(&format!("idevid       {idevid}\n"));
+    }
     for held in certificates {
         let state = match (&held.revoked, held.confirmed) {
             (Some(when), _) => format!("REVOKED {when}"),

@@ -20,6 +20,7 @@ mod hsm;
 pub(crate) mod init;
 mod inspect;
 pub(crate) mod list;
+mod maker;
 mod migrate;
 pub(crate) mod mode;
 mod module;
@@ -159,6 +160,8 @@ enum Noun {
     Profile(profile::Arguments),
     /// Registration lists: the devices that are expected.
     List(list::Arguments),
+    /// Makers whose certificates of devices are proof here.
+    Maker(maker::Arguments),
     /// Devices.
     Device(device::Arguments),
     /// Software releases.
