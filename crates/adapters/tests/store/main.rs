@@ -18,6 +18,7 @@ mod fill;
 mod foreign;
 mod invitation;
 mod lists;
+mod makers;
 mod pending;
 mod purge;
 mod received;

@@ -1,5 +1,6 @@
 //! What is had, and what the records say of it.
 
+use crate::common::{Box_, port_of_its_own};
 use crate::site::{shows, words};
 use crate::{ask, device, foreign, text, works};
 
@@ -58,6 +59,9 @@ fn a_message_that_is_signed_with_a_makers_certificate_gets_one_of_here() {
     let (done, said) = cmp(&[&ir[..], &words(&thing)].concat());
     assert!(done, "{said}");
     foreign(&site.b.dir, "openssl", &["verify", "-CAfile", "chain.pem", "thing-next.pem"]);
+    let genm = ["-cmd", "genm", "-infotype", "caCerts"];
+    let (done, said) = cmp(&[&genm[..], &words(&other)].concat());
+    assert!(done, "{said}");
     // It is for the first certificate and nothing else: it renews none, and revokes none.
     let kur = ["-cmd", "kur", "-newkey", "other-next.key", "-certout", "none.pem"];
     let (done, said) = cmp(&[&kur[..], &words(&other)].concat());
@@ -123,4 +127,25 @@ fn a_secret_and_a_makers_certificate_are_of_one_device() {
     site.why(&refused, "clients-differ");
     let said = site.b.ok(&["explain", "TH000001"]);
     assert!(said.contains("a one-time secret, and certificate 7a"), "{said}");
+}
+
+#[test]
+fn the_lines_of_the_chapter_work_as_they_stand() {
+    let b = Box_::empty("idevid-chapter");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gateway.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let (_, block) = document.split_once("```sh with-idevid\n").unwrap();
+    let (script, _) = block.split_once("\n```").unwrap();
+    let (https, http) = (port_of_its_own().to_string(), port_of_its_own().to_string());
+    let script = script.replace("8443", &https).replace("8080", &http);
+    // The box ends even if a line before that fails.
+    let script = format!("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}");
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_cradle")).parent().unwrap().display().to_string();
+    let mut command = std::process::Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", &script]).current_dir(&b.dir).env_clear();
+    let output = command.env("PATH", format!("{binary}:/usr/bin:/bin")).output().unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert_eq!(out.matches("pem: OK").count(), 1, "{out}");
+    assert!(out.contains("certificate 4a01 of the maker acme") && out.contains("idevid       acme 4a01"), "{out}");
 }

@@ -48,6 +48,27 @@ A registration authority that the label of CMP names (`registration_authorities`
 `nested` of a device is no: not-appointed.
 ";
 
+/// What tests of their own ask: `idevid`.
+const MAKERS: &str = "
+A certificate that a maker gave the device before it came here (IDevID), of a maker whom an operator named, is proof of which device asks, once a list has
+its number:
+
+| what is asked with it | |
+|---|---|
+| EST `simpleenroll`, CMP `ir`, `genm` | yes |
+| EST `simplereenroll` | no: label-mismatch |
+| CMP `kur`, `rr` | no: client-unproved |
+| the same for the key of the maker's certificate itself | no: key-reused |
+| one that is on no list, on one that was not taken, or taken back | no: idevid-not-listed |
+| one that another key signed in the maker's name | no: maker-mismatch |
+| one that the maker revoked | no: client-revoked |
+| any, while the maker's list of revoked certificates is missing or out of date | no: maker-list-stale |
+| one that has ended | no: client-expired |
+| one of an authority, not for clients, or not for signatures | no: not-an-idevid |
+| one of a device that is marked as stolen | no: board-held |
+| one of a maker who is trusted no more | no: client-unknown |
+";
+
 /// docs/access.md.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
@@ -68,6 +89,7 @@ pub fn page() -> String {
     page.push_str(", and what only a server says.\n");
     assert_eq!(kind(&Body::Nested(&[])), Kind::HandsOn);
     page.push_str(REGISTRARS);
+    page.push_str(MAKERS);
     page.push_str(NOTICES);
     for says in Says::ALL {
         writeln!(page, "| {} | {} |", says.name(), says.verdict()).unwrap();
