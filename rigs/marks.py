@@ -101,6 +101,8 @@ class Marks:
             return kind, of.get("authority"), of.get("number")
         if kind == "list":
             return kind, of.get("supplier"), of.get("sequence")
+        if kind == "maker-list":
+            return kind, of.get("maker"), of.get("number")
         if kind in ("issued", "released"):
             return kind, of.get("serial")
         if kind == "revoked":
@@ -120,6 +122,8 @@ class Marks:
             self.must_be_marked(f"CRL {of['number']} of {of['authority']}", "crl", of["authority"], of["number"])
         if kind == "list-imported" and of.get("supplier") is not None:
             self.must_be_marked(f"list {of['sequence']} of {of['supplier']}", "list", of["supplier"], of["sequence"])
+        if kind in ("maker-list-taken", "maker-list-raised"):
+            self.must_be_marked(f"list {of['number']} of {of['maker']}", "maker-list", of["maker"], of["number"])
 
     def must_be_marked(self, place, *what):
         if what not in self.marked:

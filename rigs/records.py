@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 # Source: schema.sql, table issuance.
 STANDING, CONFIRMED, CLOSED, REJECTED, RECALLED = range(5)
 # Versions of the schema that are read. What the first does not have is filled in as it was meant.
-SCHEMAS = (1, 2, 3, 4, 5, 6, 7, 8)
+SCHEMAS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 # What is not known to end: the last second of the year 9999. Source: RFC 5280 §4.1.2.5.
 NO_EXPIRY_S = 253_402_300_799
 # How the words of the log for reasons stand in certificates and rows. Source: RFC 5280 §5.3.1.
