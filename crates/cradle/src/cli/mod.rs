@@ -351,6 +351,7 @@ fn dispatch(common: &Common, noun: Noun) -> Result {
         Noun::Ceremony(arguments) => ceremony::run(common, arguments),
         Noun::Profile(arguments) => profile::run(common, arguments),
         Noun::List(arguments) => list::run(common, arguments),
+        Noun::Maker(arguments) => maker::run(common, arguments),
         Noun::Device(arguments) => device::run(common, arguments),
         Noun::Release(arguments) => release::run(common, arguments),
         Noun::Repo(arguments) => repo::run(common, arguments),
