@@ -85,26 +85,27 @@ impl Made {
 impl Ra {
     /// Whose certificate it is that was shown: one of ours, or else one of a maker's.
     pub(crate) fn presented(&self, der: &[u8]) -> Result<Presented, Fault> {
-        match self.shown(der) {
-            Ok(shown) => Ok(Presented::Own(shown)),
-            Err(Fault::Refused(Reason::ClientUnknown)) => {
-                let made = self.made(der)?.ok_or(Reason::ClientUnknown)?;
-                Ok(Presented::Made(Box::new(made)))
-            }
-            Err(fault) => Err(fault),
+        let refused = match self.shown(der) {
+            Ok(shown) => return Ok(Presented::Own(shown)),
+            Err(fault) => fault,
+        };
+        // What is ours, and does not hold, is asked of nobody else.
+        if refused != Fault::Refused(Reason::ClientUnknown) {
+            return Err(refused);
         }
+        let made = self.made(der)?.ok_or(refused)?;
+        Ok(Presented::Made(Box::new(made)))
     }
 
     /// A certificate that is signed by a maker's authority, holds now, and is one of a device; none if it names no maker.
     fn made(&self, der: &[u8]) -> Result<Option<Made>, Fault> {
         let mut worst = None;
         for (maker, authority, read) in self.named_in(der)? {
-            match is_of_device(&read, &authority, self.now()) {
-                Ok(()) => return Ok(Some(Made { maker, authority, read })),
-                // Another maker may have the same name, and another key.
-                Err(reason @ Reason::MakerMismatch) => worst = worst.or(Some(reason)),
-                Err(reason) => worst = Some(reason),
-            }
+            let Err(reason) = is_of_device(&read, &authority, self.now()) else {
+                return Ok(Some(Made { maker, authority, read }));
+            };
+            // Another maker may have the same name, and another key: what is wrong below the right key says more.
+            worst = if reason == Reason::MakerMismatch { worst.or(Some(reason)) } else { Some(reason) };
         }
         worst.map_or(Ok(None), |reason| Err(reason.into()))
     }
