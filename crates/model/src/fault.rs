@@ -331,8 +331,8 @@ reasons! {
     // Makers.
     MakerUnknown = "maker-unknown": "nobody trusts a certificate under this maker's name";
         "check the certificate with the maker, then register it with `cradle maker trust`",
-    MakerKnown = "maker-known": "this maker has another certificate";
-        "check the new one with the maker, then replace the old one explicitly",
+    MakerKnown = "maker-known": "this maker is known with another certificate, or with other demands on its lists";
+        "check with the maker what is right, then replace what is known explicitly",
     MakerListInvalid = "maker-list-invalid": "the list of revoked certificates is not the maker's own, or not a whole one";
         "get the full list from the maker: signed by the key that signs the certificates of devices; nothing was taken",
     MakerListNotNewer = "maker-list-not-newer": "a newer list of revoked certificates was taken from this maker already";

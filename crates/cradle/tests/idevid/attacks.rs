@@ -117,7 +117,7 @@ fn a_list_that_was_never_given_is_missed_unless_there_is_none() {
     let missed = ask(&up, "thing").refused();
     up.down();
     site.why(&missed, "maker-list-stale");
-    site.b.fails(&["maker", "trust", "quiet", &acme.certificate(), "--without-list"], 5, "maker-known");
+    site.b.fails(&["maker", "trust", "quiet", &acme.certificate(), "--without-list"], 6, "maker-known");
     site.b.ok(&["maker", "trust", "quiet", &acme.certificate(), "--without-list", "--replace"]);
     let up = site.up();
     assert_eq!(ask(&up, "thing").status, 200);
