@@ -208,7 +208,7 @@ impl Ra {
         }
         if *kind == EnrolmentKind::Renewal {
             let shown = match certificate {
-                Some(Presented::Own(shown)) => shown,
+                Some(Presented::Own(shown)) => *shown,
                 // It stays beside ours, and is renewed by nobody.
                 Some(Presented::Made(_)) => return Err(Reason::LabelMismatch.into()),
                 None => return Err(Reason::ClientUnproved.into()),

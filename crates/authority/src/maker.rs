@@ -26,7 +26,7 @@ pub const MAKER_LIST_LEN_MAX: usize = 2 * 1024 * 1024;
 /// A certificate that was shown, and is one.
 pub(crate) enum Presented {
     /// Of ours.
-    Own(Shown),
+    Own(Box<Shown>),
     /// Of a maker's.
     Made(Box<Made>),
 }
@@ -86,7 +86,7 @@ impl Ra {
     /// Whose certificate it is that was shown: one of ours, or else one of a maker's.
     pub(crate) fn presented(&self, der: &[u8]) -> Result<Presented, Fault> {
         let refused = match self.shown(der) {
-            Ok(shown) => return Ok(Presented::Own(shown)),
+            Ok(shown) => return Ok(Presented::Own(Box::new(shown))),
             Err(fault) => fault,
         };
         // What is ours, and does not hold, is asked of nobody else.

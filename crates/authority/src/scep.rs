@@ -390,5 +390,5 @@ impl Talk<'_> {
 
 fn by_certificate(shown: &Shown) -> Result<Proved, Fault> {
     let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
-    Ok(Proved { device, certificate: Some(Presented::Own(shown.clone())), secret: None })
+    Ok(Proved { device, certificate: Some(Presented::Own(Box::new(shown.clone()))), secret: None })
 }

@@ -62,7 +62,7 @@ impl Asker {
     pub(super) fn proved(&self, device: DeviceId) -> Proved {
         let (certificate, secret) = match &self.proof {
             Proof::Secret { left, .. } => (None, Some(left.digest)),
-            Proof::Certificate(shown) => (Some(Presented::Own(shown.as_ref().clone())), None),
+            Proof::Certificate(shown) => (Some(Presented::Own(shown.clone())), None),
             Proof::Made(made) => (Some(Presented::Made(made.clone())), None),
             Proof::Appointed(_) => (None, None),
         };
@@ -151,7 +151,7 @@ impl Talk<'_> {
             Presented::Own(shown) => {
                 let device = shown.row.subject.device().ok_or(Reason::ClientUnknown)?.clone();
                 self.is_signed(&shown.read, algorithm, protection)?;
-                (device, Proof::Certificate(Box::new(shown)))
+                (device, Proof::Certificate(shown))
             }
             // Whether a list has it, or the maker revoked it, learns who has its key.
             Presented::Made(made) => {
