@@ -77,12 +77,27 @@ fn a_message_that_is_signed_with_a_makers_certificate_gets_one_of_here() {
     assert!(!done && said.contains("signerNotTrusted"), "{said}");
     let refused = said.split("Identifier: ").nth(1).unwrap_or_else(|| panic!("{said}"));
     let refused: String = refused.chars().take_while(char::is_ascii_hexdigit).collect();
-    // Another's key under the certificate of a device that is expected.
-    let ir = [&ir[..], &["-cert", "other.pem", "-key", "unlisted.key"]].concat();
-    let (done, said) = cmp(&ir);
-    assert!(!done, "{said}");
+    // A message of a device that is expected, which somebody altered on its way: its time is another one.
+    let nobody = format!("127.0.0.1:{}", port_of_its_own());
+    let draft = ["-cmd", "ir", "-newkey", "other-next.key", "-subject", "/", "-issuer", "/", "-certout", "none.pem"];
+    let kept = ["-reqout", "message", "-server", &nobody];
+    assert!(!cmp(&[&draft[..], &words(&other), &kept].concat()).0);
+    let whole = site.b.read("message");
+    let at = whole.windows(4).position(|four| four == b"\x18\x0f20").unwrap() + 15;
+    let mut altered = whole.clone();
+    altered[at] = if altered[at] == b'0' { b'1' } else { b'0' };
+    site.b.write("message", &altered);
+    let post = ["-H", "Content-Type: application/pkixcmp", "--data-binary", "@message", "/.well-known/cmp/p/devices"];
+    let said = String::from_utf8_lossy(&up.curl("http", &post).body).into_owned();
+    let (_, forged) = said.split_once("Identifier: ").unwrap_or_else(|| panic!("{said}"));
+    let forged: String = forged.chars().take_while(char::is_ascii_hexdigit).collect();
+    // As it was it is answered.
+    site.b.write("message", &whole);
+    let said = String::from_utf8_lossy(&up.curl("http", &post).body).into_owned();
+    assert!(!said.contains("Refused"), "{said}");
     up.down();
     site.why(&refused, "idevid-not-listed");
+    site.why(&forged, "protection-invalid");
     assert!(!site.b.dir.join("none.pem").exists());
     let said = site.b.ok(&["explain", &site.serial("thing-next.pem")]);
     assert!(said.contains("over CMP") && said.contains("of the maker acme"), "{said}");
