@@ -44,6 +44,7 @@ impl<'a> Way<'a> {
         let certificate = match &asker.proof {
             Proof::Secret { secret, .. } => return Ok(Self::Password((**secret).as_ref())),
             Proof::Certificate(shown) => &shown.read,
+            Proof::Made(made) => &made.read,
             // The key would be known to two.
             Proof::Appointed(_) => return Err(Reason::ClientUnproved),
         };
