@@ -74,15 +74,17 @@ fn tables_of_an_older_version_come_up_to_date() {
     let server = Postgres::new(&[]);
     let first = process(server.port, "km-1", None);
     drop(first.open());
-    let six = "acme_account, acme_order, acme_authorization, acme_nonce, acme_key";
+    let eight = "maker".to_owned();
+    let six = format!("{eight}, acme_account, acme_order, acme_authorization, acme_nonce, acme_key");
     let five = format!("{six}, cmp_exchange, cmp_secret");
     let four = format!("{five}, bundle_release, bundle, trusted_file");
     let three = format!("{four}, invitation");
     let two = format!("{three}, foreign_authority, foreign_intent, received");
-    for (version, tables) in [(6, six.to_owned()), (5, five), (4, four), (3, three), (2, two)] {
+    for (version, tables) in [(8, eight), (6, six), (5, five), (4, four), (3, three), (2, two)] {
         let tables = tables.split(", ").map(|table| format!("DROP TABLE cradle.{table};")).collect::<String>();
         let reference = "ALTER TABLE cradle.certificate ADD FOREIGN KEY (id) REFERENCES cradle.issuance (id);";
-        let older = format!("{tables} {reference} UPDATE cradle.schema_version SET value = {version}");
+        let column = "ALTER TABLE cradle.device DROP COLUMN idevid;";
+        let older = format!("{tables} {column} {reference} UPDATE cradle.schema_version SET value = {version}");
         server.client().batch_execute(&older).unwrap();
         let read = SqlStore::open_server_to_read(&at(server.port, "reader")).map(drop);
         assert_eq!(read, Err(OpenFault::Older(version)));

@@ -217,7 +217,7 @@ fn records_of_schema_2_come_up_to_date() {
            DROP TABLE bundle_release; DROP TABLE bundle; DROP TABLE trusted_file; \
            DROP TABLE cmp_exchange; DROP TABLE cmp_secret; \
            DROP TABLE acme_account; DROP TABLE acme_order; DROP TABLE acme_authorization; DROP TABLE acme_nonce; \
-           DROP TABLE acme_key",
+           DROP TABLE acme_key; DROP TABLE maker; DROP INDEX device_idevid; ALTER TABLE device DROP COLUMN idevid",
     );
     b.sql(if b.server.is_some() {
         "UPDATE schema_version SET value = 2"
