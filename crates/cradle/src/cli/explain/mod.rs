@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// Codes that no rule of [`Reason`] is behind: what they mean, and what to do.
-const CODES: [(&str, Exit, &str, &str); 48] = [
+const CODES: [(&str, Exit, &str, &str); 49] = [
     (
         "ocsp",
         Exit::Failed,
@@ -252,6 +252,12 @@ const BACKUPS: [(&str, Exit, &str, &str); 13] = [
         "have another operator order the mode first",
     ),
     ("operator-unknown", Exit::NotFound, "nobody of that name is an operator", "see `cradle operator list`"),
+    (
+        "site",
+        Exit::Failed,
+        "a device of a demonstration or a measurement asked for a certificate and got none",
+        "read the reason; `cradle explain IDENTIFIER` in its data directory says more",
+    ),
     ("token", Exit::Failed, "a token, or its URI, cannot be used", "each finding is printed with what to do"),
     (
         "operators-needed",
