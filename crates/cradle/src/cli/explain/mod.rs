@@ -64,6 +64,12 @@ const CODES: [(&str, Exit, &str, &str); 49] = [
     ("corrupt", Exit::Failed, "a record does not make sense", "run `cradle verify --deep`"),
     ("demo", Exit::Failed, "the demonstration met with something that must not be", "report it: SECURITY.md says how"),
     (
+        "site",
+        Exit::Failed,
+        "a device of a demonstration or a measurement asked for a certificate and got none",
+        "read the reason; `cradle explain IDENTIFIER` in its data directory says more",
+    ),
+    (
         "device",
         Exit::Usage,
         "these words name no device",
@@ -252,12 +258,6 @@ const BACKUPS: [(&str, Exit, &str, &str); 13] = [
         "have another operator order the mode first",
     ),
     ("operator-unknown", Exit::NotFound, "nobody of that name is an operator", "see `cradle operator list`"),
-    (
-        "site",
-        Exit::Failed,
-        "a device of a demonstration or a measurement asked for a certificate and got none",
-        "read the reason; `cradle explain IDENTIFIER` in its data directory says more",
-    ),
     ("token", Exit::Failed, "a token, or its URI, cannot be used", "each finding is printed with what to do"),
     (
         "operators-needed",
