@@ -108,7 +108,7 @@ fn each_module_reaches_what_the_table_of_callers_lets_it_call() {
                 }
             }
         }
-        assert_eq!(calls.len(), 7 * (41 + 7));
+        assert_eq!(calls.len(), 7 * (42 + 7));
         for (caller, subject, to, call) in calls {
             let expected = if callers.permit(*caller, subject) { Ok(b"hello".to_vec()) } else { Err(BusFault::Late) };
             assert_eq!(call.join().unwrap(), expected, "{caller} asks {to}: {subject}");
