@@ -9,6 +9,9 @@
     reason = "what cannot go on here has failed"
 )]
 
+#[path = "../matrix/accounts.rs"]
+#[allow(dead_code, reason = "the page is made elsewhere")]
+mod accounts;
 mod attacks;
 mod attest;
 mod certbot;
@@ -16,6 +19,7 @@ mod certbot;
 mod common;
 mod hand;
 mod lego;
+mod matrix;
 mod messages;
 mod names;
 mod site;

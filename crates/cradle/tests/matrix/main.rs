@@ -18,6 +18,7 @@ mod hand;
 #[path = "../site/mod.rs"]
 mod site;
 
+mod accounts;
 mod notices;
 mod page;
 mod scene;

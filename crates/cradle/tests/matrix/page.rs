@@ -1,5 +1,6 @@
 //! The table as a page.
 
+use crate::accounts;
 use crate::notices::Says;
 use crate::table::{Kind, Route, Verdict, Who, kind, verdict};
 use std::fmt::Write;
@@ -26,6 +27,14 @@ notice is signed with a secret. All that is refused is answered the same, and wh
 
 | what is said | status |
 |---|---|
+";
+
+/// What `acme::matrix` asks.
+const ACCOUNTS: &str = "
+Over ACME nobody shows a certificate: what a client has it has by its account, which a one-time secret bound to a device. The columns are what signs: *nothing*; *a key
+without an account*; the account's own, *under another label*; that of an account that has *ended*; that of *another* device's account; the account's *own*. Whatever is not named is the
+own account's.
+
 ";
 
 /// What tests of their own ask: `cmp::nested`, `cmp::vouched`.
@@ -88,6 +97,8 @@ pub fn page() -> String {
     page.push_str(&refused.map(|(name, _)| name).join(", "));
     page.push_str(", and what only a server says.\n");
     assert_eq!(kind(&Body::Nested(&[])), Kind::HandsOn);
+    page.push_str(ACCOUNTS);
+    page.push_str(&accounts::page());
     page.push_str(REGISTRARS);
     page.push_str(MAKERS);
     page.push_str(NOTICES);
