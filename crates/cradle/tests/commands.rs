@@ -355,6 +355,7 @@ fn devices_come_back_when_they_were_told() {
     assert!(enrolled["p99_us"].as_f64().unwrap() > 0.0 && each["p99_us"].as_f64().unwrap() > 0.0, "{said}");
     // Six of sixty if all tenths of the time were alike; the second that the answer took may move a few.
     assert_eq!(told["limit_per_s"], 6.0, "{said}");
+    assert!(told["measured_per_s"].as_f64().unwrap() < 30.0, "all were told one time: {said}");
     assert!(busiest["limit_per_s"].as_f64().unwrap() >= 1.0, "{said}");
     assert_eq!(std::fs::read_dir(&b.dir).unwrap().count(), 0);
 }

@@ -20,6 +20,7 @@ use crate::cli::Common;
 use crate::fault::Result;
 use crate::output::{Format, Output};
 use clap::Subcommand;
+use indicatif::ProgressBar;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -153,6 +154,10 @@ impl Said {
             Format::Human | Format::Csv => self.all.push(measurement),
         }
         Ok(())
+    }
+    /// How far it is, for work of minutes.
+    pub(crate) fn bar(&self, what: &'static str, len: usize) -> ProgressBar {
+        crate::progress::bar(self.out, what, u64::try_from(len).unwrap_or(u64::MAX))
     }
     pub(crate) fn doing(&self, what: &str) {
         if self.out.is_human() {

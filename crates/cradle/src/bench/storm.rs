@@ -9,6 +9,7 @@ use crate::site::{self, Asked, Certified, Identity, Proof, Site};
 use adapters::clock::{Stopwatch, SystemClock};
 use adapters::files;
 use adapters::process::terminate;
+use indicatif::ProgressBar;
 use model::contract::enrolment::AllowEnrolment;
 use model::contract::identity::{ImportList, ListFormat, ListImported};
 use model::mode::Order;
@@ -208,7 +209,12 @@ fn patiently(renewed: Option<&Identity>, ask: impl Fn(&Asked) -> Result<Certifie
 }
 
 /// What these do with the numbers below `count`, each in its turn, as many at once as there are clients.
-fn crowd(clients: u16, count: usize, one: impl Fn(usize) -> Result<Had> + Sync) -> Result<Vec<(usize, Had)>> {
+fn crowd(
+    clients: u16,
+    bar: &ProgressBar,
+    count: usize,
+    one: impl Fn(usize) -> Result<Had> + Sync,
+) -> Result<Vec<(usize, Had)>> {
     let next = AtomicUsize::new(0);
     let client = || -> Result<Vec<(usize, Had)>> {
         let mut all = Vec::new();
@@ -218,6 +224,7 @@ fn crowd(clients: u16, count: usize, one: impl Fn(usize) -> Result<Had> + Sync) 
                 return Ok(all);
             }
             all.push((n, one(n)?));
+            bar.inc(1);
         }
     };
     std::thread::scope(|scope| {
@@ -255,8 +262,9 @@ pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
 fn enrol(said: &mut Said, site: &Site, clients: u16, count: usize) -> Result<Vec<Had>> {
     said.doing(&format!("{count} devices enrol"));
     let watch = Stopwatch::start();
-    let enrolled =
-        crowd(clients, count, |n| patiently(None, |asked| site.enrol(Proof::Secret(&serial(n), &secret(n)), asked)))?;
+    let enrolled = crowd(clients, &said.bar("enrolling", count), count, |n| {
+        patiently(None, |asked| site.enrol(Proof::Secret(&serial(n), &secret(n)), asked))
+    })?;
     let rate = per_s(u64::try_from(count).unwrap_or(u64::MAX), watch.ns());
     let each = enrolled.iter().map(|(_, had)| had.took_ns).collect();
     said.say(Measurement::of("enrolled over EST with a secret", None, Some(rate)).with_durations(each))?;
@@ -278,7 +286,7 @@ fn renew(said: &mut Said, site: &Site, arguments: &Arguments, mut due: Vec<Had>)
     let takes = Duration::from_millis(last.due_ms.saturating_sub(first.due_ms));
     said.doing(&format!("they renew in {} s, for {} s", wait.as_secs(), takes.as_secs()));
     let planned = busiest(due.iter().map(|had| had.due_ms), 1000);
-    let renewed = crowd(arguments.clients, due.len(), |n| {
+    let renewed = crowd(arguments.clients, &said.bar("renewing", due.len()), due.len(), |n| {
         let old = due.get(n).ok_or_else(|| failed("there is no such device"))?;
         while let wait @ 1.. = old.due_ms.saturating_sub(SystemClock.now().ms()) {
             std::thread::park_timeout(Duration::from_millis(wait));

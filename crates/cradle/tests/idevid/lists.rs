@@ -72,6 +72,19 @@ fn a_maker_is_an_authority_and_is_replaced_explicitly() {
     acme.idevid("thing");
     let said = b.run(&["maker", "trust", "thing", "thing.pem"]);
     assert!(!said.status.success() && text(&said.stderr).contains("none of an authority"), "{said:?}");
+    // An authority that may not sign certificates, and one that may and is none.
+    for (ca, usage) in [("CA:TRUE", "cRLSign"), ("CA:FALSE", "keyCertSign,cRLSign")] {
+        let extensions = [format!("basicConstraints=critical,{ca}"), format!("keyUsage=critical,{usage}")];
+        let half =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Half"];
+        let more = ["-keyout", "half.key", "-out", "half.pem", "-addext", &extensions[0], "-addext", &extensions[1]];
+        foreign(&b.dir, "openssl", &[&half[..], &more].concat());
+        let said = b.run(&["maker", "trust", "half", "half.pem"]);
+        assert!(
+            !said.status.success() && text(&said.stderr).contains("none of an authority"),
+            "{ca} {usage}: {said:?}"
+        );
+    }
     let weak = [
         "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=Weak", "-keyout", "weak.key", "-out", "weak.pem",
     ];
