@@ -211,7 +211,7 @@ pub fn cmp_controls(octets: &[u8]) {
 
 /// CMP messages.
 pub fn cmp_message(octets: &[u8]) {
-    use ::wire::cmp::server::RequestTemplate;
+    use ::wire::cmp::server::{CrlStatus, RequestTemplate};
     use ::wire::cmp::{Body, Message, ProtectionAlgorithm, message, template};
     let Ok(read) = Message::decode(octets) else { return };
     assert_eq!(read.encode(), octets, "written otherwise");
@@ -245,6 +245,11 @@ pub fn cmp_message(octets: &[u8]) {
         for template in told.iter().filter_map(|item| RequestTemplate::read(item.info_value?).ok()) {
             let written = template.write().map(|der| RequestTemplate::read(&der));
             assert!(written.is_none_or(|again| again == Ok(template)));
+        }
+    }
+    if let Body::Genm(asked) = &read.body {
+        for lists in asked.iter().filter_map(|item| CrlStatus::read_all(item.info_value?).ok()) {
+            assert!((1..=16).contains(&lists.len()));
         }
     }
     let _ = read.header.sender.directory_name();

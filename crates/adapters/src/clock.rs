@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use model::UnixTime;
-use ports::{Clock, Entropy};
-use std::time::{SystemTime, UNIX_EPOCH};
+use ports::{Clock, Entropy, Pause};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,6 +16,16 @@ impl Clock for SystemClock {
         // A clock before 1970 is a clock that was never set; what needs the time will find it behind what is recorded.
         let ms = since.map(|d| d.as_millis()).unwrap_or_default();
         UnixTime::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+}
+
+impl Pause for SystemClock {
+    fn pause(&self, ms: u64) {
+        let watch = Stopwatch::start();
+        // A thread may be woken before its time.
+        while let left @ 1.. = ms.saturating_mul(1_000_000).saturating_sub(watch.ns()) {
+            std::thread::park_timeout(Duration::from_nanos(left));
+        }
     }
 }
 
@@ -32,8 +42,8 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// Measures how long something takes, unmoved by changes of the clock. For progress, records and benchmarks; nothing is
-/// decided on it.
+/// Measures how long something takes, unmoved by changes of the clock. For progress, records, benchmarks, pauses, and how long somebody's
+/// word is believed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(std::time::Instant);
 

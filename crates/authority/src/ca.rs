@@ -8,7 +8,7 @@ use model::{AuthorityName, Fault, ProfileName, Reason};
 use ports::keystore::{KeyFault, KeyUri, OFFLINE};
 use ports::store::AuthorityStore;
 use ports::store::authority::AuthorityRow;
-use ports::{Clock, Entropy, Keystore, Signer};
+use ports::{Clock, Entropy, Keystore, Pause, Signer};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use x509::{Certificate, KeyType};
@@ -20,6 +20,7 @@ pub struct Setting {
     pub store: Arc<dyn AuthorityStore>,
     pub keystore: Arc<dyn Keystore>,
     pub clock: Arc<dyn Clock>,
+    pub pause: Arc<dyn Pause>,
     pub entropy: Arc<dyn Entropy>,
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
     pub organization: String,

@@ -12,10 +12,10 @@ use model::contract::Subject;
 use model::contract::acme::{AnswerAcme, ReportSeen};
 use model::contract::authority::{
     AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
-    Verdict,
+    STANDING_LENT_MS, Verdict,
 };
 use model::contract::enrolment::{
-    AllowEnrolment, AnswerCmp, CaCertificates, CertifyServer, CurrentCrl, Enrol, ShowSealingKey,
+    AllowEnrolment, AnswerCmp, CRL_PART_LEN_MAX, CaCertificates, CertifyServer, CurrentCrl, Enrol, ShowSealingKey,
 };
 use model::contract::hierarchy::{
     CreateAuthority, ImportAuthority, InstallAuthority, LimitAuthority, RequestAuthority, RolloverAuthority,
@@ -150,7 +150,40 @@ impl Answering {
 }
 
 impl Service for Answering {
+    /// Who learns from an answer that a certificate is revoked may rely on that everywhere: whoever was lent km's word before asks again by
+    /// then.
     fn answer(&self, caller: &Caller, subject: Subject, body: &RawValue) -> Result<Box<RawValue>, Fault> {
+        if !says_what_is_revoked(subject) {
+            return self.answer_now(caller, subject, body);
+        }
+        let setting = self.authority.ra.setting();
+        let before = setting.store.revocation_edge()?;
+        let answer = self.answer_now(caller, subject, body);
+        if setting.store.revocation_edge().ok() != Some(before) {
+            setting.pause.pause(STANDING_LENT_MS);
+        }
+        answer
+    }
+}
+
+/// Whether an answer may say that something was revoked by what was asked.
+const fn says_what_is_revoked(subject: Subject) -> bool {
+    !matches!(
+        subject,
+        Subject::AuthorityCertify
+            | Subject::AuthorityOcsp
+            | Subject::AuthorityCrl
+            | Subject::AuthorityCurrentCrl
+            | Subject::AuthorityFilter
+            | Subject::AuthorityCaCertificates
+            | Subject::AuthoritySealingKey
+            | Subject::AuthorityDeposit
+            | Subject::AuthorityEntitle
+    )
+}
+
+impl Answering {
+    fn answer_now(&self, caller: &Caller, subject: Subject, body: &RawValue) -> Result<Box<RawValue>, Fault> {
         let km = &self.authority;
         match subject {
             Subject::AuthorityCertify => answer(body, |call: Certify| km.ra.admit(caller, &call)),
@@ -186,7 +219,13 @@ impl Service for Answering {
                 answer(body, |call: Revoke| km.ra.revoke(&call.serial, call.reason).map(|()| Done {}))
             }
             Subject::AuthorityRelease => answer(body, |call: Release| km.ra.release(&call.serial).map(|_| Done {})),
-            Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.ra.issue_crl(&call)),
+            Subject::AuthorityCrl => answer(body, |call: IssueCrl| {
+                let mut issued = km.ra.issue_crl(&call)?;
+                if issued.crl.as_ref().len() > CRL_PART_LEN_MAX {
+                    issued.crl = Vec::new().into();
+                }
+                Ok(issued)
+            }),
             Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
             Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),
             Subject::AuthorityEnrol => answer(body, |call: Enrol| Ok(km.ra.enrol(caller, &call))),

@@ -6,7 +6,7 @@ use issue::crl::DraftedCrl;
 use model::contract::authority::{CrlIssued, FilterIssued, IssueCrl, IssueFilter};
 use model::{Fault, Reason, UnixTime};
 use ports::store::AuthorityStore;
-use ports::store::authority::{CrlContents, CrlLine, CrlRow, CrlScope};
+use ports::store::authority::{CrlBase, CrlContents, CrlLine, CrlRow, CrlScope};
 use std::cell::RefCell;
 use wire::filter;
 use x509::crl::CrlEntry;
@@ -23,8 +23,8 @@ const PAGE: u32 = 4096;
 const SHARDS_MAX: u32 = 4096;
 
 impl Ra {
-    /// Makes a list of what an authority has revoked: all of it, a shard of it, or what changed since the last whole
-    /// list. Its lines are never held together.
+    /// Makes a list of what an authority has revoked: all of it, a shard of it, or what changed since the oldest whole
+    /// list that somebody may still go by. Its lines are never held together.
     ///
     /// # Errors
     /// [`Reason::IssuerUnknown`]; [`Reason::ClockBackwards`] if the last list is from later; [`Fault::Malformed`] if
@@ -53,7 +53,10 @@ impl Ra {
                     "there is no whole list yet that a difference could be to: make one with `cradle crl issue`",
                 ));
             }
-            (true, Some(last)) => Some(last),
+            // Where none holds any more, nobody goes by any; the last one does as well as another.
+            (true, Some(last)) => {
+                Some(store.crl_base(scope, this_update)?.unwrap_or(CrlBase { number: last.number, edge: last.edge }))
+            }
             (false, _) => None,
         };
         let never = UnixTime::from_s(0);

@@ -94,7 +94,7 @@ impl Ra {
         self.end_overdue();
         let edge = self.edge();
         let answer = |request: &Base64| self.answer_after(caller, request.as_ref(), edge).into();
-        Ok(OcspAnswered { responses: in_parallel(call.requests.iter().collect(), answer) })
+        Ok(OcspAnswered { responses: in_parallel(call.requests.iter().collect(), answer), edge: edge.ok() })
     }
 
     /// Answers one OCSP request; an error is an answer too.

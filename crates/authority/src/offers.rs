@@ -8,9 +8,10 @@ use crate::ra::Ra;
 use issue::profile::SubjectKind;
 use model::contract::authority::{Answer, CertifyRequest, Evidence, IssueCrl};
 use model::contract::enrolment::{
-    CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, ServerCertified, WhichAuthority,
+    CRL_PART_LEN_MAX, CaCertificates, CaCertificatesShown, CertifyServer, CurrentCrl, CurrentCrlShown, ServerCertified,
+    WhichAuthority,
 };
-use model::{Base64, Entity, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
+use model::{AuthorityName, Base64, Entity, Fault, Module, ProfileName, Reason, TransactionId, UnixTime};
 use ports::clock::random;
 use ports::directory::Caller;
 use ports::store::authority::{CrlRow, CrlScope};
@@ -24,6 +25,10 @@ use x509::oids;
 const SERVER_PROFILE: &str = "gateway";
 /// How soon after a list the next one is made, if something was revoked since: what is revoked at once is on one list.
 const CRL_EVERY_S: u64 = 10;
+/// A list that is so long in octets is made a second later, since all of them are kept: one of a million lines every five minutes. What changed
+/// is a short list.
+const CRL_LEN_PER_S: u64 = 128 * 1024;
+const NO_LIST: Fault = Fault::unavailable("no list");
 
 impl Ra {
     /// The certificates of an authority, for anybody.
@@ -54,27 +59,59 @@ impl Ra {
         Ok(CaCertificatesShown { chain, links, attributes: attributes.map(Into::into) })
     }
 
-    /// The list in force; a new one if there is none, half its time is over, or something was revoked since.
+    /// A part of the list in force, as long as a message may be.
+    ///
+    /// # Errors
+    /// [`Fault::Malformed`] if another list is in force by now than the one that was begun, or it is not so long; as
+    /// [`Self::list_in_force`].
     pub(crate) fn current_crl(&self, call: &CurrentCrl) -> Result<CurrentCrlShown, Fault> {
+        let scope = CrlScope { authority: self.cas().find(&call.authority)?.row().id, shard: call.shard };
+        let row = match call.from {
+            None => self.list_in_force(&call.authority, call.shard, call.delta)?,
+            Some(_) => self.last_list(scope, call.delta)?,
+        };
+        let begun = call.from.is_none_or(|from| from.number == row.number);
+        let offset = call.from.map_or(Ok(0), |from| usize::try_from(from.offset)).ok();
+        let rest = offset.and_then(|offset| row.der.get(offset..)).filter(|_| begun);
+        let rest = rest.ok_or(Fault::malformed("there is another list by now: begin with it"))?;
+        Ok(CurrentCrlShown {
+            crl: rest.get(..CRL_PART_LEN_MAX).unwrap_or(rest).to_vec().into(),
+            len: u64::try_from(row.der.len()).unwrap_or(u64::MAX),
+            number: row.number,
+            this_update: row.this_update,
+            next_update: row.next_update,
+        })
+    }
+
+    /// The list in force, or what changed since the oldest one that somebody may still go by; a new one if there is none, half its time is
+    /// over, or something was revoked since.
+    ///
+    /// # Errors
+    /// As [`Self::issue_crl`].
+    pub(crate) fn list_in_force(&self, authority: &AuthorityName, shard: u32, delta: bool) -> Result<CrlRow, Fault> {
         self.end_overdue();
-        let ca = self.cas().find(&call.authority)?;
-        let scope = CrlScope { authority: ca.row().id, shard: call.shard };
+        let scope = CrlScope { authority: self.cas().find(authority)?.row().id, shard };
         // Who asks while a list is made takes that one.
         let _one_at_a_time: MutexGuard<'_, ()> = self.listing().lock().unwrap_or_else(PoisonError::into_inner);
         let (store, now) = (&self.setting().store, self.now());
-        let last = store.crl(scope, false)?;
         let edge = store.revocation_edge()?;
-        let is_fit = last.as_ref().is_some_and(|last| !is_due(last, edge, now));
-        if !is_fit {
-            let made = self.issue_crl(&IssueCrl { authority: call.authority.clone(), shard: call.shard, delta: false });
-            // A list of a foreign authority, or under a clock that went back: the last one holds as long as it says.
-            if let (Err(fault), None) = (made, last.as_ref().filter(|last| now <= last.next_update)) {
-                return Err(fault);
-            }
+        let issue = |delta| self.issue_crl(&IssueCrl { authority: authority.clone(), shard, delta });
+        if delta && store.crl(scope, false)?.is_none() {
+            issue(false)?;
         }
-        let row = store.crl(scope, false)?.filter(|row| !row.der.is_empty()).ok_or(Fault::unavailable("no list"))?;
-        let CrlRow { der, number, this_update, next_update, .. } = row;
-        Ok(CurrentCrlShown { crl: der.into(), number, this_update, next_update })
+        let last = store.crl(scope, delta)?;
+        if last.as_ref().is_some_and(|last| !is_due(last, edge, now)) {
+            return last.filter(is_kept).ok_or(NO_LIST);
+        }
+        // A list of a foreign authority, or under a clock that went back: the last one holds as long as it says.
+        if let (Err(fault), None) = (issue(delta), last.filter(|last| now <= last.next_update)) {
+            return Err(fault);
+        }
+        self.last_list(scope, delta)
+    }
+
+    fn last_list(&self, scope: CrlScope, delta: bool) -> Result<CrlRow, Fault> {
+        self.setting().store.crl(scope, delta)?.filter(is_kept).ok_or(NO_LIST)
     }
 
     /// Certifies the key with which the gateway of a box serves TLS, for the names that the settings say.
@@ -133,5 +170,11 @@ pub(crate) fn certified(certificate: Base64, ca: &Ca) -> ServerCertified {
 fn is_due(last: &CrlRow, edge: u64, now: UnixTime) -> bool {
     let half = last.next_update.s().saturating_sub(last.this_update.s()) / 2;
     let age = now.s().saturating_sub(last.this_update.s());
-    age >= half || (last.edge != edge && age >= CRL_EVERY_S)
+    let len = u64::try_from(last.der.len()).unwrap_or(u64::MAX);
+    age >= half || (last.edge != edge && age >= CRL_EVERY_S.saturating_add(len / CRL_LEN_PER_S))
+}
+
+/// Of what is long out of date the octets may be gone.
+const fn is_kept(row: &CrlRow) -> bool {
+    !row.der.is_empty()
 }

@@ -20,7 +20,7 @@ use crate::offers::certified;
 use crate::ra::Ra;
 use issue::profile::Protocol;
 use model::contract::authority::Evidence;
-use model::contract::enrolment::{CurrentCrl, EnrolmentKind, ServerCertified, ShownSecret};
+use model::contract::enrolment::{EnrolmentKind, ServerCertified, ShownSecret};
 use model::contract::scep::{AnswerScep, ScepAnswered, ScepWish, request_info};
 use model::{Base64, Digest, Entity, EstLabel, Fault, Module, ProfileName, Reason, TransactionId};
 use ports::SecretReader;
@@ -383,8 +383,7 @@ impl Talk<'_> {
     /// `GetCRL`: all of the authority's.
     fn crl(&self, of: &[u8]) -> Result<Base64, Fault> {
         let (ca, _) = self.issuer(of)?;
-        let list = self.ra.current_crl(&CurrentCrl { authority: ca.row().name.clone(), shard: 0 })?;
-        Ok(list.crl)
+        Ok(self.ra.list_in_force(&ca.row().name, 0, false)?.der.into())
     }
 }
 

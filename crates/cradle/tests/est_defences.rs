@@ -401,6 +401,7 @@ mod server_name {
             store: store.clone(),
             keystore: Arc::new(keystore),
             clock: clock.clone(),
+            pause: clock.clone(),
             entropy: entropy.clone(),
             profiles,
             organization: "Example Devices".into(),

@@ -293,6 +293,96 @@ fn status_is_told_to_anybody_and_never_old() {
     assert!(text(&refused.stderr).contains("certificate revoked"), "{}", text(&refused.stderr));
 }
 
+/// What OpenSSL says of certificates with these lists: whether each is refused as revoked.
+fn revoked(site: &Site, lists: &[&str], certificates: &[&str]) -> Vec<bool> {
+    let soon = adapters::clock::SystemClock.now().plus_s(180).s().to_string();
+    let fixed = ["verify", "-attime", &soon, "-crl_check", "-extended_crl", "-use_deltas", "-CAfile", "chain.pem"];
+    let lists: Vec<_> = lists.iter().flat_map(|list| ["-CRLfile", list]).collect();
+    let judge = |certificate: &&str| {
+        let output = Command::new("openssl")
+            .args(fixed)
+            .args(&lists)
+            .arg(certificate)
+            .current_dir(&site.b.dir)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success() || said.contains("certificate revoked"), "{certificate}: {said}");
+        !output.status.success()
+    };
+    certificates.iter().map(judge).collect()
+}
+
+/// Fetches a list, and writes it as PEM.
+fn list(site: &Site, up: &Up<'_>, path: &str, file: &str) {
+    let got = up.curl("http", &[path]);
+    assert!(got.status == 200 && got.head.contains("application/pkix-crl"), "{path}: {}", got.head);
+    foreign(&site.b.dir, "openssl", &["crl", "-inform", "DER", "-in", "body", "-out", file]);
+}
+
+fn revoke(site: &Site, name: &str, reason: &str) {
+    site.b.ok(&["cert", "revoke", &site.serial(name), "--reason", reason, "--yes"]);
+}
+
+#[test]
+fn what_changed_is_had_where_the_whole_list_says_and_goes_with_every_list_that_still_holds() {
+    let mut site = Site::with("status-delta", |b| {
+        let path = b.data().join("profiles/ldevid.toml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        let point = "[extensions]\ncrl_distribution_point = \"http://a.example/crl/{authority}.crl\"";
+        std::fs::write(path, before.replace("[extensions]", point)).unwrap();
+    });
+    let all = ["a.pem", "b.pem", "c.pem"];
+    let secrets = ["SN000001", "SN000002", "SN000003"].map(|serial| (serial, site.secret(serial)));
+    let up = site.up();
+    for (name, (serial, secret)) in ["a", "b", "c"].into_iter().zip(&secrets) {
+        site.request(name, "/");
+        up.had(name, "simpleenroll", &["-u", &format!("{serial}:{secret}")]);
+    }
+    up.down();
+    revoke(&site, "b.pem", "certificate-hold");
+    // Before there is a whole list, one is made that the difference is to.
+    let up = site.up();
+    list(&site, &up, "/crl/factory-delta.crl", "no-change.pem");
+    list(&site, &up, "/crl/factory.crl", "first.pem");
+    up.down();
+    let said = foreign(&site.b.dir, "openssl", &["crl", "-in", "first.pem", "-noout", "-text"]);
+    let (_, freshest) = said.split_once("Freshest CRL").unwrap_or_else(|| panic!("{said}"));
+    assert!(freshest.contains("URI:http://a.example/crl/factory-delta.crl"), "{said}");
+    assert_eq!(revoked(&site, &["first.pem", "no-change.pem"], &all), [false, true, false]);
+    revoke(&site, "a.pem", "key-compromise");
+    site.b.ok(&["cert", "release", &site.serial("b.pem"), "--yes"]);
+    // A minute later there is another whole list, and what changed is still told to who has the first.
+    site.offset = Some("+60s");
+    let up = site.up();
+    list(&site, &up, "/crl/factory.crl", "second.pem");
+    list(&site, &up, "/crl/factory-delta.crl", "changes.pem");
+    assert_eq!(up.curl("http", &["/crl/nothing-delta.crl"]).status, 404);
+    up.down();
+    assert_eq!(revoked(&site, &["first.pem"], &all), [false, true, false]);
+    assert_eq!(revoked(&site, &["second.pem"], &all), [true, false, false]);
+    assert_eq!(revoked(&site, &["first.pem", "changes.pem"], &all), [true, false, false]);
+    assert_eq!(revoked(&site, &["second.pem", "changes.pem"], &all), [true, false, false]);
+}
+
+#[test]
+fn a_list_that_is_longer_than_a_message_is_told_whole() {
+    let site = Site::new("status-long");
+    site.b.ok(&["crl", "issue", "factory"]);
+    // As long as a list of 100 000 lines.
+    let octets = "ab".repeat(2_000_000);
+    let as_sql = match std::env::var_os("CRADLE_TEST_POSTGRES") {
+        Some(_) => "repeat('ab', 2000000)",
+        None => "replace(hex(zeroblob(1000000)), '00', 'abab')",
+    };
+    site.b.sql(&format!("UPDATE crl SET der = CAST({as_sql} AS BLOB)"));
+    let up = site.up();
+    let got = up.curl("http", &["/crl/factory.crl"]);
+    up.down();
+    assert_eq!((got.status, got.body.len()), (200, octets.len()));
+    assert!(got.body == octets.as_bytes());
+}
+
 /// The TCP sockets on which a process listens, as the kernel says.
 fn listening(pid: u32) -> usize {
     let said = foreign(std::path::Path::new("/"), "ss", &["-Hltnp"]);

@@ -8,6 +8,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> UnixTime;
 }
 
+/// Lets time pass.
+pub trait Pause: Send + Sync {
+    /// Comes back when at least so many milliseconds have passed.
+    fn pause(&self, ms: u64);
+}
+
 /// Gives random octets, fit for keys and nonces.
 pub trait Entropy: Send + Sync {
     /// Fills `out`. A source that has none ends the process: nothing safe can be done without it.

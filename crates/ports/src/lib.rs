@@ -27,7 +27,7 @@ pub mod store;
 pub mod vault;
 
 pub use bus::{Bus, BusFault, Handler};
-pub use clock::{Clock, Entropy};
+pub use clock::{Clock, Entropy, Pause};
 pub use directory::{Caller, Directory};
 pub use gate::Gate;
 pub use keymaker::KeyMaker;

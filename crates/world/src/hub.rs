@@ -4,7 +4,7 @@ use crate::dice::Dice;
 use crate::oracle::{Check, Oracle, Violation};
 use crate::sabotage::Sabotage;
 use model::UnixTime;
-use ports::Clock;
+use ports::{Clock, Pause};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -240,6 +240,12 @@ impl Hub {
     #[must_use]
     pub fn verdict(&self) -> Option<Violation> {
         locked(&self.verdict).clone()
+    }
+}
+
+impl Pause for Hub {
+    fn pause(&self, ms: u64) {
+        self.pass(ms);
     }
 }
 

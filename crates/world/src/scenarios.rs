@@ -7,7 +7,8 @@ use crate::template::{FACTORY, Template, name};
 use crate::world::{Plan, World};
 use model::contract::Subject;
 use model::contract::authority::{
-    Answer, Certify, CertifyRequest, Confirm, Confirmation, GrantOffer, IssueCrl, RevocationReason, Revoke, Verdict,
+    Answer, Certify, CertifyRequest, Confirm, Confirmation, GrantOffer, IssueCrl, RevocationReason, Revoke,
+    STANDING_LENT_MS, Verdict,
 };
 use ports::store::authority::Standing;
 use ports::{Clock, Link};
@@ -75,6 +76,29 @@ fn of_two_lists_that_are_made_at_once_none_is_older_than_the_one_before_it() {
     for moments in 1..=8 {
         check_list(moments);
     }
+}
+
+#[test]
+fn who_learns_that_a_certificate_is_revoked_learns_it_when_no_older_word_is_believed() {
+    let world = world(Again::default());
+    let (pm, ..) = world.process("pm").unwrap();
+    let request = world.fresh().unwrap();
+    let serial = certified(&pm, &request).to_string();
+    let took = |link: &Link, what: &dyn Fn(&Link)| {
+        let before = world.hub.elapsed_ms();
+        what(link);
+        world.hub.elapsed_ms() - before
+    };
+    let revoke = Revoke { serial, reason: RevocationReason::KeyCompromise };
+    let console = world.console().unwrap();
+    assert!(took(&console, &|link| drop(link.call(&revoke).unwrap())) >= STANDING_LENT_MS);
+    // Nothing is revoked by what is refused, nor by certifying.
+    assert!(took(&console, &|link| drop(link.call(&revoke).unwrap_err())) < STANDING_LENT_MS);
+    let request = world.fresh().unwrap();
+    assert!(took(&pm, &|link| _ = certified(link, &request)) < STANDING_LENT_MS);
+    let confirmation = Confirmation { transaction_id: request.transaction_id, verdict: Verdict::Rejected };
+    let decline = Confirm { confirmations: vec![confirmation] };
+    assert!(took(&pm, &|link| drop(link.call(&decline).unwrap())) >= STANDING_LENT_MS);
 }
 
 /// A certificate is declined and made anew; then the message that declined it comes again, to a km. How the new one

@@ -14,7 +14,7 @@ use model::{
 use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::authority::{
-    Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
+    Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent, CrlBase,
     CrlContents, CrlLine, CrlRow, CrlScope, EnrolmentDraft, Grant, IntentDraft, IntentOutcome, PendingDraft,
     PendingRow, RecordDraft, Registered, Replacement, Right, Standing,
 };
@@ -283,6 +283,7 @@ impl AuthorityStore for Seen {
         read fn revocation_edge() -> u64 = inner;
         read fn serials(authority: u64, now: UnixTime, after: u64, limit: u32) -> Vec<(u64, SerialNumber)> = inner;
         read fn crl(scope: CrlScope, delta: bool) -> Option<CrlRow> = inner;
+        read fn crl_base(scope: CrlScope, at: UnixTime) -> Option<CrlBase> = inner;
         read fn requests_waiting(now: UnixTime) -> Vec<PendingRow> = inner;
         read fn links(authority: u64) -> Vec<Vec<u8>> = inner;
         write fn intend(drafts: Vec<IntentDraft>) -> Vec<IntentOutcome> = intend_each;

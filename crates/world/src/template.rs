@@ -115,6 +115,7 @@ impl Template {
             store,
             keystore: Arc::new(ring),
             clock: hub.clone(),
+            pause: hub.clone(),
             entropy: Arc::clone(&entropy),
             profiles: profiles.clone(),
             organization: ORGANIZATION.to_owned(),

@@ -253,6 +253,7 @@ impl World {
                     store: store.clone(),
                     keystore: Arc::new(ring),
                     clock: self.hub.clone(),
+                    pause: self.hub.clone(),
                     entropy: self.entropy.clone(),
                     profiles: self.template.profiles.clone(),
                     organization: crate::template::ORGANIZATION.to_owned(),

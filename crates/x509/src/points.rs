@@ -131,6 +131,12 @@ impl PointName {
         Self::Full(uris.iter().map(|uri| GeneralName::Uri((*uri).to_owned())).collect())
     }
 
+    /// Reads a name that stands alone, under the `[0]` that it has in every structure; `None` if it is not well formed.
+    #[must_use]
+    pub fn decode(der: &[u8]) -> Option<Self> {
+        read::whole(der, VALUE_LEN_MAX, "DistributionPointName", Self::read).ok().flatten()
+    }
+
     fn write(&self, w: &mut Writer) {
         // The choice makes the tag explicit.
         w.explicit(0, |w| {

@@ -29,6 +29,12 @@ pub(crate) fn contents_len(at: UnixTime) -> usize {
 /// 2050-01-01T00:00:00Z, from which on times are spelled otherwise.
 const FIRST_OF_2050: UnixTime = UnixTime::from_s(2_524_608_000);
 
+/// Reads a `Time` that stands alone; `None` if it is none, or from before 1970. Source: RFC 5280 §4.1.2.5.
+#[must_use]
+pub fn decode_time(der: &[u8]) -> Option<UnixTime> {
+    read::inside(der, time).ok()
+}
+
 /// Reads a `Time`. Each year has one spelling only; times before 1970 are refused.
 pub(crate) fn time(reader: &mut SliceReader<'_>) -> Result<UnixTime> {
     let (tag, contents) = read::any(reader)?;

@@ -1,17 +1,22 @@
-//! `genm`: certificates of authorities, the root that follows, the list in force, what a request must look like.
+//! `genm`: certificates of authorities, the root that follows, the list in force, one that is newer, what a request must look like.
 //! Source: RFC 9810 §5.3.19, RFC 9483 §4.3.
 
 use super::answer::Said;
 use super::asker::Asker;
 use super::{No, Offer, Talk};
+use crate::ca::Ca;
 use const_oid::ObjectIdentifier;
 use issue::profile::Demands;
-use model::Entity;
-use model::contract::enrolment::CurrentCrl;
+use model::{AuthorityName, Entity};
+use std::sync::Arc;
 use wire::cmp::header::TypeAndValue;
 use wire::cmp::oids;
-use wire::cmp::server::{RequestTemplate, RootUpdate, write_certificates, write_root_update};
+use wire::cmp::server::{
+    CrlSource, CrlStatus, RequestTemplate, RootUpdate, write_certificates, write_lists, write_root_update,
+};
 use wire::cmp::status::FailureInfo;
+use x509::extension::GeneralName;
+use x509::points::PointName;
 
 /// What is told, by its type.
 pub(super) type General = (ObjectIdentifier, Option<Vec<u8>>);
@@ -26,6 +31,7 @@ impl Talk<'_> {
                 oids::ROOT_CA_CERT => told.push(self.root_update(offer, asked.info_value)?),
                 oids::CERT_REQ_TEMPLATE => told.push(self.request_template(asker, offer)),
                 oids::CURRENT_CRL => told.push(self.current_list(offer)?),
+                oids::CRL_STATUS_LIST => told.push(self.newer_lists(asked.info_value)?),
                 _ => {}
             }
         }
@@ -68,7 +74,55 @@ impl Talk<'_> {
 
     fn current_list(&self, offer: &Offer) -> Result<General, No> {
         let ca = self.ra.cas().for_profile(&offer.offered.profile)?;
-        let list = self.ra.current_crl(&CurrentCrl { authority: ca.row().name.clone(), shard: 0 })?;
-        Ok((oids::CURRENT_CRL, Some(list.crl.0)))
+        let list = self.ra.list_in_force(&ca.row().name, 0, false)?;
+        Ok((oids::CURRENT_CRL, Some(list.der)))
+    }
+
+    /// Of the lists that are named those that are newer than what the client has; nothing if none is.
+    fn newer_lists(&self, named: Option<&[u8]>) -> Result<General, No> {
+        let named = CrlStatus::read_all(named.unwrap_or_default())
+            .map_err(|_| No::malformed("it is not said which list is wanted", FailureInfo::BAD_DATA_FORMAT))?;
+        let mut lists = Vec::new();
+        for CrlStatus { source, this_update } in &named {
+            let (authority, shard) = self.list_of(source).ok_or(No::malformed(
+                "a list is wanted that is none of this installation's",
+                FailureInfo::BAD_REQUEST,
+            ))?;
+            let list = self.ra.list_in_force(&authority, shard, false)?;
+            if this_update.is_none_or(|known| known.s() < list.this_update.s()) {
+                lists.push(list.der);
+            }
+        }
+        Ok((oids::CRLS, (!lists.is_empty()).then(|| write_lists(&lists))))
+    }
+
+    /// Whose list it is, and of which shard; 0 is all of an authority's.
+    fn list_of(&self, source: &CrlSource) -> Option<(AuthorityName, u32)> {
+        let all = self.ra.cas().all();
+        let is_of = |ca: &Arc<Ca>, name: &GeneralName| match name {
+            GeneralName::Directory(name) => ca.certificate().is_some_and(|own| own.tbs().subject == *name),
+            _ => false,
+        };
+        match source {
+            CrlSource::Issuer(names) => {
+                let ca = all.iter().find(|ca| names.iter().any(|name| is_of(ca, name)))?;
+                Some((ca.row().name.clone(), 0))
+            }
+            CrlSource::Point(PointName::Full(names)) => {
+                let is_named = |uri: &str| names.iter().any(|name| matches!(name, GeneralName::Uri(it) if it == uri));
+                all.iter().find_map(|ca| {
+                    let name = &ca.row().name;
+                    let mut profiles =
+                        self.ra.setting().profiles.values().filter(|profile| profile.issuers().contains(name));
+                    let shard = profiles.find_map(|profile| {
+                        let shards = if profile.shards() > 1 { 1..=profile.shards() } else { 0..=0 };
+                        let uri = |shard: &u16| profile.distribution_point(name, *shard);
+                        shards.into_iter().find(|shard| uri(shard).is_some_and(|uri| is_named(&uri)))
+                    })?;
+                    Some((name.clone(), u32::from(shard)))
+                })
+            }
+            CrlSource::Point(PointName::Relative(_)) => None,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Workshop;
 use crate::config::{CmpConfig, GatewayConfig};
 use crate::fault::{Exit, Failure, Result, While};
+use adapters::clock::Stopwatch;
 use adapters::files;
 use adapters::http::serve::Service;
 use adapters::keystore::FileKeystore;
@@ -90,7 +91,8 @@ impl Door {
             }
         };
         let http = config.http.map(|address| {
-            let status = Status::new(Arc::clone(&km), Arc::clone(&self.clock));
+            let watch = Stopwatch::start();
+            let status = Status::new(Arc::clone(&km), Arc::clone(&self.clock), Box::new(move || watch.ms()));
             (address, with_scep(scep.as_ref(), self.with_cmp(&km, Arc::new(status))))
         });
         // The sockets of the one before are closed first: both have the same addresses.

@@ -261,6 +261,7 @@ impl Workshop {
             store: self.store.clone(),
             keystore: Arc::clone(&self.keys),
             clock: Arc::clone(&self.clock),
+            pause: Arc::new(SystemClock),
             entropy: Arc::clone(&self.entropy),
             profiles: profiles(&self.places)?,
             organization: self.config.organization.clone(),

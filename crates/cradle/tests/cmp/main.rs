@@ -15,6 +15,7 @@ mod central;
 mod common;
 mod hand;
 mod life;
+mod lists;
 mod nested;
 mod newer;
 mod registrar;

@@ -28,7 +28,14 @@ struct Question {
 enum Told {
     /// It asks, for itself and for others.
     Ask,
-    Answer(Result<Base64, Fault>),
+    Answer(Result<Answered, Fault>),
+}
+
+/// What km said to one question, and up to which word on the standing of certificates it knew then.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) response: Vec<u8>,
+    pub(super) edge: Option<u64>,
 }
 
 /// One at a time asks. When it ends, however that is, the next one does.
@@ -54,7 +61,7 @@ impl Together {
         &self,
         request: Vec<u8>,
         km: impl Fn(&AnswerOcsp) -> Result<OcspAnswered, Fault>,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Answered, Fault> {
         let (sender, told) = sync_channel(2);
         let is_mine = {
             let mut waiting = self.waiting();
@@ -67,7 +74,7 @@ impl Together {
         loop {
             match told.recv() {
                 Ok(Told::Ask) => self.ask_for_all(&km),
-                Ok(Told::Answer(answer)) => return answer.map(|answer| answer.0),
+                Ok(Told::Answer(answer)) => return answer,
                 Err(_) => return Err(Fault::unavailable("km gave no answer")),
             }
         }
@@ -83,10 +90,13 @@ impl Together {
         let (requests, senders): (Vec<_>, Vec<_>) = questions.into_iter().map(|one| (one.request, one.sender)).unzip();
         let answered = km(&AnswerOcsp { requests });
         drop(asking);
-        let mut responses = answered.map(|answered| answered.responses.into_iter());
+        let mut responses = answered.map(|answered| (answered.edge, answered.responses.into_iter()));
         for sender in senders {
             let answer = match &mut responses {
-                Ok(responses) => responses.next().ok_or_else(|| Fault::unavailable("km gave no answer")),
+                Ok((edge, responses)) => match responses.next() {
+                    Some(response) => Ok(Answered { response: response.0, edge: *edge }),
+                    None => Err(Fault::unavailable("km gave no answer")),
+                },
                 Err(fault) => Err(fault.clone()),
             };
             // Whoever went away is told nothing.
@@ -104,11 +114,11 @@ mod tests {
     use std::sync::{Arc, Barrier};
 
     /// What a thread ended with.
-    type Ended = std::thread::Result<Result<Vec<u8>, Fault>>;
+    type Ended = std::thread::Result<Result<Answered, Fault>>;
 
     /// Says to each request what it was.
     fn echo(call: &AnswerOcsp) -> OcspAnswered {
-        OcspAnswered { responses: call.requests.clone() }
+        OcspAnswered { responses: call.requests.clone(), edge: Some(1) }
     }
 
     /// The first question is with km until so many others have come; then km answers as `then` says. Gives what each was told, the first one
@@ -142,7 +152,7 @@ mod tests {
     #[test]
     fn who_comes_meanwhile_is_asked_for_together_and_each_has_its_own_answer() {
         let (told, messages) = crowd(60, |_, call| Ok(echo(call)));
-        let told: Vec<_> = told.into_iter().map(|one| one.unwrap().unwrap()).collect();
+        let told: Vec<_> = told.into_iter().map(|one| one.unwrap().unwrap().response).collect();
         assert_eq!(told, (0..=60).map(|n| vec![n]).collect::<Vec<_>>());
         assert_eq!(messages, 2);
     }
@@ -166,8 +176,9 @@ mod tests {
     }
     #[test]
     fn who_was_forgotten_is_told_so() {
-        let (told, _) =
-            crowd(2, |_, call| Ok(OcspAnswered { responses: call.requests.iter().skip(1).cloned().collect() }));
+        let (told, _) = crowd(2, |_, call| {
+            Ok(OcspAnswered { responses: call.requests.iter().skip(1).cloned().collect(), edge: None })
+        });
         assert_eq!(told.into_iter().filter(|one| one.as_ref().unwrap().is_err()).count(), 2);
     }
     #[test]

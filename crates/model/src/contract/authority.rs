@@ -286,7 +286,7 @@ pub struct IssueCrl {
     /// Which shard, counted from 1; 0: all certificates of the authority.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub shard: u32,
-    /// Whether it says only what changed since the last whole list.
+    /// Whether it says only what changed since the oldest whole list that somebody may still go by.
     #[serde(default, skip_serializing_if = "is_false")]
     pub delta: bool,
 }
@@ -296,7 +296,7 @@ pub(super) const fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_false(b: &bool) -> bool {
+pub(super) const fn is_false(b: &bool) -> bool {
     !*b
 }
 
@@ -304,7 +304,7 @@ const fn is_false(b: &bool) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrlIssued {
-    /// `CertificateList` in DER.
+    /// `CertificateList` in DER; empty if it is longer than [`CRL_PART_LEN_MAX`](super::enrolment::CRL_PART_LEN_MAX), the records have it.
     pub crl: Base64,
     /// Its `cRLNumber`.
     pub number: u64,
@@ -337,7 +337,15 @@ pub struct AnswerOcsp {
 pub struct OcspAnswered {
     /// `OCSPResponse` in DER, each; an error is a response too.
     pub responses: Vec<Base64>,
+    /// The last word on the standing of any certificate when km began to answer; absent if that cannot be read. What was said of issued
+    /// certificates stays true for as long as this stays the same, and may be said again for [`STANDING_LENT_MS`] without asking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<u64>,
 }
+
+/// How long km's word that nothing changed is believed, counted from before km was asked: nobody is told that a certificate is revoked before
+/// this has passed since that was recorded. Units: milliseconds.
+pub const STANDING_LENT_MS: u64 = 20;
 
 impl Call for AnswerOcsp {
     const SUBJECT: Subject = Subject::AuthorityOcsp;

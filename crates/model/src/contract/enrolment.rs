@@ -103,6 +103,9 @@ impl Call for CaCertificates {
     type Reply = CaCertificatesShown;
 }
 
+/// Most octets of a list in one message.
+pub const CRL_PART_LEN_MAX: usize = 2 * 1024 * 1024;
+
 /// Asks for the list of revoked certificates that is in force. km makes a new one if that is due.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,14 +115,32 @@ pub struct CurrentCrl {
     /// Which shard, counted from 1; 0: all certificates of the authority.
     #[serde(default, skip_serializing_if = "super::authority::is_zero")]
     pub shard: u32,
+    /// Whether it says only what changed since the oldest whole list that somebody may still go by.
+    #[serde(default, skip_serializing_if = "super::authority::is_false")]
+    pub delta: bool,
+    /// Where to go on in a list that is longer than a message; from the beginning of the newest if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<CrlPlace>,
+}
+
+/// A place in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrlPlace {
+    /// The list's `cRLNumber`. Another list is refused as malformed when this one is in force no more.
+    pub number: u64,
+    /// How many octets of it are known.
+    pub offset: u64,
 }
 
 /// The list in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CurrentCrlShown {
-    /// `CertificateList` in DER.
+    /// `CertificateList` in DER, from the place on that was asked for: at most [`CRL_PART_LEN_MAX`] octets.
     pub crl: Base64,
+    /// Length of all of it.
+    pub len: u64,
     /// Its `cRLNumber`.
     pub number: u64,
     /// When it was made.

@@ -105,6 +105,13 @@ pub trait AuthorityStore: MakerStore {
     /// [`StoreFault`]
     fn crl(&self, scope: CrlScope, delta: bool) -> Result<Option<CrlRow>, StoreFault>;
 
+    /// Of the whole lists of a scope that hold at `at`, the number of the first, and the last word that it takes into account: a
+    /// difference to it serves everybody who goes by one of them.
+    ///
+    /// # Errors
+    /// [`StoreFault`]
+    fn crl_base(&self, scope: CrlScope, at: UnixTime) -> Result<Option<CrlBase>, StoreFault>;
+
     /// Where a serial number of an authority stands.
     ///
     /// # Errors

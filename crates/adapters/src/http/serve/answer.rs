@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The body of an answer.
 pub enum Content {
     /// These octets.
     Octets(Vec<u8>),
+    /// These octets, which others are told too.
+    Shared(Arc<[u8]>),
     /// These octets, of which nothing is left in memory once they were sent.
     Secret(Zeroizing<Vec<u8>>),
     /// What comes from here, which is read while it is sent. One that says a length and ends before is broken off.

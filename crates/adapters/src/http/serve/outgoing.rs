@@ -22,6 +22,7 @@ impl Outgoing {
         match content {
             Content::Octets(octets) => Self::Octets(octets.into()),
             // What sends them shares them; the last one to let go wipes them.
+            Content::Shared(octets) => Self::Octets(Bytes::from_owner(octets)),
             Content::Secret(octets) => Self::Octets(Bytes::from_owner(octets)),
             Content::Stream { len, source } => Self::Stream { left: len, pieces: pieces(source) },
         }

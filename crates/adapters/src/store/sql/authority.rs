@@ -16,7 +16,7 @@ use ports::directory::Caller;
 use ports::keystore::KeyUri;
 use ports::store::AuthorityStore;
 use ports::store::authority::{
-    Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent,
+    Approval, ApprovalDraft, AuthorityLimits, AuthorityRow, CertificateFilter, CertificateRow, ClosedIntent, CrlBase,
     CrlContents, CrlLine, CrlRow, CrlScope, EnrolmentDraft, Grant, IntentDraft, IntentOutcome, Kept, PendingDraft,
     PendingRow, RecordDraft, Registered, Replacement, Right, Standing,
 };
@@ -241,6 +241,10 @@ impl AuthorityStore for SqlStore {
 
     fn crl(&self, scope: CrlScope, delta: bool) -> Result<Option<CrlRow>, StoreFault> {
         self.last_list(scope, delta)
+    }
+
+    fn crl_base(&self, scope: CrlScope, at: UnixTime) -> Result<Option<CrlBase>, StoreFault> {
+        self.first_whole_list(scope, at)
     }
 
     fn standing(&self, authority: u64, serial: &SerialNumber) -> Result<Standing, StoreFault> {

@@ -11,7 +11,7 @@ use model::audit::Event;
 use model::contract::authority::RevocationReason;
 use model::{Digest, Module, Reason, UnixTime};
 use ports::StoreFault;
-use ports::store::authority::{AuthorityRow, CrlContents, CrlLine, CrlRow, CrlScope, Standing};
+use ports::store::authority::{AuthorityRow, CrlBase, CrlContents, CrlLine, CrlRow, CrlScope, Standing};
 use x509::crl::RevokedCertificate;
 use x509::{SerialNumber, sha256};
 
@@ -151,6 +151,19 @@ impl SqlStore {
                     next_update: UnixTime::from_ms(row.get(4)?),
                     der: row.get::<Option<Vec<u8>>>(5)?.unwrap_or_default(),
                 })
+            })
+            .optional()
+        })
+    }
+
+    pub(super) fn first_whole_list(&self, scope: CrlScope, at: UnixTime) -> Result<Option<CrlBase>, StoreFault> {
+        self.read(|c| {
+            c.statement(
+                "SELECT number, edge FROM crl WHERE authority = ?1 AND shard = ?2 AND base IS NULL AND next_update >= ?3
+                 ORDER BY number LIMIT 1",
+            )?
+            .query_row((scope.authority, scope.shard, at.ms()), |row| {
+                Ok(CrlBase { number: row.get(0)?, edge: row.get(1)? })
             })
             .optional()
         })

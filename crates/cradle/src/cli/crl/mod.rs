@@ -72,7 +72,7 @@ struct Scope {
     /// Of one shard only, counted from 1.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
     shard: Option<u32>,
-    /// Only what changed since the last whole list.
+    /// Only what changed since the oldest whole list that still holds.
     #[arg(long)]
     delta: bool,
 }
@@ -119,7 +119,13 @@ fn issue(common: &Common, scope: &Scope, to: Option<&Path>) -> Result {
     let shard = scope.shard.unwrap_or(0);
     let title = title(authority, shard, scope.delta);
     let installation = opened(common, authority)?;
-    let made = installation.ask(&scope.call(authority.clone(), shard), &format!("signing the CRL of {title}"))?;
+    let mut made = installation.ask(&scope.call(authority.clone(), shard), &format!("signing the CRL of {title}"))?;
+    if made.crl.as_ref().is_empty() {
+        // It is longer than a message.
+        let store = &installation.workshop.store;
+        let scope_of = CrlScope { authority: authority_of(store, authority)?.id, shard };
+        made.crl = store.crl(scope_of, scope.delta)?.map(|row| row.der).unwrap_or_default().into();
+    }
     let text = pem::encode("X509 CRL", made.crl.as_ref());
     if let Some(path) = to {
         adapters::files::publish(path, text.as_bytes()).map_err(|e| {

@@ -277,6 +277,15 @@ pub struct CrlContents {
     pub expired_before: UnixTime,
 }
 
+/// What a list of differences begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrlBase {
+    /// The number of the whole list.
+    pub number: u64,
+    /// The last word that it takes into account.
+    pub edge: u64,
+}
+
 /// A line of a list of revoked certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrlLine {

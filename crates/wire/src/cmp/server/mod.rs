@@ -2,6 +2,7 @@
 
 pub mod central;
 mod control;
+mod crl_status;
 mod fault;
 mod general;
 mod nested;
@@ -9,6 +10,7 @@ mod path;
 mod request_template;
 
 pub use control::old_cert_id;
+pub use crl_status::{CrlSource, CrlStatus, write_lists};
 pub use fault::failure;
 pub use general::{RootUpdate, confirm_wait_time, write_certificates, write_root_update};
 pub use nested::{nested_messages, write_messages};
