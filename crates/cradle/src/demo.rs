@@ -154,7 +154,10 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         demo: true,
         store: servers.map(|servers| StoreConfig::at(servers.store.clone(), None, None)),
         bus: servers.map(|servers| BusConfig::at(servers.bus.clone())),
-        gateway: servers.is_none().then(|| site::door(&parse(network::PROFILE)?)).transpose()?,
+        gateway: Some(site::door(
+            &parse(network::PROFILE)?,
+            servers.map(|servers| servers.gateway).unwrap_or_default(),
+        )?),
     };
     let key_type = "p256".to_owned();
     let plan = Plan { settings, operator: operator.clone(), key_type, bare: false, token: None, passphrase: None };
@@ -167,9 +170,7 @@ fn make_installation(dir: &Path, operator: &OperatorName, servers: Option<&Serve
         let path = places.device_types().join(format!("{name}.toml"));
         files::write_new(&path, text.as_bytes()).map_err(|e| Failure::file(&path, &e))?;
     }
-    if servers.is_none() {
-        site::name_here(&places)?;
-    }
+    site::name_here(&places)?;
     let maker = Maker::begin(dir.join(REPOSITORY), &image(6), workshop.clock.now())?;
     workshop.config.follow = Some(followed::begin(&workshop, &followed::read_root(&maker.root())?, None)?);
     Ok((workshop, maker))

@@ -29,6 +29,8 @@ pub(crate) struct Servers {
     pub(crate) store: String,
     /// Where the broker is.
     pub(crate) bus: String,
+    /// The ports at which the gateway of the installation can listen, for HTTPS and HTTP: who asks it is in another process.
+    pub(crate) gateway: [u16; 2],
     // In the order in which they end: first who needs the others.
     up: Option<Guarded>,
     broker: Option<Guarded>,
@@ -58,8 +60,9 @@ impl Servers {
                 (store, Some(postgres))
             }
         };
-        let bus = format!("nats://127.0.0.1:{}", free_port()?);
-        Ok(Self { store, bus, up: None, broker: None, postgres, room })
+        let [bus, https, http] = free_ports()?;
+        let bus = format!("nats://127.0.0.1:{bus}");
+        Ok(Self { store, bus, gateway: [https, http], up: None, broker: None, postgres, room })
     }
 
     /// Starts the broker and the supervisor of an installation.
@@ -163,7 +166,7 @@ fn postgres(room: &Path) -> Result<(String, Guarded)> {
     let mut init = as_server(is_root, &programs.join("initdb"));
     init.arg("--pgdata").arg(&data).args(["--auth=trust", "--username=cradle", "--encoding=UTF8", "--locale=C"]);
     ran(&mut init, "making a database")?;
-    let port = free_port()?;
+    let [port] = free_ports()?;
     let mut words: Vec<OsString> = vec!["-D".into(), data.into(), "-p".into(), port.to_string().into()];
     words.extend(["-k".into(), room.as_os_str().to_owned()]);
     words.extend(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"].map(OsString::from));
@@ -219,9 +222,17 @@ fn postgres_programs() -> Result<PathBuf> {
     }
 }
 
-fn free_port() -> Result<u16> {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    Ok(free.map_err(|e| Failure::new(Exit::Unavailable, "listen", "no port is free").because(e))?.port())
+/// Ports on which nobody listens, all of them different.
+fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    let none = |e: std::io::Error| Failure::new(Exit::Unavailable, "listen", "no port is free").because(e);
+    let mut ports = [0; COUNT];
+    let mut held = Vec::with_capacity(COUNT);
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(none)?;
+        *port = listener.local_addr().map_err(none)?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn listens(port: u16) -> Result {

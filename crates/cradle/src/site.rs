@@ -28,14 +28,21 @@ fn failed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, "site", "a device at its site was not certified").because(why)
 }
 
-/// A gateway for this machine, with this profile under a label of its name.
-pub(crate) fn door(profile: &ProfileName) -> Result<GatewayConfig> {
-    let any = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+/// It is not there now, or has not what it needs: whoever asks again later may be answered.
+pub(crate) fn away(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Unavailable, "unavailable", "the gateway of the site does not answer")
+        .because(why)
+        .next("see its log, and ask again")
+}
+
+/// A gateway for this machine, with this profile under a label of its name; it listens on these ports for HTTPS and HTTP, on any if 0.
+pub(crate) fn door(profile: &ProfileName, [https, http]: [u16; 2]) -> Result<GatewayConfig> {
+    let here = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let label = profile.as_str().parse().map_err(failed)?;
     let est = BTreeMap::from([(label, LabelConfig::of(profile.clone()))]);
     Ok(GatewayConfig {
-        https: any,
-        http: any,
+        https: here(https),
+        http: here(http),
         names: vec!["site.internal".to_owned()],
         est,
         ..GatewayConfig::default()
@@ -130,6 +137,9 @@ impl Site {
     }
 
     /// Sends a request. What comes must be for its key, and lead to the root.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if nobody answers, or who answers cannot now: the same request may be sent again.
     fn certify(&self, operation: &str, proof: Proof<'_>, asked: &Asked) -> Result<Certified> {
         let root = self.above.last().ok_or_else(|| failed("the site has no root"))?;
         let (shown, fields) = match proof {
@@ -144,11 +154,13 @@ impl Site {
         let files = Files::showing(&self.url, &[root.der().to_vec()], shown.as_ref(), PATIENCE).map_err(failed)?;
         let sent = Some(("application/pkcs10", asked.text.as_bytes()));
         let reply = files.question(&Question { path: operation, fields: &fields, sent }, ANSWER_LEN_MAX);
-        let reply = reply.map_err(failed)?;
+        let reply = reply.map_err(away)?;
         let body: Vec<u8> = reply.body.iter().copied().filter(|octet| !octet.is_ascii_whitespace()).collect();
         let der = from_base64(&body).filter(|_| reply.status == 200);
-        let der =
-            der.ok_or_else(|| failed(format!("HTTP {}: {}", reply.status, String::from_utf8_lossy(&reply.body))))?;
+        let der = der.ok_or_else(|| {
+            let said = format!("HTTP {}: {}", reply.status, String::from_utf8_lossy(&reply.body));
+            if reply.status >= 500 { away(said) } else { failed(said) }
+        })?;
         let sent = certs_only::decode(&der).map_err(failed)?;
         let mine = sent.iter().filter_map(|der| Certificate::decode(der).ok());
         let mine = mine.into_iter().find(|one| one.tbs().subject_public_key == asked.public_key);

@@ -49,6 +49,21 @@ fn the_demonstration_does_what_it_says_and_runs_again() {
 }
 
 #[test]
+fn the_demonstration_does_the_same_in_processes_of_their_own() {
+    let b = Box_::empty("demo-apart");
+    let said = b.ok(&["demo", "--apart"]);
+    for line in [
+        "apart: cradle up ",
+        " network ",
+        "SN2000002 enrols over EST with the factory's certificate, and renews",
+        "a stranger asks over OCSP after the stolen one: revoked",
+        "24 of 28 boards certified",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+}
+
+#[test]
 fn the_demonstration_removes_only_its_own() {
     let b = Box_::empty("demo-own");
     std::fs::create_dir(b.dir.join("precious")).unwrap();

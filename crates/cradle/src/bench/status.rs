@@ -130,7 +130,7 @@ fn drive(address: SocketAddr, paths: &[String], arguments: &Arguments) -> Result
 /// The limit is the same server, with an answer that was one of those measured, always.
 pub(crate) fn run(said: &mut Said, arguments: &Arguments) -> Result {
     let profile = "ldevid".parse().map_err(failed)?;
-    let gateway = GatewayConfig { https: None, requests_per_s: site::UNBOUNDED, ..site::door(&profile)? };
+    let gateway = GatewayConfig { https: None, requests_per_s: site::UNBOUNDED, ..site::door(&profile, [0, 0])? };
     let rig = Rig::with_door(&arguments.dir, KeyType::P256, gateway)?;
     let paths = paths(&rig, arguments.certificates)?;
     let operator = "bench".parse().map_err(failed)?;

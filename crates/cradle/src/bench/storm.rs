@@ -71,7 +71,7 @@ fn serial(n: usize) -> String {
 fn make_box(data: &Path, arguments: &Arguments, devices: usize) -> Result<Vec<Vec<u8>>> {
     let places = Places::of(data);
     let (profile, operator) = (name::<ProfileName>(PROFILE)?, name("bench")?);
-    let gateway = Some(GatewayConfig { requests_per_s: site::UNBOUNDED, ..site::door(&profile)? });
+    let gateway = Some(GatewayConfig { requests_per_s: site::UNBOUNDED, ..site::door(&profile, [0, 0])? });
     let settings = Settings {
         organization: "Bench".into(),
         maker_pen: PEN,

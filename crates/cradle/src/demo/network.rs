@@ -4,7 +4,7 @@ use super::{Demo, parse};
 use crate::cli::ocsp::exchange_by;
 use crate::compose::Door;
 use crate::fault::{Exit, Failure, Result};
-use crate::site::{ANSWER_LEN_MAX, Asked, Identity, Proof, Site};
+use crate::site::{ANSWER_LEN_MAX, Asked, Identity, Proof, Site, away};
 use adapters::clock::Stopwatch;
 use adapters::http::{Files, PATIENCE, Question};
 use model::contract::enrolment::AllowEnrolment;
@@ -25,31 +25,58 @@ fn failed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, "demo", "the device at its site was not certified").because(why)
 }
 
+/// The gateway, as it listens.
+struct Listening {
+    https: SocketAddr,
+    http: SocketAddr,
+    // Open as long as this is there; where modules run apart, another process has it.
+    _door: Option<Door>,
+}
+
 impl Demo {
-    /// Gives the certificates of the device, and what the stranger was told. Where modules run apart nothing is done.
+    /// Gives the certificates of the device, and what the stranger was told.
     pub(super) fn network(&mut self, stolen: &str) -> Result<Value> {
-        if self.servers.is_some() {
-            return Ok(Value::Null);
-        }
         let watch = Stopwatch::start();
         self.order(Order::Stay(Mode::CertificateManagement))?;
-        let link = self.installation.supervisor.link(Module::Gateway)?;
-        let mut door = Door::new(&self.installation.workshop, &link)?;
-        door.open_now()?;
-        let [Some(https), Some(http)] = door.addresses() else { return Err(failed("the gateway does not listen")) };
-        let (first, second) = self.enrolled(https)?;
-        let http = format!("http://{http}");
-        let files = Files::below(&http, &[], PATIENCE).map_err(failed)?;
-        let number = SerialNumber::from_hex(stolen).ok_or_else(|| failed("the stolen one has no serial number"))?;
-        let told = exchange_by(&self.installation, number, false, |request| {
-            let question = Question { path: "ocsp", fields: "", sent: Some(("application/ocsp-request", &request)) };
-            files.question(&question, ANSWER_LEN_MAX).map(|reply| reply.body).map_err(failed)
-        })?;
-        drop(door);
+        let gateway = self.listening()?;
+        let (first, second) = self.enrolled(gateway.https)?;
+        let told = self.told(gateway.http, stolen)?;
+        drop(gateway);
         self.order(Order::Provision)?;
         self.step("network", watch, &format!("{SERIAL} enrols over EST with the factory's certificate, and renews"))?;
-        self.more(&format!("a stranger asks over OCSP after the stolen one: {}", told.said.status));
-        Ok(json!({ "enrolled": first.to_string(), "renewed": second.to_string(), "ocsp": told.said.status }))
+        self.more(&format!("a stranger asks over OCSP after the stolen one: {told}"));
+        Ok(json!({ "enrolled": first.to_string(), "renewed": second.to_string(), "ocsp": told }))
+    }
+
+    /// The gateway of this process; or that of its own, which listens where the settings say.
+    fn listening(&self) -> Result<Listening> {
+        let workshop = &self.installation.workshop;
+        let (door, addresses) = if self.servers.is_some() {
+            (None, workshop.config.gateway.as_ref().map(|gateway| [gateway.https, gateway.http]).unwrap_or_default())
+        } else {
+            let link = self.installation.supervisor.link(Module::Gateway)?;
+            let mut door = Door::new(workshop, &link)?;
+            door.open_now()?;
+            let addresses = door.addresses();
+            (Some(door), addresses)
+        };
+        let [Some(https), Some(http)] = addresses else { return Err(failed("the gateway does not listen")) };
+        Ok(Listening { https, http, _door: door })
+    }
+
+    /// What a stranger is told of a certificate.
+    fn told(&self, http: SocketAddr, serial: &str) -> Result<&'static str> {
+        let files = Files::below(&format!("http://{http}"), &[], PATIENCE).map_err(failed)?;
+        let number = SerialNumber::from_hex(serial).ok_or_else(|| failed("the stolen one has no serial number"))?;
+        let told = self.patiently(|| {
+            exchange_by(&self.installation, number, false, |request| {
+                let question =
+                    Question { path: "ocsp", fields: "", sent: Some(("application/ocsp-request", &request)) };
+                let reply = files.question(&question, ANSWER_LEN_MAX).map_err(away)?;
+                if reply.status == 200 { Ok(reply.body) } else { Err(away(format!("HTTP {}", reply.status))) }
+            })
+        })?;
+        Ok(told.said.status)
     }
 
     /// The first certificate of the site for the one of the factory, and the next one for the first.
@@ -61,13 +88,17 @@ impl Demo {
         let call = AllowEnrolment { subject, profile, until, secret: None, sealed: None };
         self.ask(&call, "allowing a device to enrol")?;
         let number = row.certificate.as_deref().and_then(SerialNumber::from_hex);
-        let own = number.map(|number| workshop.store.certificate(&number)).transpose()?.flatten();
+        let own =
+            self.patiently(|| Ok(number.map(|number| workshop.store.certificate(&number)).transpose()?.flatten()))?;
         let own = own.ok_or_else(|| failed("it has no certificate of the factory"))?;
-        let above = crate::cli::ca::chain_of(&workshop.store, &parse("factory")?)?;
+        let factory = parse("factory")?;
+        let above = self.patiently(|| crate::cli::ca::chain_of(&workshop.store, &factory))?;
         let site = Site::new(https.port(), &call.profile, &above, Arc::clone(&workshop.clock))?;
         let factory = Identity { chain: site.below_root(own.der), key };
-        let first = site.enrol(Proof::Identity(&factory), &Asked::new(None)?)?;
-        let second = site.renew(&first.identity, &Asked::new(Some(&first.identity))?)?;
+        let asked = Asked::new(None)?;
+        let first = self.patiently(|| site.enrol(Proof::Identity(&factory), &asked))?;
+        let asked = Asked::new(Some(&first.identity))?;
+        let second = self.patiently(|| site.renew(&first.identity, &asked))?;
         Ok((first.certificate.tbs().serial_number, second.certificate.tbs().serial_number))
     }
 }
