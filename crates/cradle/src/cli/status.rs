@@ -2,7 +2,7 @@
 
 use super::Common;
 use crate::fault::{Exit, Failure, Result};
-use crate::survey::{AuthorityNow, Counting, DAY_S, Finding, Horizon, Severity, Survey};
+use crate::survey::{AuthorityNow, Counting, DAY_S, Finding, Horizon, MakerNow, Severity, Survey};
 use adapters::clock::SystemClock;
 use model::UnixTime;
 use model::text::printable;
@@ -63,6 +63,10 @@ fn text(survey: &Survey) -> String {
     }
     if let Some(following) = &survey.following {
         line(&mut text, "following", &printable(&following.words(), 600));
+    }
+    if !survey.makers.is_empty() {
+        let words: Vec<_> = survey.makers.iter().map(MakerNow::words).collect();
+        line(&mut text, "makers", &words.join(", "));
     }
     if let Some(holder) = &survey.held_by {
         line(&mut text, "in use by", &format!("process {}: {}", holder.pid, holder.command));

@@ -72,13 +72,18 @@ fn audit(data: &Path, config: &Config, store: &SqlStore) -> Check {
 
 /// The findings of the status, by what they are about; what has none is in order.
 fn of_findings(survey: &Survey) -> Vec<Check> {
-    let about: [(&str, &[&str], &str); 7] = [
+    let about: [(&str, &[&str], &str); 8] = [
         ("clock", &["clock-ahead", "clock-behind"], "not behind the latest record, nor far ahead of it"),
         ("mode", &["mode-interrupted", "mode-missing"], "settled, or about to be"),
         ("quarantine", &["restored"], "not restored, or let go since"),
         ("high-water marks", &["marks-lost"], "they are there, as of the last backup"),
         ("intents", &["intents-open"], "none was left open"),
         ("lists of revoked certificates", &["crl-due", "crl-missing", "crl-overdue"], "none is overdue"),
+        (
+            "lists of makers",
+            &["maker-list-due", "maker-list-missing", "maker-list-overdue"],
+            "none is missing that is demanded, or ends within four days",
+        ),
         (
             "certificates of our own",
             &[

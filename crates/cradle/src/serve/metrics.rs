@@ -109,6 +109,10 @@ fn lists(registry: &mut Registry, survey: &Survey) {
     each("cradle_crl_age_seconds", "Age of the last list", &|list| now.since_ms(list.this_update) / 1000);
     each("cradle_crl_next_update_timestamp_seconds", "When the next list is due", &|list| list.next_update.s());
     each("cradle_crl_size_bytes", "Octets of the last list", &|list| list.octets);
+    let makers =
+        survey.makers.iter().filter_map(|maker| Some((vec![("maker", maker.name.clone())], maker.next_update?.s())));
+    let help = "When the last list of what a maker revoked ends";
+    gauges(registry, "cradle_maker_list_next_update_timestamp_seconds", help, makers);
 }
 
 fn expiry(registry: &mut Registry, survey: &Survey) {

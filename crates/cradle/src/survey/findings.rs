@@ -28,7 +28,7 @@ pub(crate) struct Finding {
 }
 
 /// All findings there are: code, what it means, what to do. `cradle explain` knows them.
-pub(crate) const FINDINGS: [(&str, &str, &str); 20] = [
+pub(crate) const FINDINGS: [(&str, &str, &str); 23] = [
     ("authority-expired", "an authority's certificate has expired", "make another with `cradle ca create`"),
     ("authority-expiring", "an authority's certificate expires soon", "make its successor with `cradle ca create`"),
     ("authority-unfinished", "the making of an authority was interrupted", "repeat `cradle ca create`"),
@@ -74,6 +74,21 @@ pub(crate) const FINDINGS: [(&str, &str, &str); 20] = [
         "the next mode in which the authority is awake closes them",
     ),
     (
+        "maker-list-due",
+        "a maker's list of revoked certificates ends soon",
+        "get the present one, then `cradle maker revoked MAKER LIST`",
+    ),
+    (
+        "maker-list-missing",
+        "there is no list of what a maker revoked, and nobody enrols with its certificates",
+        "`cradle maker revoked MAKER LIST`",
+    ),
+    (
+        "maker-list-overdue",
+        "a maker's list of revoked certificates has ended, and nobody enrols with its certificates",
+        "get the present one, then `cradle maker revoked MAKER LIST`",
+    ),
+    (
         "marks-lost",
         "the high-water marks are gone, or began anew after the last backup",
         "put them back, or take a backup: `cradle backup create FILE`",
@@ -86,7 +101,7 @@ pub(crate) const FINDINGS: [(&str, &str, &str); 20] = [
 /// A certificate that others depend on is replaced with care; a quarter of a year is not too long for it.
 const EXPIRING_S: u64 = 90 * DAY_S;
 /// A list is due so long before it is overdue: a long weekend.
-const CRL_DUE_S: u64 = 4 * DAY_S;
+pub(super) const CRL_DUE_S: u64 = 4 * DAY_S;
 /// Less room than this, or than a twentieth of the disk, is little; never more than `ROOM_PLENTY`.
 const ROOM_MIN: u64 = 256 * 1024 * 1024;
 const ROOM_PLENTY: u64 = 8 * 1024 * 1024 * 1024;
@@ -122,6 +137,7 @@ pub(super) fn of(survey: &Survey) -> Vec<Finding> {
     for (kind, holders) in [("module", &survey.modules), ("operator", &survey.operators)] {
         all.extend(holders.iter().filter_map(|holder| holder_finding(kind, holder, now)));
     }
+    all.extend(survey.makers.iter().filter_map(|maker| maker.finding(now)));
     all.extend(restored(survey));
     all.extend(lost_marks(survey));
     all.extend(mode(survey));
@@ -160,7 +176,7 @@ fn lost_marks(survey: &Survey) -> Option<Finding> {
     Some(Finding::new("marks-lost", severity, what).because(why).next(next))
 }
 
-fn days(from: UnixTime, to: UnixTime) -> u64 {
+pub(super) fn days(from: UnixTime, to: UnixTime) -> u64 {
     to.since_ms(from) / 1000 / DAY_S
 }
 
@@ -387,14 +403,14 @@ mod tests {
 
     #[test]
     fn every_finding_is_explained() {
-        let source = include_str!("findings.rs");
-        let made =
-            source.split("Finding::new(").filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+        let sources = [include_str!("findings.rs"), include_str!("following.rs"), include_str!("makers.rs")];
+        let made = sources.iter().flat_map(|source| source.split("Finding::new("));
+        let made = made.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
         let mut count = 0;
         for code in made.filter(|code| code.bytes().all(|c| c.is_ascii_lowercase() || c == b'-')) {
             assert!(FINDINGS.iter().any(|(known, ..)| *known == code), "{code}");
             count += 1;
         }
-        assert!(count >= 9, "{count}");
+        assert!(count >= 14, "{count}");
     }
 }

@@ -4,9 +4,11 @@
 
 mod findings;
 mod following;
+mod makers;
 mod moments;
 
 pub(crate) use findings::{FINDINGS, Finding, Severity, disk, of_marks};
+pub(crate) use makers::MakerNow;
 
 use crate::compose::{self, MODULE_AUTHORITY};
 use crate::config::{Config, Places};
@@ -75,6 +77,8 @@ pub(crate) struct Survey {
     /// How sm follows repositories by itself, if the settings want it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) following: Option<following::FollowingNow>,
+    /// Who made devices, and gave them a certificate that is proof here.
+    pub(crate) makers: Vec<MakerNow>,
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -295,6 +299,7 @@ impl Survey {
             disk: disk_now(data, config, totals),
             purgeable: purgeable(config, store, now, counted.is_some())?,
             following: following::following(config, store, now)?,
+            makers: makers::makers(store)?,
             findings: Vec::new(),
         };
         survey.findings = findings::of(&survey);

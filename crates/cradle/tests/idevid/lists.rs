@@ -1,7 +1,10 @@
 //! What an operator may say of makers, and what is not taken.
 
+use crate::common::Box_;
 use crate::maker::Maker;
 use crate::{foreign, text, works};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 #[test]
 fn lists_of_a_maker_go_forward_only() {
@@ -104,4 +107,55 @@ fn a_maker_is_an_authority_and_is_replaced_explicitly() {
     // What the records say of a maker is what the log tells.
     b.sql("UPDATE maker SET demanded = 0");
     assert!(b.fails(&["verify", "--deep"], 1, "records-disagree").contains("maker"));
+}
+
+/// The codes of what needs attention of a box with the clock so far ahead, and how it is about makers' lists.
+fn attention(b: &Box_, offset: &str) -> (Vec<String>, String) {
+    let said = |command: &str| -> serde_json::Value {
+        serde_json::from_slice(&b.command_at(offset, &[command, "-o", "json"]).output().unwrap().stdout).unwrap()
+    };
+    let (survey, examined) = (said("status"), said("doctor"));
+    let codes =
+        survey["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned());
+    let check =
+        examined["checks"].as_array().unwrap().iter().find(|check| check["check"] == "lists of makers").unwrap();
+    (codes.filter(|code| code.starts_with("maker")).collect(), check["state"].as_str().unwrap().to_owned())
+}
+
+/// What monitoring is told.
+fn metrics(b: &Box_) -> String {
+    let mut child = b.command(&["serve", "-o", "json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let metrics = foreign(&b.dir, "curl", &["-sS", &format!("{}/metrics", said["url"].as_str().unwrap())]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    metrics
+}
+
+#[test]
+fn the_end_of_a_makers_list_is_said_before() {
+    let (site, _acme) = works("idevid-crl-end");
+    let b = &site.b;
+    let is = |offset: &str, code: &str, state: &str| {
+        let (codes, check) = attention(b, offset);
+        assert_eq!((codes.concat().as_str(), check.as_str()), (code, state), "{offset}");
+    };
+    is("+25d", "", "ok");
+    is("+27d", "maker-list-due", "warn");
+    is("+31d", "maker-list-overdue", "fail");
+    let survey = b.json(&["status"]);
+    assert_eq!((&survey["makers"][0]["name"], &survey["makers"][0]["number"]), (&"acme".into(), &7.into()), "{survey}");
+    assert!(b.ok(&["status"]).contains("acme (list 7 until "));
+    let metrics = metrics(b);
+    assert!(metrics.contains("\ncradle_maker_list_next_update_timestamp_seconds{maker=\"acme\"} 1"), "{metrics}");
+    // One whose list was never given; one who makes none; one who is trusted no more.
+    let other = Maker::new(&b.dir, "other");
+    b.ok(&["maker", "trust", "other", &other.certificate()]);
+    is("+0d", "maker-list-missing", "fail");
+    b.ok(&["maker", "trust", "other", &other.certificate(), "--replace", "--without-list"]);
+    is("+0d", "", "ok");
+    b.ok(&["maker", "distrust", "acme"]);
+    is("+31d", "", "ok");
 }
