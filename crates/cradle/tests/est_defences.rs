@@ -216,6 +216,36 @@ fn a_secret_ends() {
 }
 
 #[test]
+fn a_second_enrolment_is_refused_for_what_was_used() {
+    let site = Site::new("est-second");
+    let by = |secret: &str| ["-u".to_owned(), format!("SN000001:{secret}")];
+    ["a", "b", "c"].into_iter().for_each(|name| site.request(name, "/"));
+    let mut refused = Vec::new();
+    // The secret leaves one grant, and is used with it.
+    let first = by(&site.secret("SN000001"));
+    let up = site.up();
+    up.had("a", "simpleenroll", &words(&first));
+    let mut no = |up: &site::Up<'_>, name: &str, shown: &[String], code| {
+        refused.push((up.ask(name, "simpleenroll", &words(shown)).refused(), code));
+    };
+    no(&up, "b", &first, "secret-used");
+    no(&up, "b", &shows("a"), "grant-spent");
+    up.down();
+    // A grant whose secret nobody showed is used with a certificate: that secret was not used, and opens nothing.
+    let second = by(&site.secret("SN000001"));
+    let up = site.up();
+    up.had("b", "simpleenroll", &words(&shows("a")));
+    no(&up, "c", &shows("a"), "grant-spent");
+    no(&up, "c", &second, "grant-spent");
+    no(&up, "c", &first, "secret-unknown");
+    // What was had is had again.
+    up.had("b", "simpleenroll", &words(&shows("a")));
+    up.down();
+    refused.iter().for_each(|(identifier, code)| site.why(identifier, code));
+    site.b.sound();
+}
+
+#[test]
 fn only_devices_that_stand_on_a_list_are_let_enrol() {
     let site = Site::new("est-allowed");
     let b = &site.b;
@@ -361,8 +391,9 @@ fn shard_of(site: &Site, name: &str) -> String {
     said.split("URI:http://a.example").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
-mod server_name {
-    //! A gateway that was taken over asks km for a certificate of another name.
+mod taken_over {
+    //! A module that was taken over asks km for what is not its own: the gateway for a certificate of another name, the console for one on
+    //! the word of the station.
     use super::*;
     use adapters::bus::LocalBus;
     use adapters::clock::{SystemClock, SystemEntropy};
@@ -371,20 +402,23 @@ mod server_name {
     use authority::{Authority, Est, Limits, Setting};
     use issue::Profile;
     use model::callers::{CALLERS_TOML, Callers};
-    use model::contract::Subject;
-    use model::contract::enrolment::{CertifyServer, ServerCertified};
-    use model::{Fault, Module, Reason};
+    use model::contract::Call;
+    use model::contract::authority::{Answer, Certify, CertifyRequest, Evidence};
+    use model::contract::enrolment::CertifyServer;
+    use model::{Fault, Module, Reason, TransactionId};
     use ports::directory::{Caller, Directory};
     use ports::link::Parts;
     use ports::{Link, Signer};
     use serde_json::value::RawValue;
     use std::collections::BTreeMap;
     use std::sync::Arc;
+    use wire::cmp::template::{Template, write_cert_request};
+    use x509::crmf::{ProofOfPossession, write_only};
     use x509::extension::{GeneralName, subject_alt_name};
     use x509::{KeyType, Name, csr};
 
-    /// km of a box whose gateway is `cm.internal`, asked to certify a server of these names.
-    fn ask(b: &Box_, names: &[GeneralName]) -> Result<usize, Fault> {
+    /// What km of a box whose gateway is `cm.internal` answers a module of that box.
+    fn ask<C: Call>(b: &Box_, module: Module, call: &C) -> Result<C::Reply, Fault> {
         let store = Arc::new(b.store());
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
         let passphrase = std::fs::read(b.data().join("secrets/passphrase")).unwrap();
@@ -421,14 +455,54 @@ mod server_name {
             audit: store,
             received: None,
         });
+        let body = RawValue::from_string(serde_json::to_string(call).unwrap()).unwrap();
+        let caller = Caller { module, instance };
+        let said = Arc::new(km.unwrap()).on(&link).answer(&caller, C::SUBJECT, &body)?;
+        Ok(serde_json::from_str(said.get()).unwrap())
+    }
+
+    /// What the gateway is answered that wants a certificate of a server of these names: how long its chain is.
+    fn server(b: &Box_, names: &[GeneralName]) -> Result<usize, Fault> {
         let key = MemoryKey::generate(KeyType::P256);
         let info = csr::write_info(&Name::write(&[]), key.public_key(), &[subject_alt_name(names, true)]);
         let request = csr::write_signed(&info, key.algorithm(), &key.sign(&info).unwrap());
-        let call = serde_json::to_string(&CertifyServer { request: request.into(), scep: None }).unwrap();
-        let body = RawValue::from_string(call).unwrap();
-        let caller = Caller { module: Module::Gateway, instance };
-        let said = Arc::new(km.unwrap()).on(&link).answer(&caller, Subject::AuthorityCertifyServer, &body)?;
-        Ok(serde_json::from_str::<ServerCertified>(said.get()).unwrap().chain.len())
+        let call = CertifyServer { request: request.into(), scep: None };
+        ask(b, Module::Gateway, &call).map(|certified| certified.chain.len())
+    }
+
+    /// What a module is answered that vouches for the key of a device of type `sensor`, which is expected.
+    fn vouched(b: &Box_, module: Module, serial: &str) -> Result<(), Fault> {
+        let key = MemoryKey::generate(KeyType::P256);
+        let template = Template { issuer: None, subject: None, public_key: key.public_key(), extensions: &[] };
+        let request = write_only(&write_cert_request(0, &template), &ProofOfPossession::RaVerified);
+        let now = ports::Clock::now(&SystemClock);
+        let request = CertifyRequest {
+            transaction_id: TransactionId::at(now, ports::clock::random(&SystemEntropy::default())),
+            subject: model::Entity::Device(format!("urn:dev:ops:32473-sensor-{serial}").parse().unwrap()),
+            profile: "idevid".parse().unwrap(),
+            evidence: Evidence::Crmf(request.into()),
+        };
+        match ask(b, module, &Certify { requests: vec![request] })?.answers.pop() {
+            Some(Answer::Issued { .. }) => Ok(()),
+            Some(Answer::Failed(fault)) => Err(fault),
+            None => panic!("no answer"),
+        }
+    }
+
+    #[test]
+    fn nobody_but_the_station_vouches_under_its_right() {
+        // Where keys are in a token, they are not in files.
+        if std::env::var_os("CRADLE_TEST_TOKEN").is_some() {
+            return;
+        }
+        let b = Box_::new("est-right");
+        b.device_type("sensor", "");
+        b.write("devices.csv", "serial,type\nSN000001,sensor\nSN000002,sensor\n");
+        b.ok(&["list", "import", "devices.csv"]);
+        b.ok(&["mode", "set", "certificate-management"]);
+        b.ok(&["station", "entitle", "sensor", "--quota", "9"]);
+        assert_eq!(vouched(&b, Module::Console, "SN000001"), Err(Fault::Refused(Reason::RightMissing)));
+        assert_eq!(vouched(&b, Module::Provisioning, "SN000002"), Ok(()));
     }
 
     #[test]
@@ -439,12 +513,12 @@ mod server_name {
         }
         let b = Box_::new("est-server-name");
         let dns = |name: &str| GeneralName::Dns(name.to_owned());
-        assert_eq!(ask(&b, &[dns("cm.internal")]), Ok(3), "itself, and two above it");
+        assert_eq!(server(&b, &[dns("cm.internal")]), Ok(3), "itself, and two above it");
         let refused = Err(Fault::Refused(Reason::NameMismatch));
-        assert_eq!(ask(&b, &[dns("console.internal")]), refused);
-        assert_eq!(ask(&b, &[dns("cm.internal"), dns("console.internal")]), refused);
-        assert_eq!(ask(&b, &[dns("cm.internal"), GeneralName::Uri("https://console.internal".into())]), refused);
-        assert_eq!(ask(&b, &[]), refused);
+        assert_eq!(server(&b, &[dns("console.internal")]), refused);
+        assert_eq!(server(&b, &[dns("cm.internal"), dns("console.internal")]), refused);
+        assert_eq!(server(&b, &[dns("cm.internal"), GeneralName::Uri("https://console.internal".into())]), refused);
+        assert_eq!(server(&b, &[]), refused);
     }
 }
 

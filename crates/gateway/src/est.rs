@@ -263,3 +263,34 @@ pub(crate) fn untold(fault: &Fault) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::UnixTime;
+
+    /// The status, and in how many seconds the client is told to come again.
+    #[track_caller]
+    fn check(answer: &Answer, status: u16, again: Option<&str>) {
+        assert_eq!((answer.status(), answer.field("retry-after")), (status, again));
+    }
+    fn no(fault: impl Into<Fault>) -> Answer {
+        refused(&fault.into(), TransactionId::at(UnixTime::from_s(1), [7; 10]))
+    }
+    fn had(renewal: Option<u64>) -> Answer {
+        renewed_after(Answer::empty(200), renewal)
+    }
+
+    #[rustfmt::skip]
+    mod cases {
+        use super::*;
+        #[test] fn who_waits_for_operators_comes_in_a_minute()   { check(&no(Reason::AwaitingApproval), 202, Some("60")); }
+        #[test] fn who_asks_too_often_comes_in_half_a_minute()   { check(&no(Reason::RateExceeded), 429, Some("30")); }
+        #[test] fn what_is_our_trouble_passes()                  { check(&no(Fault::unavailable("km")), 503, Some("30")); }
+        #[test] fn that_km_does_not_answer_passes()              { check(&untold(&Fault::unavailable("km")), 503, Some("30")); }
+        #[test] fn who_is_refused_is_refused_again()             { check(&no(Reason::GrantSpent), 403, None); }
+        #[test] fn what_is_not_there_will_not_be()               { check(&no(Reason::LabelUnknown), 404, None); }
+        #[test] fn a_certificate_says_when_it_is_to_be_renewed() { check(&had(Some(648_000)), 200, Some("648000")); }
+        #[test] fn one_that_has_no_time_says_nothing()           { check(&had(None), 200, None); }
+    }
+}

@@ -32,9 +32,11 @@ fn site(name: &str) -> Site {
     };
     profile("curve", r#""p256", "p384", "p521""#, "key-agreement", 0);
     profile("rsa", r#""rsa2048""#, "key-encipherment", 0);
+    profile("rsa-signs", r#""rsa2048""#, "content-commitment", 0);
     profile("watched", r#""p256""#, "key-agreement", 1);
     let settings = site.b.data().join("cradle.toml");
-    let labels = [("made", "ldevid"), ("curve", "curve"), ("rsa", "rsa"), ("watched", "watched")];
+    let labels =
+        [("made", "ldevid"), ("curve", "curve"), ("rsa", "rsa"), ("rsa-signs", "rsa-signs"), ("watched", "watched")];
     let labels =
         labels.map(|(label, profile)| format!("[gateway.cmp.{label}]\nprofile = \"{profile}\"\nserver_keys = true\n"));
     let before = std::fs::read_to_string(&settings).unwrap();
@@ -262,6 +264,7 @@ fn no_key_is_made_for_who_may_not_have_one() {
     let secret = site.secret("SN000001");
     let watched = allowed(&site, "SN000002", "watched");
     let curve = allowed(&site, "SN000003", "curve");
+    let rsa = allowed(&site, "SN000004", "rsa-signs");
     let registrar = Registrar::new(&site, "ra");
     appoint(&site, &[("vouched", "idevid", &[("ra-1", registrar.file(&site, "ra"))])]);
     let settings = site.b.data().join("cradle.toml");
@@ -309,6 +312,12 @@ fn no_key_is_made_for_who_may_not_have_one() {
     let signs_only = Talk::new(&up, MADE, by).ir_implicitly(&hand).taken().clone();
     let by_own = Shows::Certificate(&hand, &signs_only);
     refusals.push((refused(MADE, by_own, &Body::Kur(&any), "wrongIntegrity"), "key-unsendable"));
+    // The same of RSA, whose key could be encrypted for, and is not meant for it.
+    let hand = Hand { key: MemoryKey::open(&MemoryKey::generate_pkcs8(KeyType::Rsa(2048)).unwrap()).unwrap() };
+    let by_rsa = Shows::Secret { reference: "SN000004", secret: &rsa };
+    let signs_only = Talk::new(&up, "/.well-known/cmp/p/rsa-signs", by_rsa).ir_implicitly(&hand).taken().clone();
+    let by_own = Shows::Certificate(&hand, &signs_only);
+    refusals.push((refused(MADE, by_own, &Body::Cr(&any), "wrongIntegrity"), "key-unsendable"));
     // One that is revoked.
     let hand = Hand::new();
     let by_curve = Shows::Secret { reference: "SN000003", secret: &curve };

@@ -120,6 +120,7 @@ fn a_batch_is_answered_one_by_one_in_its_order() {
         assert!(got.is_protected);
     }
     let broken = Got::read(&answers[1]).refused("badMessageCheck");
+    assert_eq!(site.standing().len(), 2, "nothing was issued for what was altered");
     let unread = Got::read(&answers[3]);
     assert!(unread.body == 23 && unread.said.starts_with("badDataFormat") && !unread.is_protected, "{unread:?}");
     // Octet for octet again; the same messages in another batch; twice in one.
@@ -137,6 +138,39 @@ fn a_batch_is_answered_one_by_one_in_its_order() {
     site.why(&replayed, "replayed");
     again.iter().for_each(|identifier| site.why(identifier, "replayed"));
     assert_eq!(site.standing().len(), 3);
+    site.b.sound();
+}
+
+/// Refused for it: nonces of this octet for the batch and for two messages in it, and whether both of those have an identifier of their own.
+#[track_caller]
+fn twice(up: &Up<'_>, registrar: &Registrar, nonces: [u8; 3], has_own_id: bool, failure: &str) {
+    let [outer, nonces @ ..] = nonces.map(|octet| -> &'static [u8] { vec![octet; 16].leak() });
+    let talk = registrar.talk(up, DEVICES);
+    let id: &'static [u8] = talk.id.to_vec().leak();
+    let inner = nonces.map(|nonce| {
+        let tweak = |header: &mut wire::cmp::Header<'_>| {
+            header.sender_nonce = Some(nonce);
+            if !has_own_id && nonce == nonces[0] {
+                header.transaction_id = Some(id);
+            }
+        };
+        registrar.talk(up, DEVICES).message(&Body::Genm(Vec::new()), &tweak, None)
+    });
+    let body = write_messages(&inner);
+    let batch = talk.message(&Body::Nested(&body), &|header| header.sender_nonce = Some(outer), None);
+    said(up, DEVICES, &batch).malformed(failure);
+}
+
+#[test]
+fn messages_of_a_batch_have_identifiers_and_nonces_of_their_own() {
+    let site = site("cmp-nested-own");
+    let registrar = Registrar::new(&site, "ra");
+    appoint(&site, &[("handed", "ldevid", &[("ra-1", registrar.file(&site, "ra"))])]);
+    let up = site.up();
+    twice(&up, &registrar, [1, 2, 2], true, "badSenderNonce");
+    twice(&up, &registrar, [1, 1, 2], true, "badSenderNonce");
+    twice(&up, &registrar, [1, 2, 3], false, "transactionIdInUse");
+    up.down();
     site.b.sound();
 }
 

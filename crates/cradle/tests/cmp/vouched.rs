@@ -3,7 +3,7 @@
 use crate::common::foreign;
 use crate::hand::{AS_IT_IS, Got, Hand, Shows, Talk};
 use crate::newer::is_newer;
-use crate::registrar::{OTHER, PATH, Registrar, appoint, cert_request, entitle, made, now, site, vouched};
+use crate::registrar::{OTHER, PATH, Registrar, appoint, cert_request, entitle, made, now, site, unpacked, vouched};
 use crate::site::{Site, Up};
 use wire::cmp::header::TypeAndValue;
 use wire::cmp::server::RequestTemplate;
@@ -143,6 +143,39 @@ fn nobody_but_the_appointed_vouches() {
 }
 
 #[test]
+fn in_a_batch_a_word_counts_in_the_message_that_the_registration_authority_protects_itself() {
+    let site = site("cmp-vouched-batch");
+    let registrar = Registrar::new(&site, "ra");
+    appoint(&site, &[("vouched", "idevid", &[("ra-1", registrar.file(&site, "ra"))])]);
+    entitle(&site, "ra-1", "sensor", "9");
+    let allowed = site.b.json(&["device", "allow", "SN000011", "--profile", "idevid", "--secret"]);
+    let secret = allowed["secret"].as_str().unwrap();
+    let up = site.up();
+    let device = Shows::Secret { reference: "SN000011", secret };
+    let ir = |shows: Shows<'_>, request: &[u8]| Talk::new(&up, PATH, shows).message(&Body::Ir(request), AS_IT_IS, None);
+    // A device for itself, and for another; the registration authority; and the device with a proof of its own.
+    let own = Hand::new();
+    let batch = [
+        ir(device, &vouched(&Hand::new(), "SN000011")),
+        ir(device, &vouched(&Hand::new(), "SN000012")),
+        ir(registrar.shows(), &vouched(&Hand::new(), "SN000013")),
+        ir(device, &own.request()),
+    ];
+    let outer = registrar.batch(&up, PATH, &batch);
+    let answers = unpacked(&site, &outer, &up.post(PATH, &outer));
+    let got: Vec<_> = answers.iter().map(|answer| Got::read(answer)).collect();
+    let mut refusals = Refusals::default();
+    refusals.note(&got[0], "notAuthorized", "right-missing");
+    refusals.note(&got[1], "notAuthorized", "right-missing");
+    got[2].taken();
+    assert_eq!(&got[3].taken().tbs().subject_public_key, ports::Signer::public_key(&own.key));
+    assert_eq!((made(&site), used(&site, "ra-1")), (2, 1));
+    up.down();
+    refusals.check(&site);
+    site.b.sound();
+}
+
+#[test]
 fn it_vouches_for_what_is_registered_and_within_its_right_and_nothing_else() {
     let site = site("cmp-vouched-what");
     let secret = site.secret("SN000001");
@@ -245,8 +278,10 @@ fn a_device_proves_its_own_key_and_a_registration_authority_speaks_for_it_within
     refusals.check(&site);
     assert_eq!(used(&site, "ra-1"), 2);
     assert_eq!(site.standing().len(), 2);
-    let told = site.b.ok(&["explain", &certificate.tbs().serial_number.to_string()]);
-    assert!(told.contains("the word of the registration authority ra-1, and a proof by the key itself"), "{told}");
+    for one in [&certificate, &second] {
+        let told = site.b.ok(&["explain", &one.tbs().serial_number.to_string()]);
+        assert!(told.contains("the word of the registration authority ra-1, and a proof by the key itself"), "{told}");
+    }
     site.b.sound();
 }
 

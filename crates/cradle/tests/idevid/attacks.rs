@@ -64,6 +64,20 @@ fn the_same_name_with_another_key_is_another_maker() {
 }
 
 #[test]
+fn who_names_no_maker_is_a_stranger() {
+    let (site, _acme) = works("idevid-stranger");
+    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Thing"];
+    foreign(&site.b.dir, "openssl", &[&new[..], &["-keyout", "own.key", "-out", "own.pem"]].concat());
+    site.request("own-next", "/");
+    let up = site.up();
+    let refused = ask(&up, "own").refused();
+    up.down();
+    site.why(&refused, "client-unknown");
+    let said = site.b.ok(&["explain", &refused]);
+    assert!(!said.contains("names the maker"), "{said}");
+}
+
+#[test]
 fn a_maker_whom_nobody_trusts_any_more_proves_nothing() {
     let (site, acme) = works("idevid-distrusted");
     device(&site, &acme, "TH000001", "thing");
