@@ -57,3 +57,42 @@ impl Ra {
         Ok(Rights { of: rights, spoken_for })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{DeviceId, Entity, TransactionId, UnixTime};
+
+    const NOW: UnixTime = UnixTime::from_s(1_800_000_000);
+    /// How often the right of who asks was used.
+    const USED: u32 = 3;
+
+    /// Whether who asks speaks for devices; for a device of which type; whether the key is vouched for; whether this transaction has used
+    /// the right already. Then how often the right that is needed counts as used, if one is.
+    #[track_caller]
+    fn check(spoken_for: bool, kind: &str, vouched: bool, own_use: bool, expected: Result<Option<u32>, Reason>) {
+        let right = Right { id: 1, until: NOW, quota: 4, used: USED };
+        let rights = Rights { of: BTreeMap::from([("sensor".parse().unwrap(), right)]), spoken_for };
+        let device: DeviceId = format!("urn:dev:ops:32473-{kind}-SN000001").parse().unwrap();
+        let call = CertifyRequest {
+            transaction_id: TransactionId::at(NOW, [7; 10]),
+            subject: Entity::Device(device),
+            profile: "idevid".parse().unwrap(),
+            evidence: Evidence::Crmf(Vec::new().into()),
+        };
+        let needed = rights.needed(&call, vouched, own_use);
+        assert_eq!(needed.map(|right| right.map(|right| right.used)), expected);
+    }
+
+    #[rustfmt::skip]
+    mod cases {
+        use super::*;
+        #[test] fn a_proof_needs_no_right()                   { check(false, "sensor", false, false, Ok(None)); }
+        #[test] fn nor_where_there_is_none()                  { check(false, "relay", false, false, Ok(None)); }
+        #[test] fn a_word_needs_one()                         { check(false, "sensor", true, false, Ok(Some(USED))); }
+        #[test] fn a_word_for_another_type_is_refused()       { check(false, "relay", true, false, Err(Reason::RightMissing)); }
+        #[test] fn a_proof_that_is_handed_on_needs_one()      { check(true, "sensor", false, false, Ok(Some(USED))); }
+        #[test] fn one_of_another_type_is_refused()           { check(true, "relay", false, false, Err(Reason::RightMissing)); }
+        #[test] fn the_use_of_the_transaction_counts_not()    { check(true, "sensor", true, true, Ok(Some(USED - 1))); }
+    }
+}
