@@ -3,7 +3,8 @@
 use crate::conduct::Director;
 use crate::ddi::{self, Ddi, Settings};
 use crate::fault::DirectorFault;
-use adapters::http::serve::{Answer, Beneath, BodyLimits, Content, Head, Request, Service, Taking};
+use crate::route::{ImagePath, Route, UptanePath};
+use adapters::http::serve::{Answer, Beneath, BodyLimits, Content, Head, Request, RequestBody, Service, Taking};
 use model::DeviceId;
 use ports::{Clock, Entropy};
 use std::fmt;
@@ -55,85 +56,33 @@ pub fn device_of(certificate: &[u8]) -> Option<DeviceId> {
     }
 }
 
-/// What stands behind the name of a device in a path.
-enum Asked<'a> {
-    File(&'a str),
-    Nonce,
-    Manifest,
-    Report,
-}
-
-fn asked<'a>(head: &'a Head, rest: &'a str) -> Option<Asked<'a>> {
-    match (head.method(), rest) {
-        ("GET", "nonce") => Some(Asked::Nonce),
-        ("POST", "manifest") => Some(Asked::Manifest),
-        ("POST", "report") => Some(Asked::Report),
-        ("GET" | "HEAD", rest) => rest.strip_prefix("metadata/").map(Asked::File),
-        _ => None,
-    }
-}
-
 impl Service for Serving {
     fn limits(&self, head: &Head) -> BodyLimits {
-        if let Some(limits) = ddi::limits(head, &self.ddi) {
-            return limits;
-        }
-        let is_sealed = ["/manifest", "/report"].iter().any(|end| head.path().ends_with(end));
-        match head.method() == "POST" && is_sealed {
-            true => BodyLimits {
+        match Route::of(head.method(), head.path(), &self.ddi.tenant) {
+            Some(Route::Ddi(room)) => ddi::limits(head.method(), room.asked),
+            Some(Route::Uptane { asked: Some(UptanePath::Manifest | UptanePath::Report), .. }) => BodyLimits {
                 len_max: u64::try_from(SEALED_LEN_MAX).unwrap_or(u64::MAX),
                 within: MANIFEST_WITHIN,
                 taking: Taking::Whole,
             },
-            false => BodyLimits::NONE,
+            Some(Route::Images(_) | Route::Uptane { .. }) | None => BodyLimits::NONE,
         }
     }
 
     fn answer(&self, request: &mut Request) -> Answer {
         let Request { head, body } = request;
-        // Images are for whoever was let in, and mean nothing without what is said of them.
-        if let Some(path) = head.path().strip_prefix("/images/") {
-            return self.image(head, path);
-        }
         let device = head.peer().certificate.as_deref().and_then(device_of);
-        let (director, images) = (self.director.as_ref(), self.images.as_ref());
-        let (entropy, now) = (self.entropy.as_ref(), self.clock.now());
-        let ddi = Ddi { settings: &self.ddi, director, images, entropy, now };
-        if let Some(answered) = ddi.answer(head, body, device.as_ref()) {
-            return answered.unwrap_or_else(|fault| refusal(&fault));
-        }
-        let Some((name, rest)) = head.path().strip_prefix("/director/").and_then(|path| path.split_once('/')) else {
-            return Answer::text(404, "There are /images/, /director/DEVICE/ and /TENANT/controller/v1/DEVICE.");
-        };
-        let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
-        // As it is, or with the `%` in it encoded again.
-        let written = device.to_string();
-        if name != written && name != written.replace('%', "%25") {
-            return Answer::text(403, "Your certificate names another device.");
-        }
-        let said = match asked(head, rest) {
-            None => return Answer::text(404, "There are metadata/, nonce, manifest and report."),
-            Some(Asked::File(file)) => self.director.file(&device, file, now),
-            Some(Asked::Nonce) => self
-                .director
-                .ask(&device, self.entropy.as_ref(), now)
-                .map(|(nonce, number)| self.said(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n"))),
-            Some(sealed @ (Asked::Manifest | Asked::Report)) => {
-                let mut octets = Vec::new();
-                if body.read_to_end(&mut octets).is_err() {
-                    return Answer::text(400, "What was announced did not come.");
-                }
-                let number = match sealed {
-                    Asked::Report => self.director.report(&device, &octets, now),
-                    _ => self.director.manifest(&device, &octets, now),
-                };
-                number.map(|number| self.said(format!("{{\"number\":{number}}}\n")))
+        match Route::of(head.method(), head.path(), &self.ddi.tenant) {
+            // Images are for whoever was let in, and mean nothing without what is said of them.
+            Some(Route::Images(asked)) => self.image(head, asked),
+            Some(Route::Ddi(room)) => {
+                let (director, images) = (self.director.as_ref(), self.images.as_ref());
+                let (entropy, now) = (self.entropy.as_ref(), self.clock.now());
+                let ddi = Ddi { director, images, sleep_s: self.ddi.sleep_s, entropy, now };
+                ddi.answer(head, body, device.as_ref(), room).unwrap_or_else(|fault| refusal(&fault))
             }
-        };
-        match said {
-            Ok(Some(octets)) => Answer::new(200, JSON, Content::Octets(octets)).with("cache-control", "no-store"),
-            Ok(None) => Answer::text(404, "There is no such file."),
-            Err(fault) => refusal(&fault),
+            Some(Route::Uptane { device: name, asked }) => self.uptane(body, device.as_ref(), name, asked),
+            None => Answer::text(404, "There are /images/, /director/DEVICE/ and /TENANT/controller/v1/DEVICE."),
         }
     }
 }
@@ -144,11 +93,52 @@ impl Serving {
         Some(self.director.privacy.answer(answer.into_bytes()))
     }
 
-    fn image(&self, head: &Head, path: &str) -> Answer {
-        let media_type = match path.split_once('/') {
-            Some(("metadata", _)) => JSON,
-            Some(("targets", _)) => OCTETS,
-            _ => return Answer::text(404, "There are metadata/ and targets/."),
+    /// Answers the device that the certificate names, if `name` is that of its room.
+    fn uptane(
+        &self,
+        body: &mut RequestBody,
+        device: Option<&DeviceId>,
+        name: &str,
+        asked: Option<UptanePath<'_>>,
+    ) -> Answer {
+        let now = self.clock.now();
+        let Some(device) = device else { return Answer::text(403, "Your certificate names no device.") };
+        // As it is, or with the `%` in it encoded again.
+        let written = device.to_string();
+        if name != written && name != written.replace('%', "%25") {
+            return Answer::text(403, "Your certificate names another device.");
+        }
+        let said = match asked {
+            None => return Answer::text(404, "There are metadata/, nonce, manifest and report."),
+            Some(UptanePath::File(file)) => self.director.file(device, file, now),
+            Some(UptanePath::Nonce) => self
+                .director
+                .ask(device, self.entropy.as_ref(), now)
+                .map(|(nonce, number)| self.said(format!("{{\"nonce\":\"{nonce}\",\"number\":{number}}}\n"))),
+            Some(sealed @ (UptanePath::Manifest | UptanePath::Report)) => {
+                let mut octets = Vec::new();
+                if body.read_to_end(&mut octets).is_err() {
+                    return Answer::text(400, "What was announced did not come.");
+                }
+                let number = match sealed {
+                    UptanePath::Report => self.director.report(device, &octets, now),
+                    _ => self.director.manifest(device, &octets, now),
+                };
+                number.map(|number| self.said(format!("{{\"number\":{number}}}\n")))
+            }
+        };
+        match said {
+            Ok(Some(octets)) => Answer::new(200, JSON, Content::Octets(octets)).with("cache-control", "no-store"),
+            Ok(None) => Answer::text(404, "There is no such file."),
+            Err(fault) => refusal(&fault),
+        }
+    }
+
+    fn image(&self, head: &Head, asked: Option<ImagePath<'_>>) -> Answer {
+        let (path, media_type) = match asked {
+            Some(ImagePath::Metadata(path)) => (path, JSON),
+            Some(ImagePath::Target(path)) => (path, OCTETS),
+            None => return Answer::text(404, "There are metadata/ and targets/."),
         };
         match &self.images {
             Some(images) => images.answer(head, path, media_type),

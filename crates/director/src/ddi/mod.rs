@@ -12,7 +12,7 @@ mod side;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "what cannot go on here has failed")]
 mod tests;
 
-pub use serve::{SLEEP_S_MAX, Settings};
+pub use serve::{DdiPath, Room, SLEEP_S_MAX, Settings};
 pub use side::{Account, Claim};
 
 pub(crate) use conduct::{claims_of, failed_no_more};

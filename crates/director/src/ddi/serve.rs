@@ -35,19 +35,46 @@ pub struct Settings {
 }
 
 /// What stands behind the name of a device in a path.
-#[derive(Clone, Copy)]
-enum Asked<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DdiPath<'a> {
+    /// Nothing: the device's own resource.
     Root,
+    /// `configData`
     ConfigData,
+    /// `deploymentBase/N`
     Deployment(u32),
+    /// `deploymentBase/N/feedback`
     DeploymentFeedback(u32),
+    /// `cancelAction/N`
     Cancel(u32),
+    /// `cancelAction/N/feedback`
     CancelFeedback(u32),
+    /// `installedBase/N`
     Installed(u32),
+    /// `artifacts/SHA-256`
     Artifact(&'a str),
 }
 
-impl<'a> Asked<'a> {
+/// What belongs to one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room<'a> {
+    /// The path up to the name of the device.
+    pub path: &'a str,
+    /// The device, as it is written there.
+    pub device: &'a str,
+    /// What is asked for; `None` if there is nothing.
+    pub asked: Option<DdiPath<'a>>,
+}
+
+impl<'a> Room<'a> {
+    /// Whose room a path leads to, and to what in it; `None` if it is no path of this interface, or of another tenant.
+    pub(crate) fn of(path: &'a str, tenant: &Name) -> Option<Self> {
+        let (room, device, rest) = split(path, tenant)?;
+        Some(Self { path: room, device, asked: DdiPath::of(rest) })
+    }
+}
+
+impl<'a> DdiPath<'a> {
     fn of(rest: Option<&'a str>) -> Option<Self> {
         let Some(rest) = rest else { return Some(Self::Root) };
         let mut names = rest.split('/');
@@ -90,55 +117,55 @@ fn split<'a>(path: &'a str, tenant: &Name) -> Option<(&'a str, &'a str, Option<&
     path.get(..room).map(|room| (room, device, rest))
 }
 
-/// What a body may be; `None` if the path is none of DDI.
-pub(crate) fn limits(head: &Head, settings: &Settings) -> Option<BodyLimits> {
-    let (_, _, rest) = split(head.path(), &settings.tenant)?;
-    let len_max = match (Asked::of(rest), head.method()) {
-        (Some(Asked::ConfigData), "PUT") => CONFIG_LEN_MAX,
-        (Some(Asked::DeploymentFeedback(_) | Asked::CancelFeedback(_)), "POST") => FEEDBACK_LEN_MAX,
-        _ => return Some(BodyLimits::NONE),
+/// What a body may be.
+pub(crate) fn limits(method: &str, asked: Option<DdiPath<'_>>) -> BodyLimits {
+    let len_max = match (asked, method) {
+        (Some(DdiPath::ConfigData), "PUT") => CONFIG_LEN_MAX,
+        (Some(DdiPath::DeploymentFeedback(_) | DdiPath::CancelFeedback(_)), "POST") => FEEDBACK_LEN_MAX,
+        _ => return BodyLimits::NONE,
     };
-    Some(BodyLimits { len_max, within: SAID_WITHIN, taking: Taking::Whole })
+    BodyLimits { len_max, within: SAID_WITHIN, taking: Taking::Whole }
 }
 
 /// What answers a device over DDI.
 pub(crate) struct Ddi<'a> {
-    pub(crate) settings: &'a Settings,
     pub(crate) director: &'a Director,
     pub(crate) images: Option<&'a Beneath>,
+    /// After how many seconds a device is to ask again.
+    pub(crate) sleep_s: u32,
     pub(crate) entropy: &'a dyn Entropy,
     pub(crate) now: model::UnixTime,
 }
 
 impl Ddi<'_> {
-    /// Answers, if the path is one of DDI. `device` is whom the certificate names.
+    /// Answers what is asked in this room. `device` is whom the certificate names.
     pub(crate) fn answer(
         &self,
         head: &Head,
         body: &mut RequestBody,
         device: Option<&DeviceId>,
-    ) -> Option<Result<Answer, DirectorFault>> {
-        let (room, name, rest) = split(head.path(), &self.settings.tenant)?;
+        room: Room<'_>,
+    ) -> Result<Answer, DirectorFault> {
         // Whoever asks for another learns nothing, not even whether there is one.
-        let Some(device) = device.filter(|device| is_named(name, device)) else {
-            return Some(Ok(Answer::text(
+        let Some(device) = device.filter(|device| is_named(room.device, device)) else {
+            return Ok(Answer::text(
                 404,
                 "There is no such device for you: ask for the one that your certificate names.",
-            )));
+            ));
         };
-        let Some(asked) = Asked::of(rest) else {
+        let Some(asked) = room.asked else {
             let there =
                 "There are configData, deploymentBase/N, cancelAction/N, installedBase/N and artifacts/SHA-256.";
-            return Some(Ok(Answer::text(404, there)));
+            return Ok(Answer::text(404, there));
         };
         if !asked.methods().split(", ").any(|method| method == head.method()) {
             let why = format!("Only {} is understood here.", asked.methods());
-            return Some(Ok(Answer::text(405, &why).with("allow", asked.methods())));
+            return Ok(Answer::text(405, &why).with("allow", asked.methods()));
         }
-        let Some(base) = base(head, room) else {
-            return Some(Ok(Answer::text(400, "The field Host must be the name of this server.")));
+        let Some(base) = base(head, room.path) else {
+            return Ok(Answer::text(400, "The field Host must be the name of this server."));
         };
-        Some(self.asked(head, body, device, asked, &base))
+        self.asked(head, body, device, asked, &base)
     }
 
     fn asked(
@@ -146,34 +173,34 @@ impl Ddi<'_> {
         head: &Head,
         body: &mut RequestBody,
         device: &DeviceId,
-        asked: Asked<'_>,
+        asked: DdiPath<'_>,
         base: &str,
     ) -> Result<Answer, DirectorFault> {
         let director = self.director;
         Ok(match asked {
-            Asked::Root => match director.ddi_poll(device, self.entropy)? {
-                Some(polled) => said(&answers::root(base, self.settings.sleep_s, polled)),
+            DdiPath::Root => match director.ddi_poll(device, self.entropy)? {
+                Some(polled) => said(&answers::root(base, self.sleep_s, polled)),
                 None => Answer::text(404, "Devices of your type are not served over DDI."),
             },
-            Asked::Deployment(number) => self.deployment(base, device, number)?,
-            Asked::Installed(number) => self.parts(base, number, director.ddi_installed(device, number)?),
-            Asked::Cancel(number) => match director.ddi_is_withdrawn(device, number)? {
+            DdiPath::Deployment(number) => self.deployment(base, device, number)?,
+            DdiPath::Installed(number) => self.parts(base, number, director.ddi_installed(device, number)?),
+            DdiPath::Cancel(number) => match director.ddi_is_withdrawn(device, number)? {
                 true => said(&answers::cancel(number)),
                 false => Answer::text(404, "This action is not to be left alone."),
             },
-            Asked::Artifact(sha256) => match (self.images, director.ddi_image(device, sha256)?) {
+            DdiPath::Artifact(sha256) => match (self.images, director.ddi_image(device, sha256)?) {
                 (Some(images), Some(offer)) => images.answer(head, &conduct::file_of(&offer), OCTETS),
                 _ => Answer::text(404, "There is no such file for your device."),
             },
-            Asked::DeploymentFeedback(number) => match feedback(&whole(body)) {
+            DdiPath::DeploymentFeedback(number) => match feedback(&whole(body)) {
                 Ok(feedback) => heard(&director.ddi_hear(device, number, &feedback, self.now)?),
                 Err(why) => Answer::text(400, why),
             },
-            Asked::CancelFeedback(number) => match feedback(&whole(body)) {
+            DdiPath::CancelFeedback(number) => match feedback(&whole(body)) {
                 Ok(feedback) => heard(&director.ddi_hear_cancel(device, number, &feedback)?),
                 Err(why) => Answer::text(400, why),
             },
-            Asked::ConfigData => match config(&whole(body)) {
+            DdiPath::ConfigData => match config(&whole(body)) {
                 Ok(change) => match director.ddi_describe(device, &change)? {
                     Some(true) => Answer::empty(200),
                     Some(false) => Answer::text(400, "That is more than 100 attributes."),
