@@ -4,13 +4,13 @@ use super::Common;
 use crate::api::{Desk, Listening, Owner};
 use crate::compose::{Door, Installation, NoticeDoor, Role, Workshop, passphrase, supervise};
 use crate::config::{Config, Places};
-use crate::fault::Result;
+use crate::fault::{Failure, Result};
 use crate::mode::Stay;
 use crate::serve::host::ending;
 use crate::serve::{Beside, Readiness, Watch, ask, loopback};
 use adapters::clock::SystemClock;
 use model::Module;
-use ports::Clock;
+use ports::{Clock, Link};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,21 +110,9 @@ fn in_one_process(
     let row = installation.supervisor.row();
     let binding = row.binding;
     let has_door = installation.workshop.config.gateway.is_some();
-    let mut door = match has_door && binding.permits(Module::Gateway) && binding.permits(Module::Authority) {
-        true => {
-            installation.supervisor.check_running(&[Module::Gateway])?;
-            let link = installation.supervisor.link(Module::Gateway)?;
-            // With a file that cannot be used km is not awake, and the reason would be told by nobody.
-            installation.workshop.cmp().map(drop).and(installation.workshop.acme().map(drop))?;
-            let mut door = Door::new(&installation.workshop, &link)?;
-            door.open_now()?;
-            Some(door)
-        }
-        false => None,
-    };
-    let mut notices = notice_door(&installation)?;
-    let taken = notices.as_ref().and_then(NoticeDoor::address);
-    let [https, http] = door.as_ref().map(Door::addresses).unwrap_or_default();
+    let mut doors = Doors::open(&installation)?;
+    let taken = doors.notices.as_ref().and_then(NoticeDoor::address);
+    let [https, http] = doors.door.as_ref().map(Door::addresses).unwrap_or_default();
     let out = common.out();
     let down: Vec<_> = installation.supervisor.troubles().iter().map(|trouble| trouble.code).collect();
     if out.is_human() {
@@ -132,7 +120,7 @@ fn in_one_process(
             |what: &str, address: Option<SocketAddr>| address.map(|at| format!("{what}{at}\n")).unwrap_or_default();
         let taken = at("notices are taken at ", taken);
         out.print(&format!("up: {binding}\n{}{}{taken}", at("https://", https), at("http://", http)))?;
-        if has_door && door.is_none() {
+        if has_door && [https, http] == [None, None] {
             out.say(
                 "The gateway is off in this mode: nothing listens. `cradle mode set certificate-management` has it on.",
             );
@@ -146,30 +134,72 @@ fn in_one_process(
         }))?;
     }
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        if let Some(door) = &mut door {
-            door.look();
-        }
-        if let Some(notices) = &mut notices {
-            notices.look();
-        }
+        doors.look(&installation);
     }
     // First nobody is let in any more, then the modules end.
-    drop((api, door, notices));
+    drop((api, doors));
     drop(installation);
     Ok(())
 }
 
-/// The door for notices, if the settings want one and the mode lets the gateway run.
-fn notice_door(installation: &Installation) -> Result<Option<NoticeDoor>> {
-    let wanted = installation.workshop.config.software.as_ref().is_some_and(|software| software.notices.is_some());
-    if !wanted || !installation.supervisor.row().binding.permits(Module::Gateway) {
-        return Ok(None);
+/// The doors of a box to other networks, and the gateway behind them: when the mode has it on again it is another one.
+struct Doors {
+    door: Option<Door>,
+    notices: Option<NoticeDoor>,
+    gateway: Option<Arc<Link>>,
+}
+
+impl Doors {
+    /// Those that the settings want, open if the mode has them open.
+    fn open(installation: &Installation) -> Result<Self> {
+        let (workshop, binding) = (&installation.workshop, installation.supervisor.row().binding);
+        let is_open = workshop.config.gateway.is_some() && binding.permits(Module::Authority);
+        if binding.permits(Module::Gateway) && (is_open || wants_notices(installation)) {
+            installation.supervisor.check_running(&[Module::Gateway])?;
+        }
+        let mut doors = Self::closed(installation)?;
+        if let Some(door) = doors.door.as_mut().filter(|_| is_open) {
+            // With a file that cannot be used km is not awake, and the reason would be told by nobody.
+            workshop.cmp().map(drop).and(workshop.acme().map(drop))?;
+            door.open_now()?;
+        }
+        if let Some(notices) = &mut doors.notices {
+            notices.look();
+        }
+        Ok(doors)
     }
-    installation.supervisor.check_running(&[Module::Gateway])?;
-    let link = installation.supervisor.link(Module::Gateway)?;
-    let mut door = NoticeDoor::new(&installation.workshop, &link);
-    if let Some(door) = &mut door {
-        door.look();
+
+    /// Those of the gateway that runs now; none, if none does.
+    fn closed(installation: &Installation) -> Result<Self> {
+        let workshop = &installation.workshop;
+        let Ok(link) = installation.supervisor.link(Module::Gateway) else {
+            return Ok(Self { door: None, notices: None, gateway: None });
+        };
+        let door = workshop.config.gateway.is_some().then(|| Door::new(workshop, &link)).transpose()?;
+        let notices = if wants_notices(installation) { NoticeDoor::new(workshop, &link) } else { None };
+        Ok(Self { door, notices, gateway: Some(link) })
     }
-    Ok(door)
+
+    /// Opens and closes them, as the mode says.
+    fn look(&mut self, installation: &Installation) {
+        let running = installation.supervisor.link(Module::Gateway).ok();
+        if running.as_ref().map(Arc::as_ptr) != self.gateway.as_ref().map(Arc::as_ptr) {
+            // The sockets of the one before are closed first: both have the same addresses.
+            (self.door, self.notices, self.gateway) = (None, None, None);
+            match Self::closed(installation) {
+                Ok(doors) => *self = doors,
+                Err(Failure { code, what, why, .. }) => tracing::warn!(code, %what, %why, "no door is opened"),
+            }
+        }
+        if let Some(door) = &mut self.door {
+            door.look();
+        }
+        if let Some(notices) = &mut self.notices {
+            notices.look();
+        }
+    }
+}
+
+fn wants_notices(installation: &Installation) -> bool {
+    installation.workshop.config.software.as_ref().is_some_and(|software| software.notices.is_some())
 }

@@ -45,7 +45,7 @@ const RENEW_MS: u64 = 10_000;
 const LOOK_MS: u64 = 200;
 /// How long a process may take to take a lease.
 const LEASE_PATIENCE_MS: u64 = 2_000;
-/// How often it is asked whether a module is gone that another than this supervisor started, a tenth of a second apart.
+/// How often it is asked whether a module is gone that another than this supervisor started, or a socket is, a tenth of a second apart.
 const ASKED_MAX: u32 = 50;
 /// The modules that this supervisor starts and stops, in the order of starting: the gateway asks the others.
 const STARTED: [Module; 5] =
@@ -361,9 +361,8 @@ impl Shared {
             Hosting::Here(bus, _) => bus.serving().into_iter().find(|module| !binding.permits(*module)),
             Hosting::Apart(_) => STARTED.into_iter().find(|module| !binding.permits(*module) && !self.is_gone(*module)),
         };
-        let listening =
-            if binding.permits(Module::Gateway) { Vec::new() } else { sockets::listening_beyond_loopback() };
-        let why = match (awake, listening.first()) {
+        let listening = if binding.permits(Module::Gateway) { None } else { still_listening() };
+        let why = match (awake, listening) {
             (None, None) => return Ok(()),
             (Some(module), _) => format!("{module} still answers"),
             (None, Some(socket)) => format!("a socket still listens on {socket}"),
@@ -480,4 +479,15 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// A socket of this process that somebody elsewhere can reach still. Doors look at the mode by themselves, several times a second.
+fn still_listening() -> Option<String> {
+    let mut listening = sockets::listening_beyond_loopback().into_iter().next();
+    for _ in 0..ASKED_MAX {
+        listening.as_ref()?;
+        std::thread::park_timeout(std::time::Duration::from_millis(100));
+        listening = sockets::listening_beyond_loopback().into_iter().next();
+    }
+    listening
 }

@@ -1,8 +1,9 @@
 //! Who may ask, and where.
 
-use crate::common::{Box_, foreign};
+use crate::common::{Box_, foreign, port_of_its_own};
 use crate::desk::Desk;
 use serde_json::Value;
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -33,19 +34,31 @@ fn the_socket_is_its_owners_and_nothing_else_listens() {
     desk.get("/v1/mode").is(200);
 }
 
+/// Has the permissions of the socket, and of what it is in, keep nobody away.
+pub fn open_to_others(b: &Box_) {
+    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    open(&b.data(), 0o711);
+    open(&b.data().join("api.sock"), 0o666);
+}
+
+/// The words that run a command as root.
+fn root(b: &Box_) -> &'static [&'static str] {
+    if is_root(b) { &[] } else { &["sudo", "-n"] }
+}
+
+/// The words that run a command as another user.
+pub fn other_user(b: &Box_) -> Vec<&'static str> {
+    [root(b), &["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]].concat()
+}
+
 #[test]
 fn another_user_is_refused_whatever_the_permissions() {
     let desk = Desk::new("api-user");
-    let data = desk.b.data();
-    let open = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    open(&data, 0o711);
-    open(&data.join("api.sock"), 0o666);
-    let other = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
-    let sudo: &[&str] = if is_root(&desk.b) { &[] } else { &["sudo", "-n"] };
+    open_to_others(&desk.b);
     // The socket is opened from within its directory, so those above may be closed to that user.
     let ask = ["--unix-socket", "api.sock", "http://localhost/v1/mode"];
-    desk.curl(&[sudo, &other].concat(), &ask).fails(403, "api-not-allowed");
-    desk.curl(sudo, &ask).is(200);
+    desk.curl(&other_user(&desk.b), &ask).fails(403, "api-not-allowed");
+    desk.curl(root(&desk.b), &ask).is(200);
 }
 
 #[test]
@@ -92,6 +105,28 @@ fn a_box_that_runs_answers_itself_if_it_is_told_to() {
     assert_eq!(desk.b.json(&["mode", "show"])["order"], "provision");
     desk.stop();
     assert!(!desk.b.data().join("api.sock").exists());
+    desk.b.sound();
+}
+
+#[test]
+fn a_box_that_runs_closes_its_doors_with_the_mode_and_opens_them_again() {
+    let b = Box_::new("api-doors");
+    b.ok(&["mode", "set", "certificate-management"]);
+    b.ok(&["module", "add", "gateway"]);
+    let (path, port) = (b.data().join("cradle.toml"), port_of_its_own());
+    let settings = std::fs::read_to_string(&path).unwrap();
+    // Who is elsewhere can reach it: while he can, no mode is entered that has the gateway off.
+    let gateway = format!("[gateway]\nhttp = \"0.0.0.0:{port}\"\nlabel = \"devices\"\n[gateway.est.devices]\n");
+    std::fs::write(&path, format!("{settings}\n{gateway}profile = \"ldevid\"\n[api]\n")).unwrap();
+    let mut desk = Desk::of(b, &["up"]);
+    let is_open = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    for _ in 0..2 {
+        assert!((0..1000).any(|_| desk.get("/v1/mode").is(200)["order"].is_string() && is_open()), "it stays closed");
+        desk.post("/v1/mode", "{\"mode\": \"provision\"}").is(200);
+        assert!(!is_open(), "it listens in a mode that has the gateway off");
+        desk.post("/v1/mode", "{\"mode\": \"certificate-management\"}").is(200);
+    }
+    desk.stop();
     desk.b.sound();
 }
 
