@@ -9,11 +9,15 @@
     reason = "what cannot go on here has failed"
 )]
 
+#[path = "../matrix/calls.rs"]
+#[allow(dead_code, reason = "the page is made elsewhere")]
+mod calls;
 #[path = "../common/mod.rs"]
 mod common;
 
 mod desk;
 mod doors;
+mod matrix;
 mod once;
 mod same;
 mod strict;

@@ -1,11 +1,11 @@
 //! Messages of others than who they say, and requests for more than there is leave for. Each is refused for its own reason.
 
-use crate::hand::{AS_IT_IS, Got, Hand, Shows, Talk, common_name};
+use crate::hand::{AS_IT_IS, Got, Hand, Shows, Talk, bare, common_name};
 use crate::site::Site;
 use pkcs8::spki::ObjectIdentifier;
 use ports::Signer;
 use wire::cmp::template::{Template, write_cert_details, write_cert_request, write_reason};
-use wire::cmp::{Body, Message, oids as cmp_oids};
+use wire::cmp::{Body, oids as cmp_oids};
 use x509::crmf::{ProofOfPossession, write_only};
 use x509::extension::{BasicConstraints, KeyUsage};
 use x509::write::tag;
@@ -94,10 +94,8 @@ fn a_mac_is_made_with_the_devices_own_secret_and_nothing_weak() {
         refusals.note(&turned.send(message), "badMessageCheck", "protection-invalid");
     }
     // Without protection, and with a certificate that nobody signed with.
-    let bare = turned.message(&Body::Ir(&hand.request()), &|header| header.protection_alg = None, None);
-    let read = Message::decode(&bare).unwrap();
-    let bare = wire::cmp::message::finish(&wire::cmp::message::protected_part(&read.header, &read.body), None, &[]);
-    refusals.note(&turned.send(bare), "wrongIntegrity", "client-unproved");
+    let whole = turned.message(&Body::Ir(&hand.request()), AS_IT_IS, None);
+    refusals.note(&turned.send(bare(&whole)), "wrongIntegrity", "client-unproved");
     // Weak, or too much work for who is not proved to be anybody.
     const MD5: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.5");
     const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");

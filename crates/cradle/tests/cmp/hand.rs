@@ -243,6 +243,13 @@ impl<'a> Talk<'a> {
     }
 }
 
+/// The same message without its protection.
+pub fn bare(message: &[u8]) -> Vec<u8> {
+    let mut read = Message::decode(message).unwrap();
+    read.header.protection_alg = None;
+    finish(&protected_part(&read.header, &read.body), None, &[])
+}
+
 pub fn common_name(text: &str) -> Name {
     Name::write(&[Attribute { oid: oids::COMMON_NAME, text: text.to_owned() }])
 }

@@ -1,5 +1,6 @@
-//! Who gets what at the gateway: every route, asked by everybody. docs/access.md is made from this table, and a route that is added does not
-//! compile here until it has its row.
+//! Who gets what: every route, asked by everybody. docs/access.md is made from the tables here, and a route that is added does not compile, or
+//! fails, until it has its row. The gateway is asked here; ACME, the operator API and the director beside what else is asked of them:
+//! `acme::matrix`, `api::matrix`, `director::matrix`.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -18,22 +19,37 @@ mod hand;
 #[path = "../site/mod.rs"]
 mod site;
 
+#[path = "../cmp/hand.rs"]
+mod cmp_hand;
+
 mod accounts;
+mod calls;
+mod directions;
+mod doors;
 mod notices;
 mod page;
 mod scene;
 mod table;
 
-use scene::Scene;
-use table::{Route, Verdict, Who};
+use scene::{Keys, Scene};
+use table::{Verdict, Who};
 
 #[test]
 fn everybody_gets_what_the_table_says() {
-    let scene = Scene::new("matrix");
+    ask_all("matrix", Keys::Rsa);
+}
+
+#[test]
+fn everybody_who_asks_for_a_key_gets_what_the_table_says() {
+    ask_all("matrix-made", Keys::Agreeing);
+}
+
+fn ask_all(name: &str, keys: Keys) {
+    let scene = Scene::new(name, keys);
     let up = scene.site.up();
     let mut wrong = Vec::new();
     let mut refused = Vec::new();
-    for route in Route::all() {
+    for route in keys.routes() {
         for who in Who::ALL {
             let wanted = table::verdict(route, who);
             let got = scene.ask(&up, route, who);
@@ -65,18 +81,8 @@ fn sm_is_told_of_news_by_who_has_the_secret() {
 }
 
 #[test]
-fn while_boards_are_provisioned_there_is_no_door() {
-    let site = site::Site::new("matrix-closed");
-    site.b.ok(&["mode", "set", "provision"]);
-    let up = site.up();
-    for address in ["https", "http"] {
-        assert!(up.said[address].is_null(), "{}", up.said);
-    }
-    for port in site.ports() {
-        let met = std::net::TcpStream::connect(("127.0.0.1", port));
-        assert_eq!(met.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
-    }
-    up.down();
+fn in_each_mode_nothing_listens_but_what_the_table_says() {
+    doors::knock_at_all();
 }
 
 #[test]

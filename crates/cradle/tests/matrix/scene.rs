@@ -1,18 +1,52 @@
 //! A box, its devices, and what each of them shows.
 
+use crate::cmp_hand::{Hand, Shows, Talk, bare};
 use crate::common::{foreign, text};
 use crate::hand;
-use crate::site::{Site, Up, shows, words};
-use crate::table::{Request, Route, Scep, Status, Who};
+use crate::site::{Site, Up, identifier, shows, words};
+use crate::table::{Keyless, Request, Route, Scep, Status, Who};
+use adapters::clock::SystemClock;
+use adapters::keystore::memory::MemoryKey;
+use ports::Clock;
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use wire::cmp::Body;
+use wire::cmp::oids::OLD_CERT_ID;
 use wire::est::Operation;
+use x509::{Certificate, Writer, pem};
 
 /// How long after the first certificate everything happens.
 const LATER: &str = "+3d";
+const LATER_S: u64 = 3 * 86_400;
+
+/// Which keys devices have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Of RSA, which are used over every protocol.
+    Rsa,
+    /// On a curve, to agree with: a key that is made can be sent to who has one.
+    Agreeing,
+}
+
+impl Keys {
+    /// What a request of OpenSSL makes.
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Rsa => &["-newkey", "rsa:2048"],
+            Self::Agreeing => &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        }
+    }
+
+    /// What is asked by who has such keys.
+    pub fn routes(self) -> Vec<Route> {
+        let is_of = |route: &Route| matches!(route, Route::Made(_)) == (self == Self::Agreeing);
+        Route::all().into_iter().filter(is_of).collect()
+    }
+}
 
 pub struct Scene {
     pub site: Site,
+    keys: Keys,
     /// The numbers of the certificates that there were when the asking began.
     before: BTreeSet<String>,
 }
@@ -58,36 +92,39 @@ fn names(route: Route, who: Who) -> String {
 impl Scene {
     /// Device 1 has a certificate that has ended, 2 one that holds, 3 one that was revoked, 4 one that holds, and is another one; so has
     /// a device for each route. All of them may have more.
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str, keys: Keys) -> Self {
         let mut site = Site::with(name, |b| {
             let profile = b.data().join("profiles/ldevid.toml");
-            let ldevid = std::fs::read_to_string(&profile).unwrap();
+            let mut ldevid = std::fs::read_to_string(&profile).unwrap();
             assert!(ldevid.contains("lifetime_s = 31_536_000") && ldevid.contains("[\"client-auth\"]"), "{ldevid}");
+            if keys == Keys::Agreeing {
+                let types = "[\"p256\", \"p384\", \"ed25519\", \"rsa2048\", \"rsa3072\"]";
+                assert!(ldevid.contains(types) && ldevid.contains("[\"digital-signature\"]"), "{ldevid}");
+                ldevid = ldevid.replace(types, "[\"p256\"]");
+                ldevid = ldevid.replace("[\"digital-signature\"]", "[\"digital-signature\", \"key-agreement\"]");
+            }
             std::fs::write(profile, ldevid.replace("31_536_000", "172_800")).unwrap();
             let for_servers = ldevid.replace("[\"client-auth\"]", "[\"server-auth\"]");
             std::fs::write(b.data().join("profiles/tls-server.toml"), for_servers).unwrap();
             let path = b.data().join("cradle.toml");
             let settings = std::fs::read_to_string(&path).unwrap();
-            let keys = settings.replace("[gateway.est.devices]\n", "[gateway.est.devices]\nserver_keys = true\n");
-            std::fs::write(
-                path,
-                keys + "[gateway.cmp.devices]\nprofile = \"ldevid\"\n[gateway.scep.devices]\nprofile = \"ldevid\"\n",
-            )
-            .unwrap();
+            let settings = settings.replace("[gateway.est.devices]\n", "[gateway.est.devices]\nserver_keys = true\n");
+            let cmp = "[gateway.cmp.devices]\nprofile = \"ldevid\"\nserver_keys = true\n";
+            std::fs::write(path, settings + cmp + "[gateway.scep.devices]\nprofile = \"ldevid\"\n").unwrap();
         });
         let mut devices: Vec<(String, String)> = ["expired", "right", "revoked", "another"]
             .into_iter()
             .enumerate()
             .map(|(n, name)| (format!("SN{:06}", n + 1), name.to_owned()))
             .collect();
-        devices.extend(Route::all().into_iter().map(right).map(|name| (name.to_uppercase(), name)));
+        devices.extend(keys.routes().into_iter().map(right).map(|name| (name.to_uppercase(), name)));
         let lines: String = devices[4..].iter().map(|(serial, _)| format!("{serial},sensor,,ldevid\n")).collect();
         site.b.write("more.csv", format!("serial,type,board,profile\n{lines}"));
         site.b.ok(&["list", "import", "more.csv"]);
         let secrets: Vec<_> = devices.iter().map(|(serial, _)| format!("{serial}:{}", site.secret(serial))).collect();
         let first = |site: &Site, up: &Up<'_>, n: usize| {
             let name = &devices[n].1;
-            request(site, name, "/");
+            request(site, keys, name, "/");
             up.had(name, "simpleenroll", &["-u", &secrets[n]]);
         };
         let up = site.up();
@@ -104,15 +141,15 @@ impl Scene {
         };
         at(&["device", "allow", "SN000002", "--profile", "tls-server"]);
         let up = site.up();
-        request(&site, "server", "/");
+        request(&site, keys, "server", "/");
         up.had("server", "servers/simpleenroll", &words(&shows("right")));
         up.down();
         at(&["cert", "revoke", &site.serial("revoked.pem"), "--reason", "key-compromise", "--yes"]);
         for (serial, _) in &devices {
             at(&["device", "allow", serial, "--profile", "ldevid"]);
         }
-        forge(&site);
-        let mut scene = Self { site, before: BTreeSet::new() };
+        forge(&site, keys);
+        let mut scene = Self { site, keys, before: BTreeSet::new() };
         scene.before = scene.certificates();
         scene
     }
@@ -138,6 +175,7 @@ impl Scene {
         match route {
             Route::Est(operation) => self.est(up, operation, who),
             Route::Cmp(request) => self.cmp(up, request, who),
+            Route::Made(request) => self.made(up, request, who),
             Route::Scep(message @ (Scep::CaCert | Scep::CaCaps)) if who == Who::Nobody => self.scep_get(up, message),
             Route::Scep(Scep::CaCert | Scep::CaCaps) => Got::Unspoken,
             Route::Scep(message) => self.scep(up, message, who),
@@ -195,10 +233,43 @@ impl Scene {
         command.current_dir(dir).args(always).args(trust).args(rest).args(by);
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
-        match said.split_once("Identifier: ") {
+        match identifier(&said) {
             _ if output.status.success() => Got::Answered,
-            Some((_, rest)) => Got::Refused(rest.chars().take_while(char::is_ascii_hexdigit).collect()),
+            Some(identifier) => Got::Refused(identifier),
             None => Got::Else(said),
+        }
+    }
+
+    /// A certificate in a file.
+    fn certificate(&self, file: &str) -> Certificate {
+        Certificate::decode(&pem::decode(&self.site.b.read(file)).unwrap().1).unwrap()
+    }
+
+    fn made(&self, up: &Up<'_>, request: Keyless, who: Who) -> Got {
+        let by = file(Route::Made(request), who);
+        let old = self.certificate(&names(Route::Made(request), who));
+        let der = keyless(&old, request == Keyless::Kur);
+        let body = match request {
+            Keyless::Ir => Body::Ir(&der),
+            Keyless::Cr => Body::Cr(&der),
+            Keyless::Kur => Body::Kur(&der),
+        };
+        let shown = (who != Who::Nobody).then(|| {
+            let (_, key) = pem::decode(&self.site.b.read(&format!("{by}.key"))).unwrap();
+            (Hand { key: MemoryKey::open(&key).unwrap() }, self.certificate(&format!("{by}.pem")))
+        });
+        let shows = match &shown {
+            Some((hand, certificate)) => Shows::Certificate(hand, certificate),
+            None => Shows::Secret { reference: "SN000002", secret: "none" },
+        };
+        let mut talk = Talk::new(up, "/.well-known/cmp", shows);
+        let at = SystemClock.now().plus_s(LATER_S);
+        let message = talk.message(&body, &|header| header.message_time = Some(at), None);
+        let got = talk.send(if shown.is_some() { message } else { bare(&message) });
+        match identifier(&got.said) {
+            _ if got.certificate.is_some() => Got::Answered,
+            Some(identifier) => Got::Refused(identifier),
+            None => Got::Else(format!("{got:?}")),
         }
     }
 
@@ -214,13 +285,13 @@ impl Scene {
         hand::gateway_of(b, &got.body);
         let by = file(route, who);
         if who == Who::Nobody {
-            request(&self.site, &by, "/");
+            request(&self.site, self.keys, &by, "/");
             hand::own(b, &by);
         }
         // The one who signs with a key of its own asks for that one.
         let key = if who == Who::Nobody { by.clone() } else { "new".to_owned() };
         if who != Who::Nobody {
-            request(&self.site, &key, "/");
+            request(&self.site, self.keys, &key, "/");
         }
         let subject = self.site.subject(&names(route, who));
         let (message_type, content) = match message {
@@ -263,23 +334,54 @@ impl Scene {
     }
 }
 
-/// A new key of RSA, which is used over every protocol, and a request, in NAME.key and NAME.csr.
-fn request(site: &Site, name: &str, subject: &str) {
+/// A new key, and a request, in NAME.key and NAME.csr.
+fn request(site: &Site, keys: Keys, name: &str, subject: &str) {
     let (key, csr) = (format!("{name}.key"), format!("{name}.csr"));
-    let new = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", &key, "-subj", subject];
-    foreign(&site.b.dir, "openssl", &[&new[..], &["-outform", "DER", "-out", "request"]].concat());
+    let new = ["-nodes", "-keyout", &key, "-subj", subject, "-outform", "DER", "-out", "request"];
+    foreign(&site.b.dir, "openssl", &[&["req", "-new"], keys.words(), &new].concat());
     foreign(&site.b.dir, "openssl", &["base64", "-in", "request", "-out", &csr]);
 }
 
+/// `CertReqMessages` without a key, for the name of a certificate, and in its place if so.
+fn keyless(old: &Certificate, in_its_place: bool) -> Vec<u8> {
+    let (subject, issuer) = (&old.tbs().subject, &old.tbs().issuer);
+    let mut w = Writer::default();
+    w.sequence(|w| {
+        w.sequence(|w| {
+            w.sequence(|w| {
+                w.small(0).sequence(|w| {
+                    w.explicit(5, |w| {
+                        w.raw(subject.der());
+                    });
+                });
+                if in_its_place {
+                    // RFC 4211 §6.5: a control, with a CertId.
+                    w.sequence(|w| {
+                        w.sequence(|w| {
+                            w.oid(OLD_CERT_ID).sequence(|w| {
+                                w.explicit(4, |w| {
+                                    w.raw(issuer.der());
+                                });
+                                w.unsigned(old.tbs().serial_number.octets());
+                            });
+                        });
+                    });
+                }
+            });
+        });
+    });
+    w.finish()
+}
+
 /// A certificate with the names and the number of the right one, from an authority of one's own with the name of the right one.
-fn forge(site: &Site) {
+fn forge(site: &Site, keys: Keys) {
     let dir = &site.b.dir;
     let issuer = foreign(dir, "openssl", &["x509", "-in", "right.pem", "-noout", "-issuer", "-nameopt", "compat"]);
     let issuer = issuer.trim().trim_start_matches("issuer=").trim().to_owned();
     let new =
         ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "own.key", "-out", "own.pem"];
     foreign(dir, "openssl", &[&["req", "-x509", "-subj", &issuer][..], &new].concat());
-    request(site, "forged", &site.subject("right.pem"));
+    request(site, keys, "forged", &site.subject("right.pem"));
     foreign(dir, "openssl", &["base64", "-d", "-in", "forged.csr", "-out", "forged.der"]);
     let number = format!("0x{}", site.serial("right.pem"));
     site.b.write("ext", "extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\nsubjectKeyIdentifier=hash\n");

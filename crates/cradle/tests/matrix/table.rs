@@ -33,6 +33,7 @@ impl Who {
 pub enum Route {
     Est(Operation),
     Cmp(Request),
+    Made(Keyless),
     Scep(Scep),
     Status(Status),
 }
@@ -68,6 +69,24 @@ pub enum Request {
     Kur,
     Rr,
     Genm,
+}
+
+/// Requests of CMP for a certificate and the key to it, which the authority makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyless {
+    Ir,
+    Cr,
+    Kur,
+}
+
+/// Which requests may come without a key. PKCS #10 has its own, and the others ask for no certificate.
+pub const fn keyless(request: Request) -> Option<Keyless> {
+    match request {
+        Request::Ir => Some(Keyless::Ir),
+        Request::Cr => Some(Keyless::Cr),
+        Request::Kur => Some(Keyless::Kur),
+        Request::P10cr | Request::Rr | Request::Genm => None,
+    }
 }
 
 /// What is had over plain HTTP.
@@ -116,7 +135,12 @@ impl Route {
         let est = Operation::ALL.into_iter().map(Self::Est);
         let messages = [MessageType::PkcsReq, MessageType::RenewalReq, MessageType::GetCert, MessageType::GetCrl];
         let scep = [Scep::CaCert, Scep::CaCaps].into_iter().chain(messages.iter().filter_map(scep_row)).map(Self::Scep);
-        est.chain(cmp.into_iter().map(Self::Cmp)).chain(scep).chain(status.into_iter().map(Self::Status)).collect()
+        let made = cmp.into_iter().filter_map(keyless).map(Self::Made);
+        est.chain(cmp.into_iter().map(Self::Cmp))
+            .chain(made)
+            .chain(scep)
+            .chain(status.into_iter().map(Self::Status))
+            .collect()
     }
 
     /// As the page calls it.
@@ -129,6 +153,9 @@ impl Route {
             Self::Cmp(Request::Kur) => "CMP `kur`".into(),
             Self::Cmp(Request::Rr) => "CMP `rr`".into(),
             Self::Cmp(Request::Genm) => "CMP `genm`".into(),
+            Self::Made(Keyless::Ir) => "CMP `ir` without a key".into(),
+            Self::Made(Keyless::Cr) => "CMP `cr` without a key".into(),
+            Self::Made(Keyless::Kur) => "CMP `kur` without a key".into(),
             Self::Scep(Scep::CaCert) => "SCEP `GetCACert`".into(),
             Self::Scep(Scep::CaCaps) => "SCEP `GetCACaps`".into(),
             Self::Scep(Scep::PkcsReq) => "SCEP `PKCSReq`".into(),
@@ -173,6 +200,12 @@ pub const fn verdict(route: Route, who: Who) -> Verdict {
             (Request::Ir | Request::Cr | Request::P10cr | Request::Kur | Request::Rr | Request::Genm, other) => {
                 shown(other)
             }
+        },
+        // Who asks for a key is looked at as who brings one.
+        Route::Made(request) => match (request, who) {
+            (_, Who::Nobody) => Verdict::Refused("client-unproved"),
+            (Keyless::Kur, Who::Another) => Verdict::Refused("other-certificate"),
+            (Keyless::Ir | Keyless::Cr | Keyless::Kur, other) => shown(other),
         },
         Route::Scep(Scep::CaCert | Scep::CaCaps) => match who {
             Who::Nobody => Verdict::Answered,

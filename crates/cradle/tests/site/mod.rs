@@ -221,6 +221,12 @@ pub fn said(output: &Output) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), out, text(&output.stderr))
 }
 
+/// The identifier that a refusal names.
+pub fn identifier(said: &str) -> Option<String> {
+    let (_, rest) = said.split_once("Identifier: ")?;
+    Some(rest.chars().take_while(char::is_ascii_hexdigit).collect())
+}
+
 pub fn shows(name: &str) -> [String; 4] {
     ["--cert".into(), format!("{name}.pem"), "--key".into(), format!("{name}.key")]
 }
@@ -247,6 +253,13 @@ impl Up<'_> {
             body: read("body"),
             head: text(&read("head")).to_lowercase(),
         }
+    }
+
+    /// Posts a message of CMP and gives the body of the answer.
+    pub fn post(&self, path: &str, message: &[u8]) -> Vec<u8> {
+        self.site.b.write("message", message);
+        let post = ["--data-binary", "@message", "-H", "Content-Type: application/pkixcmp"];
+        self.curl("http", &[&post[..], &[path]].concat()).body
     }
 
     /// Asks for a certificate for NAME.csr.

@@ -9,248 +9,20 @@
     reason = "what cannot go on here has failed"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
-use adapters::clock::SystemClock;
-use adapters::keystore::memory::MemoryKey;
-use adapters::sealing::seal;
-use common::{Box_, foreign, text};
-use ports::{Clock, Signer};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use update::tuf::write::{Body, Custom, Draft, Key, Top};
-use update::tuf::{Role, Root, Snapshot, Targets, Timestamp};
-use update::uptane::{ManifestKey, Report, SealedManifest, write_manifest, write_report};
-use update::{Image, Threshold};
-use x509::{KeyType, pem, sha256};
+#[path = "../matrix/directions.rs"]
+#[allow(dead_code, reason = "the page is made elsewhere")]
+mod directions;
+mod house;
+mod matrix;
+#[path = "../matrix/table.rs"]
+#[allow(dead_code, reason = "only who asks is of use here")]
+mod table;
 
-const IMAGE: &[u8] = b"what a modem runs";
-const DEVICE: &str = "urn:dev:ops:32473-gateway-SN%2D1";
-const OTHER: &str = "urn:dev:ops:32473-gateway-SN2";
-
-/// An image repository with these targets for `modem.a`, in `images`.
-fn publish(dir: &Path, targets: &[(&str, u64)]) {
-    let key = MemoryKey::generate(KeyType::Ed25519);
-    let expires = SystemClock.now().plus_s(86_400);
-    let known = Key::new(key.public_key()).unwrap();
-    let write = |name: &str, octets: &[u8]| {
-        let path = dir.join("images").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, octets).unwrap();
-    };
-    fn signed<R: Role>(body: Body<R>, key: &MemoryKey, known: &Key) -> Vec<u8> {
-        let mut draft: Draft<R> = body.draft().unwrap();
-        draft.sign(known, |message| key.sign(message)).unwrap();
-        draft.write()
-    }
-    let mut root = Body::<Root>::new(expires);
-    Top::ALL.into_iter().for_each(|role| root.assign(role, std::slice::from_ref(&known), Threshold::ONE));
-    write("metadata/1.root.json", &signed(root, &key, &known));
-    let image = Image { digest: sha256(IMAGE), length: IMAGE.len().try_into().unwrap() };
-    let mut body = Body::<Targets>::new(expires);
-    for (target, counter) in targets {
-        let custom = format!("{{\"release_counter\":{counter},\"hardware_ids\":[\"modem.a\"]}}");
-        body.set_target(target, image, Some(&Custom::of_json(custom.as_bytes()).unwrap())).unwrap();
-        write(&format!("targets/{}.{target}", sha256(IMAGE)), IMAGE);
-    }
-    body.set_target("plain.img", image, None).unwrap();
-    let octets = signed(body, &key, &known);
-    write("metadata/1.targets.json", &octets);
-    let mut snapshot = Body::<Snapshot>::new(expires);
-    snapshot.set("targets", 1, Some(&octets));
-    let snapshot = signed(snapshot, &key, &known);
-    write("metadata/1.snapshot.json", &snapshot);
-    write("metadata/timestamp.json", &signed(Body::<Timestamp>::new(expires, 1, &snapshot), &key, &known));
-}
-
-const CA: &str = "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\ncrlnumber=crlnumber\ndefault_md=sha256\n\
-    default_crl_days=9\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n";
-
-/// An authority, a server, and the certificates of two devices, by OpenSSL.
-fn certify(dir: &Path) {
-    let openssl = |line: &str| foreign(dir, "openssl", &line.split(' ').collect::<Vec<_>>());
-    let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out";
-    openssl(&format!("{key} ca.key"));
-    openssl(
-        "req -x509 -new -key ca.key -subj /CN=ca -days 9 -out ca.pem -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign -addext subjectKeyIdentifier=hash",
-    );
-    let names = [("server", "DNS:localhost", "serverAuth"), ("device", &format!("URI:{DEVICE}"), "clientAuth")];
-    let names = names.into_iter().chain([
-        ("other", "URI:urn:dev:ops:32473-gateway-SN2", "clientAuth"),
-        ("module", "URI:cradle:module:software:line-1", "clientAuth"),
-    ]);
-    for (n, (name, san, usage)) in names.enumerate() {
-        std::fs::write(dir.join("ext"), format!("subjectAltName={san}\nextendedKeyUsage={usage}\n")).unwrap();
-        openssl(&format!("{key} {name}.key"));
-        openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
-        let set = n + 2;
-        openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -set_serial {set} -days 5 -extfile ext -out {name}.pem"
-        ));
-    }
-    foreign(dir, "chmod", &["600", "server.key"]);
-    for (name, text) in [("ca.cnf", CA), ("index", ""), ("crlnumber", "01\n")] {
-        std::fs::write(dir.join(name), text).unwrap();
-    }
-    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
-}
-
-struct Served(Child, String);
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
-    }
-}
-
-/// A director with one device that is registered, in the directory of a box.
-struct House {
-    b: Box_,
-    keys: [MemoryKey; 2],
-}
-
-impl House {
-    fn new(name: &str) -> Self {
-        let b = Box_::empty(name);
-        publish(&b.dir, &[("os.img", 2), ("newer.img", 3)]);
-        certify(&b.dir);
-        b.write("pass", "a passphrase");
-        let keys = [MemoryKey::generate(KeyType::Ed25519), MemoryKey::generate(KeyType::Ed25519)];
-        for (key, name) in keys.iter().zip(["unit.pub", "modem.pub"]) {
-            b.write(name, pem::encode("PUBLIC KEY", key.public_key().spki()));
-        }
-        b.write("device.toml", format!("device = \"{DEVICE}\"\nkey = \"unit.pub\"\ngroups = [\"canary\"]\n[components.modem]\nhardware_id = \"modem.a\"\nkey = \"modem.pub\"\n"));
-        b.write(
-            "inventory.toml",
-            format!("device = \"{DEVICE}\"\n[components.modem]\nhardware_id = \"modem.a\"\nrelease_counter = 1\n"),
-        );
-        let house = Self { b, keys };
-        house.ok(&[
-            "init",
-            "--root-keys",
-            "root-keys",
-            "--images-root",
-            "images/metadata/1.root.json",
-            "--root",
-            "root.json",
-        ]);
-        house.ok(&["device", "add", "device.toml"]);
-        house
-    }
-    fn words<'a>(&self, words: &[&'a str]) -> Vec<&'a str> {
-        [&["director", "--data", "d", "--passphrase-file", "pass"], words].concat()
-    }
-    fn ok(&self, words: &[&str]) -> String {
-        self.b.ok(&self.words(words))
-    }
-    fn json(&self, words: &[&str]) -> serde_json::Value {
-        self.b.json(&self.words(words))
-    }
-    #[track_caller]
-    fn refused(&self, words: &[&str], status: i32, why: &str) {
-        let output = self.b.run(&self.words(words));
-        let said = text(&output.stderr);
-        assert!(output.status.code() == Some(status) && said.contains(why), "{:?}: {said}", output.status);
-    }
-    fn serve(&self) -> Served {
-        self.serve_with(&[])
-    }
-    fn serve_with(&self, more: &[&str]) -> Served {
-        self.serve_alone(&[["--images", "images"].as_slice(), more].concat())
-    }
-    fn serve_alone(&self, more: &[&str]) -> Served {
-        let words = self.words(&["serve", "--listen", "127.0.0.1:0", "--tls-certificate", "server.pem"]);
-        let words = [words.as_slice(), &["--tls-key", "server.key", "--device-anchors", "ca.pem"], more].concat();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cradle"));
-        let mut child = child.args(words).current_dir(&self.b.dir).stdout(Stdio::piped()).spawn().unwrap();
-        let mut url = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        let port = url.trim().rsplit(':').next().unwrap().to_owned();
-        Served(child, format!("https://localhost:{port}"))
-    }
-    /// What the client of a device says, and its status.
-    fn follow(&self, served: &Served, as_: &str, verb: &str) -> (i32, String) {
-        let root = self.b.dir.join("md").exists();
-        if !root {
-            self.b.ok(&["uptane-client", "--metadata-dir", "md", "init", "root.json", "images/metadata/1.root.json"]);
-        }
-        let (director, images) = (format!("{}/director/{DEVICE}/metadata", served.1), format!("{}/images", served.1));
-        let (metadata, targets) = (format!("{images}/metadata"), format!("{images}/targets"));
-        let (certificate, key) = (format!("{as_}.pem"), format!("{as_}.key"));
-        let words = [
-            "uptane-client",
-            "-o",
-            "json",
-            "--metadata-dir",
-            "md",
-            "--director-url",
-            &director,
-            "--images-url",
-            &metadata,
-        ];
-        let words = [
-            words.as_slice(),
-            &["--target-base-url", &targets, "--target-dir", "kept", "--inventory", "inventory.toml"],
-        ]
-        .concat();
-        let words = [
-            words.as_slice(),
-            &["--tls-anchors", "ca.pem", "--tls-certificate", &certificate, "--tls-key", &key, verb],
-        ]
-        .concat();
-        let output = self.b.run(&words);
-        (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
-    }
-    /// What curl is answered, and with which status at the end; as nobody if `as_` is empty.
-    fn curl(&self, served: &Served, as_: &str, path: &str, more: &[&str]) -> (String, String) {
-        let (url, certificate, key) = (format!("{}/{path}", served.1), format!("{as_}.pem"), format!("{as_}.key"));
-        let shown = ["--cert", &certificate, "--key", &key];
-        let shown = if as_.is_empty() { &shown[..0] } else { &shown };
-        let mut curl = Command::new("curl");
-        curl.current_dir(&self.b.dir).args(["-s", "--path-as-is", "-w", "\n%{http_code}", "--cacert", "ca.pem"]);
-        let said = text(&curl.args(shown).args(more).arg(&url).output().unwrap().stdout);
-        let (body, status) = said.rsplit_once('\n').unwrap();
-        (body.to_owned(), status.to_owned())
-    }
-    /// Writes a manifest, sealed to this key.
-    fn manifest(&self, key: ManifestKey, nonce: &str, image: &str, counter: u64) {
-        let nonce = nonce.parse().unwrap();
-        let report = Report {
-            component: "modem".parse().unwrap(),
-            hardware_id: "modem.a".parse().unwrap(),
-            target: image.into(),
-            image: Image { digest: sha256(IMAGE), length: IMAGE.len().try_into().unwrap() },
-            counter,
-        };
-        let report = write_report(&report, nonce, |message| self.keys[1].sign(message)).unwrap();
-        let device = DEVICE.parse().unwrap();
-        let manifest = write_manifest(&device, nonce, &[report], |message| self.keys[0].sign(message));
-        let sealed = seal(&manifest.unwrap(), &SealedManifest::info(key.name(), &device), key.octets()).unwrap();
-        self.b.write("manifest", SealedManifest { key: key.name(), sealed }.encode());
-    }
-    /// The keys that the director has: the first is announced.
-    fn sealing_keys(&self, words: &[&str]) -> (ManifestKey, Option<ManifestKey>) {
-        let said = self.json(&[&["manifest-key"], words].concat());
-        let key = |name: &str| said[name].as_str().map(|key| key.to_owned().try_into().unwrap());
-        (key("manifest_key").unwrap(), key("before"))
-    }
-    /// A nonce for the next manifest.
-    fn nonce(&self, served: &Served) -> String {
-        let (said, _) = self.curl(served, "device", &format!("director/{DEVICE}/nonce"), &[]);
-        // Whatever the number is.
-        assert_eq!(said.len(), 128);
-        serde_json::from_str::<serde_json::Value>(&said).unwrap()["nonce"].as_str().unwrap().to_owned()
-    }
-    /// The device reports what it carries.
-    fn report(&self, served: &Served, image: &str, counter: u64) {
-        self.manifest(self.sealing_keys(&[]).0, &self.nonce(served), image, counter);
-        let (said, status) = self.send(served);
-        assert_eq!((status.as_str(), said.len()), ("200", 128), "{said}");
-    }
-    fn send(&self, served: &Served) -> (String, String) {
-        self.curl(served, "device", &format!("director/{DEVICE}/manifest"), &["--data-binary", "@manifest"])
-    }
-}
+use common::{foreign, text};
+use house::{DEVICE, House, IMAGE, OTHER, Served, ddi, list_revoked, revoke, said};
+use x509::sha256;
 
 #[test]
 fn a_device_gets_what_was_assigned_to_it_and_reports_it() {
@@ -423,12 +195,11 @@ fn a_device_that_is_revoked_is_let_in_no_more() {
     let own = format!("director/{DEVICE}/metadata/timestamp.json");
     let answered = || house.curl(&served, "device", &own, &[]).1;
     assert_eq!(answered(), "200");
-    let openssl = |line: &str| foreign(&house.b.dir, "openssl", &line.split(' ').collect::<Vec<_>>());
-    openssl("ca -config ca.cnf -revoke device.pem -keyfile ca.key -cert ca.pem");
+    revoke(&house.b.dir, "device");
     // A list that cannot be used changes nothing: it lets in whom the last one lets in, and nobody else.
     house.b.write("ca.crl", "no list");
     assert_eq!(answered(), "200");
-    openssl("ca -config ca.cnf -gencrl -keyfile ca.key -cert ca.pem -out ca.crl");
+    list_revoked(&house.b.dir);
     assert!((0..2000).any(|_| answered() == "000"), "it is let in still");
     assert_eq!(house.curl(&served, "other", "images/metadata/timestamp.json", &[]).1, "200");
 }
@@ -441,49 +212,6 @@ fn it_ends_when_it_is_told_to() {
     // What was begun is opened again.
     let served = house.serve();
     assert_eq!(house.follow(&served, "device", "refresh").0, 0);
-}
-
-/// The path of a device over hawkBit's interface, for itself.
-fn ddi(rest: &str) -> String {
-    format!("default/controller/v1/{DEVICE}{rest}")
-}
-fn said(execution: &str, finished: &str) -> String {
-    format!(
-        "{{\"id\":\"1\",\"status\":{{\"execution\":\"{execution}\",\"result\":{{\"finished\":\"{finished}\"}},\
-         \"details\":[\"ERROR: \\u001b[31mno room\"]}}}}"
-    )
-}
-
-impl House {
-    /// One whose gateways are served over DDI, and whose device is to get this.
-    fn with_ddi(name: &str, image: &str) -> Self {
-        let house = Self::new(name);
-        house.ok(&["type", "gateway", "--over", "ddi"]);
-        house.ok(&["take", "os.img", "newer.img", "--images", "images"]);
-        house.ok(&["assign", image, "--component", "modem", "--device", DEVICE]);
-        house
-    }
-    /// What a device is answered over DDI, which must be JSON.
-    #[track_caller]
-    fn asks(&self, served: &Served, path: &str) -> serde_json::Value {
-        let (body, status) = self.curl(served, "device", path, &[]);
-        assert_eq!(status, "200", "{path}: {body}");
-        serde_json::from_str(&body).unwrap()
-    }
-    /// The path behind a link of an answer.
-    #[track_caller]
-    fn link(&self, served: &Served, answer: &serde_json::Value, name: &str) -> String {
-        let href = answer["_links"][name]["href"].as_str().unwrap_or_else(|| panic!("no {name} in {answer}"));
-        href.strip_prefix(&format!("{}/", served.1)).unwrap().to_owned()
-    }
-    #[track_caller]
-    fn tells(&self, served: &Served, method: &str, path: &str, text: &str, expected: &str) -> String {
-        self.b.write("said.json", text);
-        let more = ["-X", method, "-H", "content-type: application/json", "--data-binary", "@said.json"];
-        let (body, status) = self.curl(served, "device", path, &more);
-        assert_eq!(status, expected, "{method} {path}: {body}");
-        body
-    }
 }
 
 #[test]
