@@ -211,7 +211,7 @@ struct Seeds {
 impl Seeds {
     /// Messages in a message, and what a request must look like.
     fn nested(&self, golden: &[(String, Vec<u8>)]) -> Result<(), Box<dyn Error>> {
-        use wire::cmp::server::{RequestTemplate, write_messages};
+        use wire::cmp::server::{RequestTemplate, RootUpdate, write_messages, write_root_update};
         use wire::cmp::{Body, Message, header::TypeAndValue, message, oids};
         let requests: Vec<_> = golden.iter().filter(|(name, _)| name.ends_with("-request-1")).collect();
         let Some((_, first)) = requests.first() else { return Ok(()) };
@@ -229,7 +229,13 @@ impl Seeds {
         let subject = Name::write(&[Attribute { oid: x509::oids::COMMON_NAME, text: String::new() }]);
         let template = RequestTemplate { subject: Some(subject), extensions: vec![san], keys }.write();
         let told = TypeAndValue { info_type: oids::CERT_REQ_TEMPLATE, info_value: template.as_deref() };
-        put("genp-template", &Body::Genp(vec![told]))
+        put("genp-template", &Body::Genp(vec![told]))?;
+        let read = |name: &str| fs::read(self.corpus.join("certificate").join(name));
+        let (root, leaf) = (read("openssl-3.0.19-root")?, read("openssl-3.0.19-leaf")?);
+        let update = RootUpdate { new_with_new: &root, new_with_old: Some(&leaf), old_with_new: Some(&root) };
+        let update = write_root_update(&update);
+        let told = TypeAndValue { info_type: oids::ROOT_CA_KEY_UPDATE, info_value: Some(&update) };
+        put("genp-root-update", &Body::Genp(vec![told]))
     }
 
     /// Of values that differ in their digits only, some are enough.

@@ -246,6 +246,7 @@ pub fn cmp_message(octets: &[u8]) {
             let written = template.write().map(|der| RequestTemplate::read(&der));
             assert!(written.is_none_or(|again| again == Ok(template)));
         }
+        told.iter().filter_map(|item| item.info_value).for_each(cmp_root);
     }
     if let Body::Genm(asked) = &read.body {
         for lists in asked.iter().filter_map(|item| CrlStatus::read_all(item.info_value?).ok()) {
@@ -253,6 +254,19 @@ pub fn cmp_message(octets: &[u8]) {
         }
     }
     let _ = read.header.sender.directory_name();
+}
+
+/// A root that follows is written again the same, and no certificate follows itself.
+fn cmp_root(content: &[u8]) {
+    use ::wire::cmp::client::{BadRoot, RootKeyUpdate};
+    use ::wire::cmp::server::{RootUpdate, write_root_update};
+    let Ok(read) = RootKeyUpdate::decode(content) else { return };
+    let der = ::x509::Certificate::der;
+    let [old_with_new, new_with_old] = [&read.old_with_new, &read.new_with_old].map(|one| one.as_ref().map(der));
+    let written = RootUpdate { new_with_new: read.new_with_new.der(), new_with_old, old_with_new };
+    assert_eq!(write_root_update(&written), content, "written otherwise");
+    let old = read.new_with_new.clone();
+    assert_eq!(read.verify(&old, old.tbs().not_before).err(), Some(BadRoot::SameKey));
 }
 
 /// What is nested is read once, and stays as it was.

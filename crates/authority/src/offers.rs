@@ -19,7 +19,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use wire::est::{CsrAttribute, csr_attributes};
 use x509::csr::CertificationRequest;
 use x509::extension::{GeneralName, decode_subject_alt_name};
-use x509::oids;
+use x509::{Certificate, oids};
 
 /// The profile of the gateway's own certificate.
 const SERVER_PROFILE: &str = "gateway";
@@ -49,14 +49,50 @@ impl Ra {
                 (self.cas().for_profile(&profile)?, csr_attributes(&wanted))
             }
         };
+        let mut links = self.links(&ca)?;
+        links.extend(self.roots_to_come(&ca)?);
+        let [chain, links] = [ca.chain().to_vec(), links].map(|list| list.into_iter().map(Into::into).collect());
+        Ok(CaCertificatesShown { chain, links, attributes: attributes.map(Into::into) })
+    }
+
+    /// The certificates that connect the keys of those above an authority with the ones before them.
+    pub(crate) fn links(&self, ca: &Ca) -> Result<Vec<Vec<u8>>, Fault> {
         let mut links = Vec::new();
         for above in ca.chain() {
             if let Some(above) = self.cas().all().iter().find(|known| known.row().certificate == *above) {
-                links.extend(self.setting().store.links(above.row().id)?.into_iter().map(Into::into));
+                links.extend(self.setting().store.links(above.row().id)?);
             }
         }
-        let chain = ca.chain().iter().cloned().map(Into::into).collect();
-        Ok(CaCertificatesShown { chain, links, attributes: attributes.map(Into::into) })
+        Ok(links)
+    }
+
+    /// The roots that followed the one above an authority, before anything below that leads to them; and what connects them.
+    fn roots_to_come(&self, ca: &Ca) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut found: Vec<Vec<u8>> = Vec::new();
+        let mut last = ca.chain().last().cloned();
+        while let Some((next, links)) = last.map(|root| self.root_after(&root)).transpose()?.flatten() {
+            let root = next.row().certificate.clone();
+            // Each root follows one: it ends. Records that say otherwise end it too.
+            if found.contains(&root) {
+                break;
+            }
+            found.extend([vec![root.clone()], links].concat());
+            last = Some(root);
+        }
+        Ok(found)
+    }
+
+    /// The root that took the place of another one, and the certificates that connect the keys of both: old with new, new with old.
+    pub(crate) fn root_after(&self, root: &[u8]) -> Result<Option<(Arc<Ca>, Vec<Vec<u8>>)>, Fault> {
+        let Ok(root) = Certificate::decode(root) else { return Ok(None) };
+        for ca in self.cas().all().into_iter().filter(|ca| ca.row().issuer.is_none()) {
+            let links = self.setting().store.links(ca.row().id)?;
+            let old_with_new = links.first().and_then(|der| Certificate::decode(der).ok());
+            if old_with_new.is_some_and(|old| old.tbs().subject_public_key == root.tbs().subject_public_key) {
+                return Ok(Some((ca, links)));
+            }
+        }
+        Ok(None)
     }
 
     /// A part of the list in force, as long as a message may be.

@@ -13,6 +13,8 @@
 #[path = "agent_liar/cmp.rs"]
 mod cmp;
 mod common;
+#[path = "agent_liar/roots.rs"]
+mod roots;
 mod site;
 
 use adapters::http::serve::{
@@ -61,6 +63,8 @@ enum How {
 struct Liar {
     dir: PathBuf,
     how: Arc<Mutex<How>>,
+    /// Files of certificates that stand among those of authorities.
+    beside: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -118,7 +122,10 @@ impl Service for Liar {
         let (how, path) = (*self.how.lock().unwrap(), request.head.path().to_owned());
         self.asked.lock().unwrap().push(path.rsplit('/').next().unwrap().to_owned());
         if path.ends_with("/cacerts") {
-            return self.message(if matches!(how, How::NamedAuthority) { &["ca.pem", "own.pem"] } else { &["ca.pem"] });
+            let beside = self.beside.lock().unwrap();
+            let own = Some("own.pem").filter(|_| matches!(how, How::NamedAuthority));
+            let files: Vec<_> = ["ca.pem"].into_iter().chain(own).chain(beside.iter().map(String::as_str)).collect();
+            return self.message(&files);
         }
         let mut body = Vec::new();
         request.body.read_to_end(&mut body).unwrap();
@@ -136,9 +143,10 @@ impl Service for Liar {
 struct Scene {
     site: Site,
     how: Arc<Mutex<How>>,
+    beside: Arc<Mutex<Vec<String>>>,
     asked: Arc<Mutex<Vec<String>>>,
     _server: Server,
-    _place: common::Box_,
+    place: common::Box_,
 }
 
 impl Scene {
@@ -147,7 +155,10 @@ impl Scene {
         let dir = place.dir.clone();
         for ca in ["ca", "own"] {
             let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -addext keyUsage=critical,keyCertSign";
-            openssl(&dir, &format!("{new} -subj /CN={ca} -keyout {ca}.key -out {ca}.pem"));
+            let line = format!("{new} -subj /CN={ca} -keyout {ca}.key -out {ca}.pem");
+            // Older than any root that follows.
+            let line: Vec<_> = ["-f", "-1h", "openssl"].into_iter().chain(line.split(' ')).collect();
+            foreign(&dir, "faketime", &line);
         }
         let new = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -outform DER";
         openssl(&dir, &format!("{new} -subj /CN=other -keyout other.key -out other.der"));
@@ -162,14 +173,16 @@ impl Scene {
         let clients = Clients::MayShow(Arc::new(Anybody));
         let identity = Identity::new(&[read("server.pem")], &Zeroizing::new(read("server.key")), clients);
         let (how, asked) = (Arc::new(Mutex::new(How::Well)), Arc::<Mutex<Vec<String>>>::default());
-        let liar = Liar { dir: dir.clone(), how: Arc::clone(&how), asked: Arc::clone(&asked) };
+        let beside = Arc::<Mutex<Vec<String>>>::default();
+        let liar =
+            Liar { dir: dir.clone(), how: Arc::clone(&how), beside: Arc::clone(&beside), asked: Arc::clone(&asked) };
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(address, Some(identity.unwrap()), Limits::default(), Arc::new(liar)).unwrap();
         let site = Site::of_another(name, server.address().port());
         std::fs::copy(dir.join("ca.pem"), site.b.dir.join("root.pem")).unwrap();
         site.device("SN1", "");
         site.keep("secret", "a secret");
-        Self { site, how, asked, _server: server, _place: place }
+        Self { site, how, beside, asked, _server: server, place }
     }
     fn lies(&self, how: How) {
         *self.how.lock().unwrap() = how;

@@ -158,7 +158,7 @@ fn with_foreign<T>(world: &World, line: &dyn Issuing, asks: As<'_>, f: impl FnOn
         As::Ra => Credentials::Key { algorithm: signer.algorithm(), certificates: &ra },
     };
     let foreign = Foreign {
-        party: Party { credentials, authority: &authority, servers: &[] },
+        party: Party { credentials, authority: &authority, servers: &[], roots: &[] },
         signer: if asks == As::Ra { Some(&signer) } else { None },
         line,
         clock: &SystemClock,

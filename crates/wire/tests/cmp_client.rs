@@ -56,6 +56,10 @@ struct Reply<'a> {
 
 impl Reply<'_> {
     fn octets(&self) -> Vec<u8> {
+        self.octets_with(&[])
+    }
+    /// With these certificates beside that of who signs.
+    fn octets_with(&self, beside: &[Certificate]) -> Vec<u8> {
         let salt = [5; 16];
         let mac = MacAlgorithm::own(MacKind::PasswordBasedMac, &salt);
         let algorithm = match &self.by {
@@ -84,7 +88,7 @@ impl Reply<'_> {
             general_info: if self.implicit { vec![TypeAndValue::IMPLICIT_CONFIRM] } else { Vec::new() },
         };
         let part = message::protected_part(&header, &self.body);
-        let (mut protection, extra): (Option<Vec<u8>>, Vec<&[u8]>) = match &self.by {
+        let (mut protection, mut extra): (Option<Vec<u8>>, Vec<&[u8]>) = match &self.by {
             By::Secret(secret) => (Some(mac.mac(secret, &part)), Vec::new()),
             By::Key(key, certificate) => (Some(key.sign(&part)), vec![certificate.der()]),
             By::Nobody => (None, Vec::new()),
@@ -92,6 +96,7 @@ impl Reply<'_> {
         if let (true, Some(octets)) = (self.flip_protection, &mut protection) {
             *octets.last_mut().unwrap() ^= 1;
         }
+        extra.extend(beside.iter().map(Certificate::der));
         message::finish(&part, protection.as_deref(), &extra)
     }
 }
@@ -128,11 +133,11 @@ impl World {
     }
     fn with_secret(&self) -> Party<'_> {
         let credentials = Credentials::Secret { reference: "station-1", secret: SECRET, mac: MacKind::Pbmac1 };
-        Party { credentials, authority: &self.authority.certificate, servers: &[] }
+        Party { credentials, authority: &self.authority.certificate, servers: &[], roots: &[] }
     }
     fn with_key(&self) -> Party<'_> {
         let credentials = Credentials::Key { algorithm: self.ra.0.algorithm(), certificates: &self.ra.1 };
-        Party { credentials, authority: &self.authority.certificate, servers: &[] }
+        Party { credentials, authority: &self.authority.certificate, servers: &[], roots: &[] }
     }
     /// The answer that would be right, to a request.
     fn reply<'a>(&'a self, body: Body<'a>, request: &Message<'_>, by: By<'a>) -> Reply<'a> {
@@ -185,6 +190,8 @@ fn word(received: &Received<'_>) -> &'static str {
         Received::Declined => "declined",
         Received::Revoked => "revoked",
         Received::General(_) => "general",
+        Received::RootUpdate(None) => "no update",
+        Received::RootUpdate(Some(_)) => "update",
         Received::Refused(_) => "refused",
     }
 }
@@ -329,6 +336,37 @@ fn signed_by_a_server_that_was_appointed_by_another_authority_of_that_name() {
     };
     assert_eq!(transaction, Err(Broken::Signer));
     assert!(Message::decode(&reply).is_ok());
+}
+
+/// Answers the question for authorities by a server for this purpose, of an authority below a root; who asks knows of another one, and the
+/// root if `is_known`.
+#[track_caller]
+fn from_below(purpose: const_oid::ObjectIdentifier, is_known: bool, is_carried: bool, expected: Result<&str, Broken>) {
+    let (world, root) = (World::new(), Authority::new(KeyType::P256, "Root", BEGIN));
+    let (key, server) = (Key::generate(KeyType::P256), Key::generate(KeyType::P256));
+    let usage = KeyUsage::KEY_CERT_SIGN.extension();
+    let ca = extension::BasicConstraints { ca: true, path_len: None }.extension();
+    let middle = root.issue("Middle", &key.public, "11", vec![ca, usage]);
+    let middle = Authority { ids: wire::ocsp::IssuerIds::new(&named("Middle"), &key.public), key, certificate: middle };
+    let appointed = vec![KeyUsage::DIGITAL_SIGNATURE.extension(), extension::extended_key_usage(&[purpose])];
+    let appointed = middle.issue("Server", &server.public, "12", appointed);
+    let roots = [root.certificate.clone()];
+    let party = Party { roots: if is_known { &roots } else { &[] }, ..world.with_key() };
+    let (transaction, draft) = Transaction::ca_certs(&party, ID, &FIRST, NOW);
+    let octets = draft.finish(|octets| Ok::<_, ()>(world.ra.0.sign(octets))).unwrap();
+    let body = Body::Genp(vec![TypeAndValue { info_type: oids::CA_CERTS, info_value: None }]);
+    let reply = world.reply(body, &Message::decode(&octets).unwrap(), By::Key(&server, &appointed));
+    let reply = reply.octets_with(if is_carried { std::slice::from_ref(&middle.certificate) } else { &[] });
+    assert_eq!(transaction.receive(&reply, NOW).map(|r| word(&r)), expected);
+}
+#[test]
+fn signed_by_a_server_below_a_root() {
+    from_below(oids::CMC_CA, true, true, Ok("general"));
+    from_below(oids::CMC_CA, true, false, Err(Broken::Signer));
+    from_below(oids::CMC_CA, false, true, Err(Broken::Signer));
+    // Who registers for another authority does not speak for all.
+    from_below(oids::CMC_RA, true, true, Err(Broken::Signer));
+    from_below(x509::oids::CLIENT_AUTH, true, true, Err(Broken::Signer));
 }
 #[test]
 fn signed_by_a_server_that_was_named() {
@@ -610,6 +648,32 @@ fn the_certificates_of_the_authority() {
     ca_certs(None, 0);
     ca_certs(Some(&[0x30, 0]), 0);
     ca_certs(Some(&[0x30, 2, 0x30, 0]), 0);
+}
+
+/// Answers the question for the root that follows.
+#[track_caller]
+fn root_update(told: Vec<TypeAndValue<'_>>, expected: Result<&str, Broken>) {
+    let world = World::new();
+    let (party, old) = (world.with_secret(), &world.authority.certificate);
+    let (transaction, draft) = Transaction::root_update(&party, old, ID, &FIRST, NOW);
+    let octets = draft.finish(|_| Err(())).unwrap();
+    let request = Message::decode(&octets).unwrap();
+    let item = TypeAndValue { info_type: oids::ROOT_CA_CERT, info_value: Some(old.der()) };
+    assert_eq!(request.body, Body::Genm(vec![item]));
+    let reply = world.reply(Body::Genp(told), &request, By::Secret(SECRET)).octets();
+    assert_eq!(transaction.receive(&reply, NOW).map(|r| word(&r)), expected);
+}
+#[test]
+fn the_root_that_follows() {
+    let der = World::new().certificate.der().to_vec();
+    let update = wire::cmp::server::RootUpdate { new_with_new: &der, new_with_old: None, old_with_new: None };
+    let update = wire::cmp::server::write_root_update(&update);
+    let of = |info_value| TypeAndValue { info_type: oids::ROOT_CA_KEY_UPDATE, info_value };
+    root_update(vec![of(Some(&update))], Ok("update"));
+    root_update(vec![of(None)], Ok("no update"));
+    root_update(vec![TypeAndValue { info_type: oids::CA_CERTS, info_value: None }], Ok("no update"));
+    root_update(vec![of(Some(&der))], Err(Broken::RootUpdate));
+    root_update(vec![of(Some(&[0x30, 0]))], Err(Broken::RootUpdate));
 }
 #[test]
 fn told_to_wait_unasked() {

@@ -4,6 +4,7 @@
 //! Prevents: what [`super::server`] prevents, also on a line without TLS: what nobody vouches for changes nothing.
 
 use super::pair::{Next, Pair};
+use super::roots::Roots;
 use super::server::{Certified, Denied, Proof, denied, is_same_name, leading, path_of, unheard};
 use super::setting::Setting;
 use crate::fault::{Failure, REFUSED, Result};
@@ -15,7 +16,7 @@ use ports::{Clock, Signer};
 use std::sync::Arc;
 use wire::cmp::client::{
     Accepted, Broken, Confirm, Credentials, Declined, Draft, Enrolment, Flaw, Fresh, Offered, Party, Received,
-    Transaction,
+    RootKeyUpdate, Transaction,
 };
 use wire::cmp::protection::MacKind;
 use wire::cmp::{MEDIA_TYPE, MESSAGE_LEN_MAX};
@@ -41,14 +42,15 @@ pub(super) fn certify(
     keys: &Keys,
     next: &Next,
     proof: &Proof<'_>,
+    roots: &mut Roots,
     clock: &dyn Clock,
 ) -> std::result::Result<Certified, Denied> {
-    let roots = setting.roots()?;
+    let known = roots.believed(clock.now());
     let signer = match proof {
         Proof::Secret(_) => None,
         Proof::Certificate(pair) => Some(keys.open(pair.key())?),
     };
-    let line = Line { files: setting.files(None)?, signer, clock };
+    let line = Line { files: setting.files(None, &known)?, signer, clock };
     let chain = match proof {
         Proof::Secret(_) => Vec::new(),
         Proof::Certificate(pair) => chain(pair)?,
@@ -63,12 +65,15 @@ pub(super) fn certify(
         },
     };
     // Until it says who it is, the root stands for it; for who has a certificate, whoever issued that.
-    let first = chain.get(1).or(roots.first());
+    let first = chain.get(1).or(known.first());
     let first = first.ok_or_else(|| Failure::usage("enrolment.root has no certificate"))?;
-    let asked = Party { credentials: credentials(), authority: first, servers: &[] };
-    let named = leading(line.authorities(&asked)?, &roots, clock.now())?;
+    let asked = Party { credentials: credentials(), authority: first, servers: &[], roots: &known };
+    let named = line.authorities(&asked)?;
+    roots.follow(|old| line.root_update(&asked, old), || clock.now());
+    let roots = roots.believed(clock.now());
+    let named = leading(named, &roots, clock.now())?;
     let authority = issuing(&named).unwrap_or(first);
-    let party = Party { credentials: credentials(), authority, servers: &[] };
+    let party = Party { credentials: credentials(), authority, servers: &[], roots: &[] };
     let request = request(next.key.as_ref(), proof)?;
     let enrolment = match proof {
         Proof::Secret(_) => Enrolment::Ir(&request),
@@ -132,6 +137,21 @@ impl Line<'_> {
             Received::General(certificates) => Ok(certificates),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// What follows a root, as the authority says it.
+    fn root_update(&self, party: &Party<'_>, old: &Certificate) -> Result<Vec<RootKeyUpdate>> {
+        let transaction_id = random(&SystemEntropy::default());
+        let (transaction, draft) = Transaction::root_update(party, old, transaction_id, &fresh(), self.clock.now());
+        let denied = match self.exchange("getrootupdate", transaction, draft) {
+            Ok(Received::RootUpdate(update)) => return Ok(update.into_iter().map(|update| *update).collect()),
+            // Not all servers know the question.
+            Ok(Received::Refused(_)) => return Ok(Vec::new()),
+            Ok(other) => unexpected(&other),
+            Err(denied) => denied,
+        };
+        let Failure { what, .. } = &denied.failure;
+        Err(Failure { what: format!("whether a new root follows is not known: {what}"), ..denied.failure })
     }
 
     /// A certificate, that is taken if `check` says nothing against it.

@@ -7,6 +7,7 @@
 mod cmp;
 mod note;
 mod pair;
+mod roots;
 mod server;
 mod setting;
 mod status;
@@ -20,9 +21,10 @@ use crate::keys::Keys;
 use adapters::files::{self, DirectoryLock};
 use adapters::process;
 use model::UnixTime;
-use note::{Note, Slot};
+use note::{Failed, Note, Slot};
 use pair::{Next, Pair};
 use ports::Clock;
+use roots::Roots;
 use serde::Serialize;
 use server::{Certified, Denied, Proof, Secret, Server};
 use std::io::{ErrorKind, Read};
@@ -83,11 +85,11 @@ pub(crate) fn enrol(setting: &Setting, secret: &Path, when: When, clock: &dyn Cl
     }
     place.may_ask(when, clock.now())?;
     let proof = Proof::Secret(Secret { user: setting.user(), octets: read_secret(secret)? });
-    let keys = setting.keys()?;
+    let (keys, mut roots) = (setting.keys()?, Roots::load(setting)?);
     let next = Next::take(setting.directory(), &keys, setting.key_type()?, old.as_ref(), None)?;
-    let certified = certify(setting, &keys, &next, &proof, clock);
-    let left = place.switch(&keys, next, certified, clock.now())?;
-    place.done(Became::Enrolled, clock.now()).map(|done| done.with(left))
+    let certified = certify(setting, &keys, &next, &proof, &mut roots, clock);
+    let left = place.switch(&keys, next, certified, roots.failure(), clock.now())?;
+    place.done(Became::Enrolled, clock.now()).map(|done| done.with(left).with(roots.failure().cloned()))
 }
 
 /// Has the certificate renewed, if it is due.
@@ -102,13 +104,13 @@ pub(crate) fn renew(setting: &Setting, when: When, clock: &dyn Clock) -> Result<
         return place.done(Became::Kept, clock.now());
     }
     place.may_ask(when, clock.now())?;
-    let keys = setting.keys()?;
+    let (keys, mut roots) = (setting.keys()?, Roots::load(setting)?);
     let next = Next::take(setting.directory(), &keys, setting.key_type()?, Some(&old), Some(&old))?;
-    let certified = certify(setting, &keys, &next, &Proof::Certificate(&old), clock);
+    let certified = certify(setting, &keys, &next, &Proof::Certificate(&old), &mut roots, clock);
     let certified =
         certified.map_err(|denied| Denied { failure: with_old(denied.failure, &old, clock.now()), ..denied });
-    let left = place.switch(&keys, next, certified, clock.now())?;
-    place.done(Became::Renewed, clock.now()).map(|done| done.with(left))
+    let left = place.switch(&keys, next, certified, roots.failure(), clock.now())?;
+    place.done(Became::Renewed, clock.now()).map(|done| done.with(left).with(roots.failure().cloned()))
 }
 
 fn certify(
@@ -116,18 +118,17 @@ fn certify(
     keys: &Keys,
     next: &Next,
     proof: &Proof<'_>,
+    roots: &mut Roots,
     clock: &dyn Clock,
 ) -> std::result::Result<Certified, Denied> {
     if setting.protocol() == Protocol::Cmp {
-        return cmp::certify(setting, keys, next, proof, clock);
+        return cmp::certify(setting, keys, next, proof, roots, clock);
     }
     let shown = match proof {
         Proof::Certificate(pair) => Some(*pair),
         Proof::Secret(_) => None,
     };
-    let server = Server::new(setting, keys, shown)?;
-    let authorities = server.authorities(clock)?;
-    server.certify(next.key.as_ref(), proof, &authorities, clock)
+    Server::ask(setting, keys, shown, roots, clock)?.certify(next.key.as_ref(), proof, clock)
 }
 
 /// What it means for the certificate that there is.
@@ -197,18 +198,22 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Has the new key and its certificate take the place of those before, or remembers why not. Gives what was not done beside it.
+    /// Has the new key and its certificate take the place of those before, or remembers why not; and what is wrong with a new root. Gives
+    /// what was not done beside it.
     fn switch(
         &mut self,
         keys: &Keys,
         next: Next,
         certified: std::result::Result<Certified, Denied>,
+        root: Option<&Failure>,
         now: UnixTime,
     ) -> Result<Option<Failure>> {
         let directory = self.setting.directory();
+        let root = root.map(|failure| Failed::of(failure, now));
         let Certified { leaf, above, renew_after_s } = match certified {
             Ok(certified) => certified,
             Err(Denied { failure, after_s }) => {
+                self.note.root = root;
                 self.note.fail(&failure, after_s, now);
                 self.note.save(directory)?;
                 return Err(failure);
@@ -219,7 +224,7 @@ impl<'a> Place<'a> {
         // Noted before: whoever is cut off in between runs the hook once more than it need be, and never once less.
         let of = sha256(pair.leaf().der());
         let slot = renew_after_s.map(|after_s| Slot { of, at_s: now.plus_s(after_s).s() });
-        self.note = Note { hook_is_due: self.setting.hook().is_some(), slot, ..Note::default() };
+        self.note = Note { hook_is_due: self.setting.hook().is_some(), slot, root, ..Note::default() };
         self.note.save(directory)?;
         pair.save(directory)?;
         Next::forget(directory)?;

@@ -33,6 +33,9 @@ pub(crate) struct Note {
     /// When the server wants which certificate to be renewed.
     #[serde(default)]
     pub(crate) slot: Option<Slot>,
+    /// What was wrong with a new root, when the server was asked last.
+    #[serde(default)]
+    pub(crate) root: Option<Failed>,
 }
 
 /// A second that the server has granted.
@@ -80,12 +83,14 @@ impl Note {
     pub(crate) fn fail(&mut self, failure: &Failure, after_s: Option<u64>, now: UnixTime) {
         let until_s = |after_s: u64| now.plus_s(after_s.min(WAIT_MAX_S)).s();
         self.wait = after_s.map(|after_s| Wait { asked_s: now.s(), until_s: until_s(after_s) });
-        self.failed = Some(Failed {
-            at_s: now.s(),
-            what: failure.what.clone(),
-            why: failure.why.clone(),
-            code: failure.code.to_owned(),
-        });
+        self.failed = Some(Failed::of(failure, now));
+    }
+}
+
+impl Failed {
+    pub(crate) fn of(failure: &Failure, now: UnixTime) -> Self {
+        let (what, why, code) = (failure.what.clone(), failure.why.clone(), failure.code.to_owned());
+        Self { at_s: now.s(), what, why, code }
     }
 }
 

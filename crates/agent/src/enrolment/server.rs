@@ -1,10 +1,11 @@
 //! A client's side of EST: what is asked, and what is believed of the answer.
 //! Source: RFC 7030, RFC 8951.
 //!
-//! Prevents: a certificate that does not lead to the root which came with the device, is for another key, or for another name than
+//! Prevents: a certificate that does not lead to a root of the device, is for another key, or for another name than
 //! the one that it renews; a secret in the hands of a server that is another one.
 
 use super::pair::Pair;
+use super::roots::Roots;
 use super::setting::Setting;
 use crate::fault::{Failure, REFUSED, Result};
 use crate::keys::Keys;
@@ -13,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::UnixTime;
 use ports::{Clock, Signer};
+use wire::cmp::client::RootKeyUpdate;
 use x509::path::{Demands, Evidence, validate};
 use x509::{Certificate, Name, certs_only, csr, oids};
 use zeroize::Zeroizing;
@@ -47,25 +49,31 @@ pub(crate) struct Secret<'a> {
 pub(crate) struct Server {
     files: Files,
     roots: Vec<Certificate>,
+    authorities: Vec<Certificate>,
 }
 
 impl Server {
-    /// The server, to which a certificate is shown, or nothing.
-    pub(crate) fn new(setting: &Setting, keys: &Keys, shown: Option<&Pair>) -> Result<Self> {
-        let shown = shown.map(|pair| pair.shown(keys)).transpose()?;
-        Ok(Self { files: setting.files(shown.as_ref())?, roots: setting.roots()? })
-    }
-
-    /// The authorities that the server names and that lead to a root of ours, now.
+    /// The server, to which a certificate is shown, or nothing; and the authorities that it names and that lead to a root of ours, now. What
+    /// it says of a new root is looked at before.
     ///
     /// # Errors
-    /// [`Denied`], also if there is none.
-    pub(crate) fn authorities(&self, clock: &dyn Clock) -> std::result::Result<Vec<Certificate>, Denied> {
-        let reply = self.ask("cacerts", "", None)?;
-        let now = clock.now();
+    /// [`Denied`], also if there is no such authority.
+    pub(crate) fn ask(
+        setting: &Setting,
+        keys: &Keys,
+        shown: Option<&Pair>,
+        roots: &mut Roots,
+        clock: &dyn Clock,
+    ) -> std::result::Result<Self, Denied> {
+        let shown = shown.map(|pair| pair.shown(keys)).transpose()?;
+        let files = setting.files(shown.as_ref(), &roots.believed(clock.now()))?;
+        let reply = answer(&files, "cacerts", "", None)?;
         // Others may stand beside them, of other labels and of times to come.
         let named: Vec<_> = certificates(&reply.body)?.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
-        Ok(leading(named, &self.roots, now)?)
+        roots.follow(|old| Ok(RootKeyUpdate::among(&named, old)), || clock.now());
+        let roots = roots.believed(clock.now());
+        let authorities = leading(named, &roots, clock.now())?;
+        Ok(Self { files, roots, authorities })
     }
 
     /// Asks for a certificate for a key: the first one for a secret, or one in the place of `renewed`.
@@ -76,7 +84,6 @@ impl Server {
         &self,
         key: &dyn Signer,
         proof: &Proof<'_>,
-        authorities: &[Certificate],
         clock: &dyn Clock,
     ) -> std::result::Result<Certified, Denied> {
         let (operation, fields) = match proof {
@@ -84,7 +91,7 @@ impl Server {
             Proof::Certificate(_) => ("simplereenroll", Zeroizing::default()),
         };
         let request = request(key, proof)?;
-        let reply = self.ask(operation, &fields, Some(&request))?;
+        let reply = answer(&self.files, operation, &fields, Some(&request))?;
         let sent = certificates(&reply.body)?;
         let sent: Vec<_> = sent.iter().filter_map(|der| Certificate::decode(der).ok()).collect();
         let not = |why: String| {
@@ -97,21 +104,21 @@ impl Server {
             is_same_name(leaf, renewed.leaf()).map_err(|why| not(why.to_owned()))?;
         }
         // The time of the answer, not of the question: it may begin in between.
-        let above = path_of(leaf, authorities, &self.roots, clock.now()).map_err(not)?;
+        let above = path_of(leaf, &self.authorities, &self.roots, clock.now()).map_err(not)?;
         Ok(Certified { leaf: leaf.clone(), above, renew_after_s: reply.retry_after_s })
     }
+}
 
-    fn ask(&self, path: &str, fields: &str, request: Option<&str>) -> std::result::Result<Reply, Denied> {
-        // RFC 8951 §3.1: it says nothing, and some look for it.
-        let fields = match request {
-            Some(_) => Zeroizing::new(format!("Content-Transfer-Encoding: base64\r\n{fields}")),
-            None => Zeroizing::new(fields.to_owned()),
-        };
-        let sent = request.map(|request| ("application/pkcs10", request.as_bytes()));
-        let question = Question { path, fields: &fields, sent };
-        let reply = self.files.question(&question, ANSWER_LEN_MAX).map_err(unheard)?;
-        if reply.status == 200 { Ok(reply) } else { Err(denied(&reply)) }
-    }
+fn answer(files: &Files, path: &str, fields: &str, request: Option<&str>) -> std::result::Result<Reply, Denied> {
+    // RFC 8951 §3.1: it says nothing, and some look for it.
+    let fields = match request {
+        Some(_) => Zeroizing::new(format!("Content-Transfer-Encoding: base64\r\n{fields}")),
+        None => Zeroizing::new(fields.to_owned()),
+    };
+    let sent = request.map(|request| ("application/pkcs10", request.as_bytes()));
+    let question = Question { path, fields: &fields, sent };
+    let reply = files.question(&question, ANSWER_LEN_MAX).map_err(unheard)?;
+    if reply.status == 200 { Ok(reply) } else { Err(denied(&reply)) }
 }
 
 /// A certificate that was taken.
@@ -166,7 +173,7 @@ pub(super) fn leading(named: Vec<Certificate>, roots: &[Certificate], now: UnixT
     let believed: Vec<_> = named.iter().filter(|one| leads(one)).cloned().collect();
     if believed.is_empty() {
         return Err(Failure::new(REFUSED, "the authorities that the server names were not taken")
-            .because("none of them leads to the root that came with the device")
+            .because("none of them leads to the root that came with the device, or to one that followed it")
             .next("nothing was shown to the server; compare `root` with the root of the authority"));
     }
     Ok(believed)

@@ -139,19 +139,19 @@ impl Setting {
         KeyType::by_name(&self.key_type).ok_or_else(|| Failure::usage("enrolment.key_type cannot be used"))
     }
 
-    /// The certificates to one of which everything must lead.
+    /// The roots that came with the device.
     pub(crate) fn roots(&self) -> Result<Vec<Certificate>> {
         let read =
             certificates(&self.root)?.iter().map(|der| Certificate::decode(der)).collect::<std::result::Result<_, _>>();
         read.map_err(|e| wrong(&self.root, e))
     }
 
-    /// The way to the server, on which this is shown.
-    pub(crate) fn files(&self, shown: Option<&Shown>) -> Result<Files> {
+    /// The way to the server, on which this is shown; it must lead to one of the roots, if nothing else is said.
+    pub(crate) fn files(&self, shown: Option<&Shown>, roots: &[Certificate]) -> Result<Files> {
         let anchors = match &self.anchors {
             _ if self.url.starts_with("http://") => Vec::new(),
             Some(anchors) => certificates(anchors)?,
-            None => certificates(&self.root)?,
+            None => roots.iter().map(|root| root.der().to_vec()).collect(),
         };
         let patience = self.patience_s.map_or(PATIENCE, Duration::from_secs);
         Files::showing(&self.url, &anchors, shown, patience).map_err(|e| {

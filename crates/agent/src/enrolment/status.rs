@@ -2,11 +2,13 @@
 
 use super::note::{Failed, Note};
 use super::pair::{Next, Pair};
+use super::roots::{Root, Roots};
 use super::setting::Setting;
 use crate::fault::plain;
 use model::UnixTime;
 use serde::Serialize;
 use std::fmt;
+use x509::sha256;
 
 /// How it is with the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +42,22 @@ pub(crate) struct Identity {
     ask_from: Option<String>,
     hook_is_due: bool,
     failed: Option<Told>,
+    /// The roots, in the order in which they followed each other.
+    roots: Vec<Anchor>,
+    /// What was wrong with a new one.
+    root_failed: Option<Told>,
+}
+
+/// A root.
+#[derive(Debug, Serialize)]
+struct Anchor {
+    subject: String,
+    sha256: String,
+    not_after: String,
+    /// Since when it is one; `None` if it came with the device.
+    since: Option<String>,
+    /// Whether another one followed it.
+    is_followed: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +68,13 @@ struct Told {
     code: String,
 }
 
+impl Told {
+    fn of(failed: Failed) -> Self {
+        let Failed { at_s, what, why, code } = failed;
+        Self { at: UnixTime::from_s(at_s).to_string(), what, why, code }
+    }
+}
+
 /// What is known of the certificate.
 pub(crate) fn identity(setting: &Setting, now: UnixTime) -> Identity {
     let directory = setting.directory();
@@ -58,6 +83,8 @@ pub(crate) fn identity(setting: &Setting, now: UnixTime) -> Identity {
         Err(_) => (None, true),
     };
     let note = Note::load(directory).unwrap_or_default();
+    // Without those that came with the device nothing is done, and that is said then.
+    let roots = Roots::load(setting).ok();
     let standing = match &pair {
         None if is_unusable => Standing::Unusable,
         None => Standing::None,
@@ -77,12 +104,39 @@ pub(crate) fn identity(setting: &Setting, now: UnixTime) -> Identity {
         key_waits: Next::is_waiting(directory, pair.as_ref()),
         ask_from: note.waits_until(now).map(|until| until.to_string()),
         hook_is_due: note.hook_is_due,
-        failed: note.failed.map(|Failed { at_s, what, why, code }| Told {
-            at: UnixTime::from_s(at_s).to_string(),
-            what,
-            why,
-            code,
-        }),
+        failed: note.failed.map(Told::of),
+        root_failed: roots
+            .as_ref()
+            .and_then(Roots::failure)
+            .map(|failure| Failed::of(failure, now))
+            .or(note.root)
+            .map(Told::of),
+        roots: roots.iter().flat_map(Roots::all).map(Anchor::of).collect(),
+    }
+}
+
+impl Anchor {
+    fn of(root: &Root) -> Self {
+        let tbs = root.certificate.tbs();
+        Self {
+            subject: tbs.subject.to_string(),
+            sha256: sha256(root.certificate.der()).to_string(),
+            not_after: tbs.not_after.to_string(),
+            since: root.since.map(|since| since.to_string()),
+            is_followed: root.is_followed,
+        }
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, sha256, not_after, since, is_followed } = self;
+        write!(f, "root {} ({sha256}) holds until {not_after}, ", plain(subject))?;
+        match since {
+            None => write!(f, "came with the device")?,
+            Some(since) => write!(f, "followed the one before it at {since}")?,
+        }
+        if *is_followed { writeln!(f, ", and was followed") } else { writeln!(f) }
     }
 }
 
@@ -113,6 +167,10 @@ impl fmt::Display for Identity {
         }
         if let Some(failed) = &self.failed {
             writeln!(f, "failed at {}: {}: {}", failed.at, plain(&failed.what), plain(&failed.why))?;
+        }
+        self.roots.iter().try_for_each(|root| root.fmt(f))?;
+        if let Some(Told { at, what, why, code }) = &self.root_failed {
+            writeln!(f, "{code} at {at}: {}: {}", plain(what), plain(why))?;
         }
         Ok(())
     }

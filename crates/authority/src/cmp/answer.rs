@@ -172,11 +172,13 @@ impl Talk<'_> {
                 let mut algorithm = Writer::with_capacity(80);
                 server.signer.algorithm().write(&mut algorithm);
                 let own = [server.certificate.der().to_vec()];
+                // Who asks in general may know the root before only, and needs these to verify the answer.
+                let links = if matches!(said, Said::General(_)) { self.ra.links(&ca)? } else { Vec::new() };
                 let protecting = Protecting {
                     sender: tbs.subject.clone(),
                     kid: identifier.and_then(|e| decode_subject_key_identifier(&e.value)),
                     algorithm: algorithm.finish(),
-                    extra: own.into_iter().chain(ca.chain().iter().cloned()).collect(),
+                    extra: own.into_iter().chain(ca.chain().iter().cloned()).chain(links).collect(),
                 };
                 let part = self.part(&protecting, said);
                 let protection = server.signer.sign(&part).map_err(|_| UNSIGNED)?;

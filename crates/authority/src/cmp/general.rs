@@ -7,7 +7,7 @@ use super::{No, Offer, Talk};
 use crate::ca::Ca;
 use const_oid::ObjectIdentifier;
 use issue::profile::Demands;
-use model::{AuthorityName, Entity};
+use model::{AuthorityName, Entity, Fault};
 use std::sync::Arc;
 use wire::cmp::header::TypeAndValue;
 use wire::cmp::oids;
@@ -47,21 +47,28 @@ impl Talk<'_> {
         Ok((oids::CA_CERTS, Some(write_certificates(&chain))))
     }
 
-    /// The root that took the place of the one that the client has; nothing if it has the present one.
+    /// The root that took the place of the one that the client has, whether or not the label leads to it already; nothing if none did. Who
+    /// has one that is not known here is told the present one.
     fn root_update(&self, offer: &Offer, known: Option<&[u8]>) -> Result<General, No> {
-        let ca = self.ra.cas().for_profile(&offer.offered.profile)?;
         let all = self.ra.cas().all();
-        let root = ca.chain().last().and_then(|root| all.iter().find(|ca| ca.row().certificate == *root));
-        let Some(root) = root.filter(|root| known != Some(root.row().certificate.as_slice())) else {
-            return Ok((oids::ROOT_CA_KEY_UPDATE, None));
+        let found = |root: &[u8]| all.iter().find(|ca| ca.row().certificate == root).cloned();
+        let update = match known.and_then(found) {
+            Some(known) => self.ra.root_after(&known.row().certificate)?,
+            None => {
+                let ca = self.ra.cas().for_profile(&offer.offered.profile)?;
+                let root = ca.chain().last().and_then(|root| found(root));
+                root.map(|root| Ok::<_, Fault>((Arc::clone(&root), self.ra.setting().store.links(root.row().id)?)))
+                    .transpose()?
+            }
         };
-        let links = self.ra.setting().store.links(root.row().id)?;
-        let update = RootUpdate {
-            new_with_new: &root.row().certificate,
-            old_with_new: links.first().map(Vec::as_slice),
-            new_with_old: links.get(1).map(Vec::as_slice),
-        };
-        Ok((oids::ROOT_CA_KEY_UPDATE, Some(write_root_update(&update))))
+        let written = update.map(|(root, links)| {
+            write_root_update(&RootUpdate {
+                new_with_new: &root.row().certificate,
+                old_with_new: links.first().map(Vec::as_slice),
+                new_with_old: links.get(1).map(Vec::as_slice),
+            })
+        });
+        Ok((oids::ROOT_CA_KEY_UPDATE, written))
     }
 
     /// What a request of who asks must look like. Source: RFC 9483 §4.3.3.

@@ -40,6 +40,6 @@ pub fn with_line<T>(
         }
         _ => return Err(NO_LINE),
     };
-    let party = Party { credentials, authority, servers: &servers };
+    let party = Party { credentials, authority, servers: &servers, roots: &[] };
     Ok(f(&Foreign { party, signer, line: opened.line.as_ref(), clock, entropy }))
 }

@@ -302,6 +302,7 @@ fn unexpected(received: Received<'_>) -> NotDone {
         | Received::Confirmed(_)
         | Received::Declined
         | Received::General(_)
+        | Received::RootUpdate(_)
         | Received::Revoked => NotDone::Unknown("the answer is one to something else".into()),
     }
 }

@@ -106,6 +106,8 @@ struct Liar {
     ca: Pki,
     other: Pki,
     lie: Arc<Mutex<Lie>>,
+    /// The value with which the question for the next root is answered.
+    root: Arc<Mutex<Option<Vec<u8>>>>,
     asked: Arc<Mutex<Vec<(u8, bool)>>>,
 }
 
@@ -221,6 +223,11 @@ impl Liar {
             _ => truly(),
         };
         match &message.body {
+            Body::Genm(asked) if asked.iter().any(|one| one.info_type == cmp_oids::ROOT_CA_CERT) => {
+                let value = self.root.lock().unwrap().clone();
+                let told = TypeAndValue { info_type: cmp_oids::ROOT_CA_KEY_UPDATE, info_value: value.as_deref() };
+                self.answered(&message, &Body::Genp(vec![told]), &truly(), Lie::None, false)
+            }
             Body::Genm(_) => {
                 let value = write_certificates(&[self.ca.certificate.der()]);
                 let told = TypeAndValue { info_type: cmp_oids::CA_CERTS, info_value: Some(&value) };
@@ -243,10 +250,10 @@ impl Service for Liar {
         let mut body = Vec::new();
         request.body.read_to_end(&mut body).unwrap();
         let reply = self.reply(&body, lie);
-        let is_first = self.asked.lock().unwrap().len() == 1;
+        let is_general = self.asked.lock().unwrap().last().is_some_and(|(body, _)| *body == GENM);
         let octets = match lie {
-            Lie::Text if !is_first => b"<html>welcome</html>".to_vec(),
-            Lie::Endless if !is_first => vec![0x30; 2_000_000],
+            Lie::Text if !is_general => b"<html>welcome</html>".to_vec(),
+            Lie::Endless if !is_general => vec![0x30; 2_000_000],
             _ => reply,
         };
         Answer::new(200, wire::cmp::MEDIA_TYPE, Content::Octets(octets))
@@ -254,28 +261,33 @@ impl Service for Liar {
 }
 
 /// A device, and the server that it asks.
-struct Scene {
-    site: Site,
+pub struct Scene {
+    pub site: Site,
     lie: Arc<Mutex<Lie>>,
+    pub root: Arc<Mutex<Option<Vec<u8>>>>,
     asked: Arc<Mutex<Vec<(u8, bool)>>>,
     _server: Server,
-    _place: Box_,
+    pub place: Box_,
 }
 
 impl Scene {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let place = Box_::empty(&format!("{name}-server"));
         let dir = &place.dir;
         let pki = |ca: &str| {
             let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -addext keyUsage=critical,keyCertSign";
             let line = format!("{new} -subj /CN={ca} -keyout {ca}.key -out {ca}.pem");
-            foreign(dir, "openssl", &line.split(' ').collect::<Vec<_>>());
+            // Older than any root that follows.
+            let line: Vec<_> = ["-f", "-1h", "openssl"].into_iter().chain(line.split(' ')).collect();
+            foreign(dir, "faketime", &line);
             let read = |file: String| pem::decode(&std::fs::read(dir.join(file)).unwrap()).unwrap().1;
             let key = MemoryKey::open(&read(format!("{ca}.key"))).unwrap();
             Pki { key, certificate: Certificate::decode(&read(format!("{ca}.pem"))).unwrap() }
         };
         let (lie, asked) = (Arc::new(Mutex::new(Lie::None)), Arc::<Mutex<Vec<(u8, bool)>>>::default());
-        let liar = Liar { ca: pki("ca"), other: pki("own"), lie: Arc::clone(&lie), asked: Arc::clone(&asked) };
+        let root = Arc::<Mutex<Option<Vec<u8>>>>::default();
+        let (ca, other) = (pki("ca"), pki("own"));
+        let liar = Liar { ca, other, lie: Arc::clone(&lie), root: Arc::clone(&root), asked: Arc::clone(&asked) };
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::start(address, None, Limits::default(), Arc::new(liar)).unwrap();
         let site = Site::of_another(name, server.address().port());
@@ -285,7 +297,7 @@ impl Scene {
         let url = format!("http://localhost:{}/.well-known/cmp", server.address().port());
         site.b.write("agent.toml", config.replace(&site.url(), &url));
         site.keep("secret", SECRET);
-        Self { site, lie, asked, _server: server, _place: place }
+        Self { site, lie, root, asked, _server: server, place }
     }
     fn lies(&self, lie: Lie) {
         *self.lie.lock().unwrap() = lie;
@@ -323,7 +335,7 @@ fn check(scene: &Scene, words: &[&str], body: u8, cases: &[Case]) {
         let (status, out, err) = scene.site.run(words);
         assert!(status == 1 && err.contains(why), "{lie:?}: {out}{err}");
         assert!(std::fs::read(scene.site.b.dir.join(IDENTITY)).ok() == before, "{lie:?}: it was taken");
-        let mut expected = vec![(GENM, false), (body, false)];
+        let mut expected = vec![(GENM, false), (GENM, false), (body, false)];
         expected.extend(declines.then_some((CERT_CONF, true)));
         assert_eq!(scene.asked(), expected, "{lie:?}");
     }
@@ -351,10 +363,10 @@ fn a_first_certificate_is_taken_from_who_knows_the_secret_and_if_it_is_what_was_
     );
     scene.lies(Lie::None);
     scene.site.does(&force);
-    assert_eq!(scene.asked(), [(GENM, false), (IR, false), (CERT_CONF, false)]);
+    assert_eq!(scene.asked(), [(GENM, false), (GENM, false), (IR, false), (CERT_CONF, false)]);
     scene.lies(Lie::Implicit);
     scene.site.does(&force);
-    assert_eq!(scene.asked(), [(GENM, false), (IR, false)]);
+    assert_eq!(scene.asked(), [(GENM, false), (GENM, false), (IR, false)]);
 }
 
 #[test]
@@ -381,7 +393,7 @@ fn another_certificate_is_taken_from_the_authority_and_for_the_same_name() {
     let before = scene.site.b.read(IDENTITY);
     scene.lies(Lie::ConfirmationUnheard);
     scene.site.fails(&renew, "refused");
-    assert_eq!(scene.asked(), [(GENM, false), (KUR, false), (CERT_CONF, false)]);
+    assert_eq!(scene.asked(), [(GENM, false), (GENM, false), (KUR, false), (CERT_CONF, false)]);
     assert!(scene.site.b.read(IDENTITY) == before);
     scene.lies(Lie::None);
     scene.site.does(&renew);

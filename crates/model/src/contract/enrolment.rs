@@ -90,7 +90,7 @@ pub enum WhichAuthority {
 pub struct CaCertificatesShown {
     /// Its own, and those above it up to the root, in DER.
     pub chain: Vec<Base64>,
-    /// Those that connect their keys with the ones before.
+    /// Those that connect their keys with the ones before; and the roots that followed, with those that connect theirs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Base64>,
     /// What a request under the label should have in it: `CsrAttrs` in DER; absent if nothing in particular.

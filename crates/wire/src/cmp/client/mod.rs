@@ -5,9 +5,11 @@
 //! Source: RFC 9810 §5.1.1 and §5.3, RFC 9483 §3 and §4.
 
 mod party;
+mod root;
 mod transaction;
 
 pub use party::{Credentials, Draft, Fresh, Party};
+pub use root::{BadRoot, NewRoot, ROOT_UPDATE_LEN_MAX, RootKeyUpdate};
 pub(super) use transaction::hash_of;
 pub use transaction::{
     Accepted, Confirm, Declined, Enrolment, Flaw, Offered, Pending, Received, Refusal, Transaction, Waiting,
@@ -36,6 +38,8 @@ pub enum Broken {
     OtherAnswer,
     /// It has no certificate that can be read, although it says so.
     Certificate,
+    /// It says that a root follows, and that cannot be read.
+    RootUpdate,
 }
 
 impl std::fmt::Display for Broken {
@@ -51,6 +55,7 @@ impl std::fmt::Display for Broken {
             Self::Signer => "the answer is signed by somebody who may not speak for the authority",
             Self::OtherAnswer => "the answer is one to something else",
             Self::Certificate => "the answer brings no certificate that can be read",
+            Self::RootUpdate => "the answer brings a root that follows, and it cannot be read",
         })
     }
 }

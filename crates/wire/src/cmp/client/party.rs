@@ -7,6 +7,7 @@ use crate::cmp::{Body, Header, Message, Pvno, message, oids};
 use model::UnixTime;
 use x509::extension::{KeyUsage, decode_extended_key_usage, decode_subject_key_identifier};
 use x509::name::Attribute;
+use x509::path::{Demands, Evidence, validate};
 use x509::{Certificate, Name, SignatureAlgorithm, Writer, oids as x509_oids, signature};
 
 /// Octets of nonces and transaction identifiers that we make, and of nonces that we take.
@@ -21,6 +22,9 @@ pub struct Party<'a> {
     pub authority: &'a Certificate,
     /// Who else may answer for it: the certificates of its servers, compared octet for octet.
     pub servers: &'a [Certificate],
+    /// As long as it is not known which authority it is: a server that any authority below one of these made its CA may
+    /// answer, too. What it says must then be proved otherwise. None, once it is known.
+    pub roots: &'a [Certificate],
 }
 
 /// How requests are protected.
@@ -184,7 +188,7 @@ impl Party<'_> {
             if !named || signature::verify(&tbs.subject_public_key, algorithm, part, protection).is_err() {
                 continue;
             }
-            if self.may_answer(certificate, now) {
+            if self.may_answer(certificate, &carried, now) {
                 return Ok(());
             }
             fault = Broken::Signer;
@@ -195,7 +199,7 @@ impl Party<'_> {
     /// Whether the holder of a certificate may speak for the authority: it is the authority, a server that was named, or
     /// one that the authority made its CA or RA. A certificate of the authority alone is not enough: every device has
     /// one.
-    fn may_answer(&self, certificate: &Certificate, now: UnixTime) -> bool {
+    fn may_answer(&self, certificate: &Certificate, carried: &[Certificate], now: UnixTime) -> bool {
         const KNOWN: [const_oid::ObjectIdentifier; 4] = [
             x509_oids::BASIC_CONSTRAINTS,
             x509_oids::KEY_USAGE,
@@ -212,9 +216,15 @@ impl Party<'_> {
             return valid && (signs || certificate == self.authority);
         }
         let purposes = tbs.extension(x509_oids::EXTENDED_KEY_USAGE).and_then(|e| decode_extended_key_usage(&e.value));
-        let appointed = purposes.is_some_and(|p| p.contains(&oids::CMC_CA) || p.contains(&oids::CMC_RA));
+        let is_for = |purpose| purposes.as_ref().is_some_and(|purposes| purposes.contains(&purpose));
+        let appointed = is_for(oids::CMC_CA) || is_for(oids::CMC_RA);
         let understood = tbs.extensions.iter().all(|e| !e.critical || KNOWN.contains(&e.oid));
-        signs && appointed && understood && certificate.verify_issued_by(self.authority, now).is_ok()
+        let is_below = || {
+            let evidence = Evidence { leaf: certificate, pool: carried, anchors: self.roots, crls: &[] };
+            validate(&evidence, &Demands::default(), now).is_ok()
+        };
+        let is_own = || appointed && certificate.verify_issued_by(self.authority, now).is_ok();
+        signs && understood && (is_own() || is_for(oids::CMC_CA) && is_below())
     }
 }
 

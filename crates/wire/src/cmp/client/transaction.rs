@@ -1,12 +1,15 @@
 //! What was sent, and what may come next.
 
-use super::Broken;
+mod general;
+
 use super::party::{Content, Draft, Fresh, NONCE_LEN, Party};
+use super::{Broken, RootKeyUpdate};
 use crate::cmp::body::{CertOrEncCert, CertRepMessage, CertResponse, CertStatus, RevDetails, RevRepContent};
 use crate::cmp::header::TypeAndValue;
 use crate::cmp::status::FailureInfo;
-use crate::cmp::{Body, Message, PkiStatus, Pvno, StatusInfo, body, oids, template};
+use crate::cmp::{Body, Message, PkiStatus, Pvno, StatusInfo, template};
 use crate::ocsp::HashAlgorithm;
+use general::Asked;
 use model::UnixTime;
 use model::contract::authority::RevocationReason;
 use x509::{
@@ -53,7 +56,7 @@ enum Awaits {
     /// `pkiconf`, and for which certificate if it was taken.
     Confirmation(Option<Box<Certificate>>),
     Revocation(SerialNumber),
-    General,
+    General(Asked),
 }
 
 /// What was asked for, as far as the answer must fit it.
@@ -81,6 +84,8 @@ pub enum Received<'a> {
     Revoked,
     /// The certificates of the authority and of those above it, as far as it says them.
     General(Vec<Certificate>),
+    /// The root that follows the one that was named, if it says one: not verified.
+    RootUpdate(Option<Box<RootKeyUpdate>>),
     /// The authority says no.
     Refused(Refusal),
 }
@@ -182,18 +187,6 @@ impl<'a> Transaction<'a> {
         thread.send(Body::Rr(vec![details]), Pvno::V2, Vec::new(), awaits, fresh, now)
     }
 
-    /// Asks for the certificates of the authority, which changes nothing. Source: RFC 9810 §5.3.19.14.
-    #[must_use]
-    pub fn ca_certs(
-        party: &'a Party<'a>,
-        transaction_id: [u8; NONCE_LEN],
-        fresh: &Fresh,
-        now: UnixTime,
-    ) -> (Self, Draft) {
-        let wanted = TypeAndValue { info_type: oids::CA_CERTS, info_value: None };
-        let thread = Thread::new(party, transaction_id);
-        thread.send(Body::Genm(vec![wanted]), Pvno::V2, Vec::new(), Awaits::General, fresh, now)
-    }
     /// Takes what came back.
     ///
     /// # Errors
@@ -221,10 +214,7 @@ impl<'a> Transaction<'a> {
             },
             (Awaits::Confirmation(Some(certificate)), Body::PkiConf) => Ok(Received::Confirmed(certificate)),
             (Awaits::Confirmation(None), Body::PkiConf) => Ok(Received::Declined),
-            (Awaits::General, Body::Genp(general)) => {
-                let found = body::ca_certs(general).unwrap_or_default();
-                Ok(Received::General(found.into_iter().filter_map(|der| Certificate::decode(der).ok()).collect()))
-            }
+            (Awaits::General(asked), Body::Genp(told)) => general::received(asked, told),
             (Awaits::Revocation(serial_number), Body::Rp(content)) => thread.revoked(&serial_number, content),
             _ => Err(Broken::OtherAnswer),
         }
