@@ -190,7 +190,7 @@ fn a_link_to_another_name() {
 fn a_link_that_the_old_root_did_not_sign() {
     check(|c| c.link().by = &KEYS.other, Err(BadRoot::NewWithOld(PathFault::BadSignature)));
     check(|c| c.link().by = &KEYS.new, Err(BadRoot::NewWithOld(PathFault::BadSignature)));
-    check(|c| c.link().issuer = "B", Err(BadRoot::NewWithOld(PathFault::NoIssuer)));
+    check(|c| c.link().issuer = "B", Err(BadRoot::NewWithOld(PathFault::BadSignature)));
 }
 #[test]
 fn a_link_that_does_not_hold_now() {
@@ -203,7 +203,7 @@ fn a_link_that_does_not_hold_now() {
 fn a_link_that_may_not_issue() {
     let link = |fault| Err(BadRoot::NewWithOld(fault));
     check(|c| c.link().extensions = vec![ca(false)], link(PathFault::NotAuthority));
-    check(|c| c.link().extensions = Vec::new(), link(PathFault::NotAuthority));
+    check(|c| c.link().extensions = vec![KeyUsage::KEY_CERT_SIGN.extension()], link(PathFault::NotAuthority));
     check(|c| c.link().extensions = vec![ca(true), KeyUsage::CRL_SIGN.extension()], link(PathFault::MayNotSign));
 }
 #[test]
@@ -249,7 +249,7 @@ fn what_the_server_writes_is_read() {
 #[test]
 fn what_is_no_update_is_not_read() {
     decodes(|der| der.push(0), false);
-    decodes(|der| drop(der.pop()), false);
+    decodes(|der| der.truncate(der.len() - 1), false);
     decodes(|der| der.truncate(0), false);
     decodes(|der| *der = vec![0x30, 0], false);
     decodes(|der| *der = vec![0x30, 2, 0x30, 0], false);
