@@ -13,7 +13,7 @@
 mod common;
 mod site;
 
-use common::{foreign, text};
+use common::text;
 use serde_json::Value;
 use site::{ARGUMENTS, Site};
 

@@ -14,7 +14,7 @@ mod pki;
 use model::UnixTime;
 use pki::{Key, named, serial};
 use std::sync::LazyLock;
-use wire::cmp::client::{BadRoot, ROOT_UPDATE_LEN_MAX, RootKeyUpdate};
+use wire::cmp::client::{BadRoot, RootKeyUpdate};
 use wire::cmp::server::{RootUpdate, write_root_update};
 use x509::certificate::TbsCertificate;
 use x509::extension::{BasicConstraints, KeyUsage};
@@ -44,7 +44,7 @@ impl<'a> Spec<'a> {
         let (begin, end) = (NOW.minus_s(DAY), NOW.plus_s(DAY));
         Self { by, issuer: ROOT, subject: ROOT, key, begin, end, extensions }
     }
-    fn made(&self) -> Certificate {
+    fn der(&self) -> Vec<u8> {
         let tbs = TbsCertificate {
             serial_number: serial("01"),
             signature: self.by.algorithm(),
@@ -56,7 +56,10 @@ impl<'a> Spec<'a> {
             extensions: self.extensions.clone(),
         }
         .write();
-        Certificate::decode(&csr::write_signed(&tbs, self.by.algorithm(), &self.by.sign(&tbs))).unwrap()
+        csr::write_signed(&tbs, self.by.algorithm(), &self.by.sign(&tbs))
+    }
+    fn made(&self) -> Certificate {
+        Certificate::decode(&self.der()).unwrap()
     }
 }
 
@@ -253,36 +256,36 @@ fn what_is_no_update_is_not_read() {
     decodes(|der| der.truncate(0), false);
     decodes(|der| *der = vec![0x30, 0], false);
     decodes(|der| *der = vec![0x30, 2, 0x30, 0], false);
-    // [0] is before [1].
-    let update = Case::new().update();
-    let [new, link, back] = [Some(&update.new_with_new), update.new_with_old.as_ref(), update.old_with_new.as_ref()];
-    let mut w = x509::Writer::default();
-    w.sequence(|w| {
-        w.raw(new.unwrap().der());
-        for (n, der) in [(1, back), (0, link)] {
-            w.explicit(n, |w| {
-                w.raw(der.unwrap().der());
-            });
-        }
-    });
-    assert!(RootKeyUpdate::decode(&w.finish()).is_err());
 }
 #[test]
-fn so_long_and_no_longer() {
-    let of = |len: usize| {
+fn certificates_so_long_and_no_longer() {
+    let read = |len: usize| {
         let padding = Extension { oid: x509::oids::SUBJECT_ALT_NAME, critical: false, value: vec![0; len] };
         let mut case = Case::new();
         case.new.extensions.push(padding);
-        case.update()
+        let new_with_new = &case.new.der();
+        let update = RootUpdate { new_with_new, new_with_old: None, old_with_new: None };
+        RootKeyUpdate::decode(&write_root_update(&update)).is_ok()
     };
-    let update = of(30_000);
-    assert_eq!(RootKeyUpdate::decode(&written(&update)), Ok(update));
-    // No certificate is as long as that, so nothing inside is looked at.
-    let mut w = x509::Writer::default();
-    w.sequence(|w| {
-        w.raw(&vec![5; ROOT_UPDATE_LEN_MAX]);
-    });
-    assert!(RootKeyUpdate::decode(&w.finish()).is_err());
+    assert!(read(32_000) && !read(33_000));
+}
+#[test]
+fn three_certificates_and_no_more() {
+    let der = Case::new().new.der();
+    let read = |explicit: &[u8]| {
+        let mut w = x509::Writer::default();
+        w.sequence(|w| {
+            w.raw(&der);
+            for n in explicit {
+                w.explicit(*n, |w| {
+                    w.raw(&der);
+                });
+            }
+        });
+        RootKeyUpdate::decode(&w.finish()).is_ok()
+    };
+    assert!(read(&[]) && read(&[0]) && read(&[1]) && read(&[0, 1]));
+    assert!(!read(&[1, 0]) && !read(&[0, 0]) && !read(&[0, 1, 1]) && !read(&[0, 1, 2]) && !read(&[2]));
 }
 
 /// The roots that are meant among certificates in an order that says nothing, and which of them the old root vouches for.

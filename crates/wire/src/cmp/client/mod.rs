@@ -9,7 +9,7 @@ mod root;
 mod transaction;
 
 pub use party::{Credentials, Draft, Fresh, Party};
-pub use root::{BadRoot, NewRoot, ROOT_UPDATE_LEN_MAX, RootKeyUpdate};
+pub use root::{BadRoot, NewRoot, RootKeyUpdate};
 pub(super) use transaction::hash_of;
 pub use transaction::{
     Accepted, Confirm, Declined, Enrolment, Flaw, Offered, Pending, Received, Refusal, Transaction, Waiting,

@@ -6,15 +6,9 @@ use crate::cmp::shape::{explicit_sequence, raw_sequence};
 use crate::read;
 use model::UnixTime;
 use std::fmt;
-use x509::certificate::CERTIFICATE_LEN_MAX;
 use x509::path::{Demands, Evidence, POOL_MAX, PathFault, validate};
 use x509::weak::{self, Weakness};
 use x509::{BadDer, Certificate};
-
-/// Longest `RootCaKeyUpdateContent` in octets: three certificates, and what is around them.
-pub const ROOT_UPDATE_LEN_MAX: usize = 3 * CERTIFICATE_LEN_MAX + 32;
-
-const BAD: BadDer = BadDer("RootCaKeyUpdateContent");
 
 /// `RootCaKeyUpdateContent`, not verified.
 /// Source: RFC 9810 §5.3.19.15.
@@ -76,17 +70,14 @@ impl std::error::Error for BadRoot {}
 impl RootKeyUpdate {
     /// Reads `RootCaKeyUpdateContent`.
     ///
-    /// Limits: [`ROOT_UPDATE_LEN_MAX`] octets.
+    /// Limits: three certificates, each as long as [`Certificate::decode`] takes one.
     /// # Errors
-    /// [`BadDer`] if longer, not DER, followed by other octets, or with a certificate that cannot be read.
+    /// [`BadDer`] if it is not DER, is followed by other octets, or has a certificate that cannot be read.
     pub fn decode(der: &[u8]) -> Result<Self, BadDer> {
-        if der.len() > ROOT_UPDATE_LEN_MAX {
-            return Err(BAD);
-        }
         let read = read::inside(der, |r| {
             read::sequence(r, |r| Ok((raw_sequence(r)?, explicit_sequence(r, 0)?, explicit_sequence(r, 1)?)))
         });
-        let (new_with_new, new_with_old, old_with_new) = read.map_err(|_| BAD)?;
+        let (new_with_new, new_with_old, old_with_new) = read.map_err(|_| BadDer("RootCaKeyUpdateContent"))?;
         Ok(Self {
             new_with_new: Certificate::decode(new_with_new)?,
             new_with_old: new_with_old.map(Certificate::decode).transpose()?,
