@@ -23,6 +23,9 @@ use x509::{Certificate, oids};
 
 /// The profile of the gateway's own certificate.
 const SERVER_PROFILE: &str = "gateway";
+/// A root that followed another, and the certificates that connect their keys: old with new, new with old.
+pub(crate) type Followed = (Arc<Ca>, Vec<Vec<u8>>);
+
 /// How soon after a list the next one is made, if something was revoked since: what is revoked at once is on one list.
 const CRL_EVERY_S: u64 = 10;
 /// A list that is so long in octets is made a second later, since all of them are kept: one of a million lines every five minutes. What changed
@@ -82,8 +85,8 @@ impl Ra {
         Ok(found)
     }
 
-    /// The root that took the place of another one, and the certificates that connect the keys of both: old with new, new with old.
-    pub(crate) fn root_after(&self, root: &[u8]) -> Result<Option<(Arc<Ca>, Vec<Vec<u8>>)>, Fault> {
+    /// The root that took the place of another one, if one did.
+    pub(crate) fn root_after(&self, root: &[u8]) -> Result<Option<Followed>, Fault> {
         let Ok(root) = Certificate::decode(root) else { return Ok(None) };
         for ca in self.cas().all().into_iter().filter(|ca| ca.row().issuer.is_none()) {
             let links = self.setting().store.links(ca.row().id)?;

@@ -310,7 +310,7 @@ fn what_certificates_of_authorities_say() {
     let (old, update) = (case.old.made(), case.update());
     let (new, link, back) = (update.new_with_new, update.new_with_old.unwrap(), update.old_with_new.unwrap());
     among(&[], &old, &[]);
-    among(&[old.clone()], &old, &[]);
+    among(std::slice::from_ref(&old), &old, &[]);
     among(&[old.clone(), new.clone(), link.clone(), back.clone()], &old, &[(&new, true)]);
     // Nobody but the new root itself says that it follows.
     among(&[old.clone(), new.clone()], &old, &[(&new, false)]);
