@@ -328,6 +328,7 @@ impl Scene {
                 up.curl("http", &["-H", "Content-Type: application/ocsp-request", "--data-binary", "@ocsp", "/ocsp"])
             }
             Status::Crl => up.curl("http", &["/crl/factory.crl"]),
+            Status::Delta => up.curl("http", &["/crl/factory-delta.crl"]),
             Status::Authority => up.curl("http", &["/ca/factory.cer"]),
         };
         if got.status == 200 { Got::Answered } else { Got::Else(format!("{} {}", got.status, text(&got.body))) }

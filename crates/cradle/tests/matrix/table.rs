@@ -95,6 +95,7 @@ pub enum Status {
     OcspGet,
     OcspPost,
     Crl,
+    Delta,
     Authority,
 }
 
@@ -131,7 +132,7 @@ impl Route {
     /// All that there are.
     pub fn all() -> Vec<Self> {
         let cmp = [Request::Ir, Request::Cr, Request::P10cr, Request::Kur, Request::Rr, Request::Genm];
-        let status = [Status::OcspGet, Status::OcspPost, Status::Crl, Status::Authority];
+        let status = [Status::OcspGet, Status::OcspPost, Status::Crl, Status::Delta, Status::Authority];
         let est = Operation::ALL.into_iter().map(Self::Est);
         let messages = [MessageType::PkcsReq, MessageType::RenewalReq, MessageType::GetCert, MessageType::GetCrl];
         let scep = [Scep::CaCert, Scep::CaCaps].into_iter().chain(messages.iter().filter_map(scep_row)).map(Self::Scep);
@@ -165,6 +166,7 @@ impl Route {
             Self::Status(Status::OcspGet) => "OCSP by GET".into(),
             Self::Status(Status::OcspPost) => "OCSP by POST".into(),
             Self::Status(Status::Crl) => "`/crl/NAME.crl`".into(),
+            Self::Status(Status::Delta) => "`/crl/NAME-delta.crl`".into(),
             Self::Status(Status::Authority) => "`/ca/NAME.cer`".into(),
         }
     }
@@ -218,10 +220,12 @@ pub const fn verdict(route: Route, who: Who) -> Verdict {
             (Scep::GetCert | Scep::GetCrl, Who::Another) => Verdict::Answered,
             (_, other) => shown(other),
         },
-        Route::Status(Status::OcspGet | Status::OcspPost | Status::Crl | Status::Authority) => match who {
-            Who::Nobody => Verdict::Answered,
-            _ => Verdict::Unspoken,
-        },
+        Route::Status(Status::OcspGet | Status::OcspPost | Status::Crl | Status::Delta | Status::Authority) => {
+            match who {
+                Who::Nobody => Verdict::Answered,
+                _ => Verdict::Unspoken,
+            }
+        }
     }
 }
 
