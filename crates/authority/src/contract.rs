@@ -11,8 +11,8 @@ use model::contract::BATCH_LEN_MAX;
 use model::contract::Subject;
 use model::contract::acme::{AnswerAcme, ReportSeen};
 use model::contract::authority::{
-    AnswerOcsp, Certify, Confirm, Confirmed, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter, Release, Revoke,
-    STANDING_LENT_MS, Verdict,
+    AnswerOcsp, Certify, Confirm, Confirmed, CrlIssued, Deposit, Deposited, Done, Entitle, IssueCrl, IssueFilter,
+    Release, Revoke, STANDING_LENT_MS, Verdict,
 };
 use model::contract::enrolment::{
     AllowEnrolment, AnswerCmp, CRL_PART_LEN_MAX, CaCertificates, CertifyServer, CurrentCrl, Enrol, ShowSealingKey,
@@ -101,6 +101,14 @@ impl Authority {
             Err(fault) => Err(fault),
         };
         Ok(Confirmed { results: withdrawn.into_iter().map(&mut result).collect() })
+    }
+
+    fn issue_crl(&self, call: &IssueCrl) -> Result<CrlIssued, Fault> {
+        let mut issued = self.ra.issue_crl(call)?;
+        if issued.crl.as_ref().len() > CRL_PART_LEN_MAX {
+            issued.crl = Vec::new().into();
+        }
+        Ok(issued)
     }
 
     fn entitle(&self, call: Entitle) -> Result<Done, Fault> {
@@ -219,13 +227,7 @@ impl Answering {
                 answer(body, |call: Revoke| km.ra.revoke(&call.serial, call.reason).map(|()| Done {}))
             }
             Subject::AuthorityRelease => answer(body, |call: Release| km.ra.release(&call.serial).map(|_| Done {})),
-            Subject::AuthorityCrl => answer(body, |call: IssueCrl| {
-                let mut issued = km.ra.issue_crl(&call)?;
-                if issued.crl.as_ref().len() > CRL_PART_LEN_MAX {
-                    issued.crl = Vec::new().into();
-                }
-                Ok(issued)
-            }),
+            Subject::AuthorityCrl => answer(body, |call: IssueCrl| km.issue_crl(&call)),
             Subject::AuthorityFilter => answer(body, |call: IssueFilter| km.ra.issue_filter(&call)),
             Subject::AuthorityOcsp => answer(body, |call: AnswerOcsp| km.ra.answer_ocsp(&self.link.caller(), &call)),
             Subject::AuthorityEnrol => answer(body, |call: Enrol| Ok(km.ra.enrol(caller, &call))),

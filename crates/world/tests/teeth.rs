@@ -9,11 +9,18 @@ const SEEDS: u64 = 60;
 
 #[track_caller]
 fn check(sabotage: Sabotage) {
+    check_beside(sabotage, &[]);
+}
+
+/// The same for one that breaks these promises, too, now and then before the one that is looked for.
+#[track_caller]
+fn check_beside(sabotage: Sabotage, too: &[Check]) {
     let runner = Runner::new().unwrap();
     let plan = Plan { sabotage: Some(sabotage), ..Plan::default() };
     let mut found = (0..SEEDS).filter_map(|seed| runner.run(seed, plan).violation.map(|violation| (seed, violation)));
     // What the store's own check finds at the end is found; here it is the oracle that must find it, on the way.
-    let Some((seed, violation)) = found.find(|(_, violation)| violation.check != Check::Deep) else {
+    let Some((seed, violation)) = found.find(|(_, found)| found.check != Check::Deep && !too.contains(&found.check))
+    else {
         panic!("{sabotage:?} was not found in {SEEDS} worlds");
     };
     assert_eq!(violation.check, sabotage.breaks(), "seed {seed}: {violation}");
@@ -33,7 +40,8 @@ fn a_list_that_is_signed_before_its_intent_is_seen() {
 }
 #[test]
 fn a_disk_that_forgets_is_seen() {
-    check(Sabotage::LyingDisk);
+    // The list that is forgotten may be the first that is missed.
+    check_beside(Sabotage::LyingDisk, &[Check::D7]);
 }
 #[test]
 fn a_refused_request_with_a_good_certificate_is_seen() {

@@ -117,11 +117,11 @@ impl Lists {
         let mut der = crl.0;
         let known = |der: &Vec<u8>| u64::try_from(der.len()).unwrap_or(u64::MAX);
         while known(&der) < len {
-            let part = match ask(Some(CrlPlace { number, offset: known(&der) })) {
-                Ok(part) => part,
-                Err(Fault::Malformed(_)) => return Ok(None),
-                Err(fault) => return Err(fault),
-            };
+            let part = ask(Some(CrlPlace { number, offset: known(&der) }));
+            if matches!(part, Err(Fault::Malformed(_))) {
+                return Ok(None);
+            }
+            let part = part?;
             if part.number != number || part.crl.0.is_empty() {
                 return Ok(None);
             }

@@ -14,10 +14,13 @@ use model::contract::scep::{AnswerScep, ScepAnswered};
 
 const NOT_ASKED: Fault = Fault::unavailable("not asked here");
 
+/// What answers a call.
+type Told<C, R> = Box<dyn Fn(&C) -> Result<R, Fault> + Send + Sync>;
+
 /// km, as a test has it.
 struct Double {
-    list: Box<dyn Fn(&CurrentCrl) -> Result<CurrentCrlShown, Fault> + Send + Sync>,
-    ocsp: Box<dyn Fn(&AnswerOcsp) -> Result<OcspAnswered, Fault> + Send + Sync>,
+    list: Told<CurrentCrl, CurrentCrlShown>,
+    ocsp: Told<AnswerOcsp, OcspAnswered>,
 }
 
 impl Default for Double {
