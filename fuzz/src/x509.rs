@@ -90,6 +90,8 @@ pub fn certs_only(octets: &[u8]) {
 
 /// What an issuer signs.
 pub fn tbs_certificate(octets: &[u8]) {
+    // A time that stands alone, as CMP has it.
+    let _ = ::x509::time::decode_time(octets);
     let (own, lying) = (TbsCertificate::decode(octets), TbsRef::decode(octets));
     assert_eq!(own.as_ref().err(), lying.as_ref().err(), "refused in one form only");
     let (Ok(own), Ok(lying)) = (own, lying) else { return };
@@ -243,6 +245,8 @@ pub fn authority_info_access(octets: &[u8]) {
 
 /// Values of cRLDistributionPoints and freshestCRL.
 pub fn distribution_points(octets: &[u8]) {
+    // A name that stands alone, as CMP has it.
+    let _ = points::PointName::decode(octets);
     let Some(read) = points::decode_distribution_points(octets) else { return };
     let again = points::distribution_points(oids::CRL_DISTRIBUTION_POINTS, &read).value;
     // Not the same octets: the decoder takes trailing zero bits of reasons, as that of keyUsage does.
