@@ -64,6 +64,27 @@ impl Scene {
     }
 }
 
+/// One who asks, while km holds back its answer.
+struct Held {
+    go_on: mpsc::Sender<()>,
+    asking: std::thread::JoinHandle<bool>,
+}
+
+impl Held {
+    fn new(scene: &Scene, answers: &Arc<Answers>) -> Self {
+        let ((here, came), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+        *scene.wait.lock().unwrap() = Some((here, goes_on));
+        let answers = Arc::clone(answers);
+        let asking = std::thread::spawn(move || answers.to(vec![1]).is_ok());
+        came.recv().unwrap();
+        Self { go_on, asking }
+    }
+    fn go_on(self) {
+        self.go_on.send(()).unwrap();
+        assert!(self.asking.join().unwrap());
+    }
+}
+
 /// The same is asked after so many milliseconds each; the messages that km had.
 #[track_caller]
 fn check(answer: &str, after_ms: &[u64], messages: &[usize]) {
@@ -117,16 +138,9 @@ fn when_something_is_revoked_km_is_asked_again() {
 #[test]
 fn the_time_counts_from_before_km_was_asked() {
     let (scene, answers) = scene("good-by-issuer");
-    let ((here, came), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-    *scene.wait.lock().unwrap() = Some((here, goes_on));
-    let asking = {
-        let answers = Arc::clone(&answers);
-        std::thread::spawn(move || answers.to(vec![1]).is_ok())
-    };
-    came.recv().unwrap();
+    let held = Held::new(&scene, &answers);
     scene.elapsed_ms.fetch_add(STANDING_LENT_MS, Ordering::SeqCst);
-    go_on.send(()).unwrap();
-    assert!(asking.join().unwrap());
+    held.go_on();
     answers.to(vec![1]).unwrap();
     assert_eq!(scene.messages(), [1, 1]);
 }
@@ -135,39 +149,25 @@ fn while_one_renews_the_word_the_others_go_by_it_and_no_longer_than_it_holds() {
     let (scene, answers) = scene("good-by-issuer");
     answers.to(vec![1]).unwrap();
     scene.elapsed_ms.fetch_add(STANDING_LENT_MS / 2, Ordering::SeqCst);
-    let ((here, came), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-    *scene.wait.lock().unwrap() = Some((here, goes_on));
-    let renewing = {
-        let answers = Arc::clone(&answers);
-        std::thread::spawn(move || answers.to(vec![1]).is_ok())
-    };
-    came.recv().unwrap();
+    let held = Held::new(&scene, &answers);
     answers.to(vec![1]).unwrap();
     assert_eq!(scene.messages(), [1, 0]);
     scene.elapsed_ms.fetch_add(STANDING_LENT_MS / 2, Ordering::SeqCst);
     answers.to(vec![1]).unwrap();
     assert_eq!(scene.messages(), [1, 0, 1]);
-    go_on.send(()).unwrap();
-    assert!(renewing.join().unwrap());
+    held.go_on();
 }
 #[test]
 fn a_word_that_comes_late_does_not_take_the_place_of_a_newer_one() {
     let (scene, answers) = scene("good-by-issuer");
     answers.to(vec![1]).unwrap();
     scene.elapsed_ms.fetch_add(STANDING_LENT_MS / 2, Ordering::SeqCst);
-    let ((here, came), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-    *scene.wait.lock().unwrap() = Some((here, goes_on));
-    let renewing = {
-        let answers = Arc::clone(&answers);
-        std::thread::spawn(move || answers.to(vec![1]).is_ok())
-    };
-    came.recv().unwrap();
+    let held = Held::new(&scene, &answers);
     // Meanwhile something is revoked, and another question learns that.
     scene.edge.store(6, Ordering::SeqCst);
     scene.elapsed_ms.fetch_add(1, Ordering::SeqCst);
     answers.to(vec![2]).unwrap();
-    go_on.send(()).unwrap();
-    assert!(renewing.join().unwrap());
+    held.go_on();
     let before = scene.messages().len();
     answers.to(vec![1]).unwrap();
     assert_eq!(scene.messages().len(), before + 1, "the older word was believed");
