@@ -217,3 +217,34 @@ fn is_due(last: &CrlRow, edge: u64, now: UnixTime) -> bool {
 const fn is_kept(row: &CrlRow) -> bool {
     !row.der.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: UnixTime = UnixTime::from_s(1_790_000_000);
+
+    /// A list of so many octets that knows three words, and holds for ten thousand seconds, so long after it was made.
+    #[track_caller]
+    fn check(len: usize, edge: u64, age_s: u64, expected: bool) {
+        let (scope, next_update) = (CrlScope { authority: 1, shard: 0 }, MADE.plus_s(10_000));
+        let last = CrlRow { scope, number: 1, base: None, edge: 3, this_update: MADE, next_update, der: vec![0; len] };
+        assert_eq!(is_due(&last, edge, MADE.plus_s(age_s)), expected);
+    }
+
+    #[test]
+    fn what_was_revoked_is_on_the_next_list_ten_seconds_later() {
+        check(500, 4, 9, false);
+        check(500, 4, 10, true);
+    }
+    #[test]
+    fn a_long_list_is_made_less_often() {
+        check(38_000_000, 4, 298, false);
+        check(38_000_000, 4, 300, true);
+    }
+    #[test]
+    fn when_nothing_changed_half_its_time_goes_by() {
+        check(500, 3, 4_999, false);
+        check(500, 3, 5_000, true);
+    }
+}
